@@ -1,0 +1,31 @@
+/** Any JSON value. */
+export type JsonValue = string | number | boolean | null | readonly JsonValue[] | JsonObject;
+
+/** A JSON object. Keys that are absent read as `undefined`. */
+export interface JsonObject {
+  readonly [key: string]: JsonValue | undefined;
+}
+
+/**
+ * A persistent data unit as it travels between servers, for room versions whose event ids are hashes (3 and later).
+ * Only the fields that the specification names are typed; others stay in place and are hashed and signed with the rest.
+ * Source: server-server API, "PDUs"; rooms/v11 and rooms/v12, "Event format".
+ */
+export interface Pdu extends JsonObject {
+  readonly type: string;
+  /** Absent from the create event where the room version makes the room id from its hash (version 12). */
+  readonly room_id?: string;
+  readonly sender: string;
+  readonly state_key?: string;
+  readonly content: JsonObject;
+  /** Milliseconds since the epoch, by the clock of the sender's server. */
+  readonly origin_server_ts: number;
+  readonly depth: number;
+  readonly prev_events: readonly string[];
+  readonly auth_events: readonly string[];
+  /** Unpadded base64 content hash. */
+  readonly hashes: { readonly sha256: string };
+  /** Server name → key id → unpadded base64 signature. */
+  readonly signatures: { readonly [serverName: string]: { readonly [keyId: string]: string } };
+  readonly unsigned?: JsonObject;
+}

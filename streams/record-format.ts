@@ -1,0 +1,93 @@
+/**
+ * The public header of a record and its leaf in the transparency tree. These bytes are hashed and so fixed for ever;
+ * a change needs a new header format number.
+ *
+ * Header, big-endian: format u8 (1) · stream length u8, stream · revision u48 · kind length u8, kind · kind version u16 ·
+ * recorded-at u48 (ms since the epoch) · UUID 16 bytes · section count u8.
+ *
+ * Leaf (RFC 6962 §2.1): SHA-256(0x00 ‖ header ‖ SHA-256(sealed section 0) ‖ SHA-256(sealed section 1) …).
+ */
+import { hash } from 'node:crypto';
+import { MAX_SECTIONS } from './event-log.ts';
+
+/** What a record's header says; see {@link encodeHeader}. */
+export interface RecordHeader {
+  readonly stream: string;
+  readonly revision: number;
+  readonly kind: string;
+  readonly version: number;
+  readonly recordedAtMs: number;
+  readonly id: Uint8Array;
+  readonly sectionCount: number;
+}
+
+export const HEADER_FORMAT = 1;
+/** Longest kind, in bytes. */
+export const MAX_KIND_BYTES = 64;
+const FIXED_BYTES = 1 + 1 + 6 + 1 + 2 + 6 + 16 + 1;
+const ID_BYTES = 16;
+export const HASH_BYTES = 32;
+
+/** The header's bytes. Throws RangeError for a value that the format cannot hold. */
+export function encodeHeader(header: RecordHeader): Buffer {
+  const { stream, kind, sectionCount } = header;
+  if (header.id.length !== ID_BYTES) throw new RangeError('a record id has 16 bytes');
+  if (stream.length > 0xff || kind.length > MAX_KIND_BYTES) throw new RangeError('a stream or kind name is too long');
+  if (sectionCount > MAX_SECTIONS) throw new RangeError(`a record has at most ${MAX_SECTIONS} sections`);
+  const bytes = Buffer.allocUnsafe(FIXED_BYTES + stream.length + kind.length);
+  let at = bytes.writeUInt8(HEADER_FORMAT, 0);
+  at = bytes.writeUInt8(stream.length, at);
+  at += bytes.write(stream, at, 'latin1');
+  at = bytes.writeUIntBE(header.revision, at, 6);
+  at = bytes.writeUInt8(kind.length, at);
+  at += bytes.write(kind, at, 'latin1');
+  at = bytes.writeUInt16BE(header.version, at);
+  at = bytes.writeUIntBE(header.recordedAtMs, at, 6);
+  bytes.set(header.id, at);
+  bytes.writeUInt8(sectionCount, at + ID_BYTES);
+  return bytes;
+}
+
+/** Reads what {@link encodeHeader} wrote. Throws RangeError if the bytes are no header. */
+export function decodeHeader(bytes: Buffer): RecordHeader {
+  if (bytes.length < FIXED_BYTES || bytes[0] !== HEADER_FORMAT) throw new RangeError('not a record header');
+  const streamEnd = 2 + bytes.readUInt8(1);
+  const stream = bytes.toString('latin1', 2, streamEnd);
+  const revision = bytes.readUIntBE(streamEnd, 6);
+  const kindStart = streamEnd + 7;
+  const kindEnd = kindStart + bytes.readUInt8(streamEnd + 6);
+  if (bytes.length !== kindEnd + 2 + 6 + ID_BYTES + 1) throw new RangeError('not a record header');
+  return {
+    stream,
+    revision,
+    kind: bytes.toString('latin1', kindStart, kindEnd),
+    version: bytes.readUInt16BE(kindEnd),
+    recordedAtMs: bytes.readUIntBE(kindEnd + 2, 6),
+    id: bytes.subarray(kindEnd + 8, kindEnd + 8 + ID_BYTES),
+    sectionCount: bytes.readUInt8(kindEnd + 8 + ID_BYTES),
+  };
+}
+
+/** The record's leaf hash: 32 bytes. `sealedSections` are the sections as stored. */
+export function leafHash(header: Uint8Array, sealedSections: readonly Uint8Array[]): Buffer {
+  return leafHashOfDigests(header, sealedSections.map(sha256));
+}
+
+/** The same from the sections' SHA-256 digests: what a proof carries instead of the sections. */
+export function leafHashOfDigests(header: Uint8Array, sectionDigests: readonly Uint8Array[]): Buffer {
+  const input = Buffer.allocUnsafe(1 + header.length + HASH_BYTES * sectionDigests.length);
+  input[0] = 0;
+  input.set(header, 1);
+  let at = 1 + header.length;
+  for (const digest of sectionDigests) {
+    input.set(digest, at);
+    at += HASH_BYTES;
+  }
+  return sha256(input);
+}
+
+/** SHA-256 of the bytes. */
+export function sha256(bytes: Uint8Array): Buffer {
+  // A binary digest string is twice as fast to make here as a Buffer.
+  return Buffer.from(hash('sha256', bytes, 'binary'), 'latin1');
+}
