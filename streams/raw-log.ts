@@ -1,0 +1,40 @@
+/**
+ * The log as it is stored: headers and sealed sections, no keys needed. What the transparency tree is built from, what a
+ * proof carries, and what verification reads.
+ */
+import type { EventLog, LogRecord, Position } from './event-log.ts';
+
+/** One record as stored. The buffers belong to the caller. */
+export interface RawRecord {
+  readonly position: Position;
+  /** See record-format.ts. */
+  readonly header: Buffer;
+  /** Each section as stored: sealed bytes, never plain ones. */
+  readonly sealedSections: readonly Buffer[];
+  /** The record's leaf hash, computed from the stored bytes. */
+  readonly leaf: Buffer;
+}
+
+/** Called in log order with the leaf hashes (32 bytes each) of every committed batch, before subscribers see its records. */
+export type OnCommit = (leaves: readonly Uint8Array[]) => void;
+
+/** Reads of stored records. Every read checks the frame's checksum and throws `Damaged` where it does not match. */
+export interface RawLog {
+  /** Position of the last durable record, or `BEFORE_FIRST`. In the embedded driver positions are 0, 1, 2, … = leaf indexes. */
+  head(): Position;
+  /** Leaf hashes (32 bytes each) of the records after `from` (exclusive), in batches, up to the head at the time of the call. */
+  readLeaves(from: Position): AsyncIterable<readonly Buffer[]>;
+  /** One record by position, or undefined. */
+  readRaw(position: Position): Promise<RawRecord | undefined>;
+  /** The records after `from` (exclusive), in batches, up to the head at the time of the call. */
+  readAllRaw(from: Position): AsyncIterable<readonly RawRecord[]>;
+}
+
+/** A log opened for reading beside the server that writes it. It shows whole, durable commits only. */
+export interface ReadOnlyLog extends RawLog, Pick<EventLog, 'readStream' | 'readAll' | 'readAt'> {
+  /** Looks for records that were committed since; gives the new head. */
+  refresh(): Promise<Position>;
+  /** The opened form of a stored record; throws `Damaged` if it does not open. Rejects when opened without keys. */
+  openRecord(record: RawRecord): Promise<LogRecord>;
+  close(): Promise<void>;
+}
