@@ -1,0 +1,182 @@
+/**
+ * The declaration of an endpoint. One endpoint is one file with one declaration, which says all that the framework has to
+ * know: who may call it, how often, what the request looks like, and the handler. {@link registerEndpoints} in
+ * register.ts makes routes of them.
+ *
+ * ```ts
+ * export const whoami = endpoint({
+ *   method: 'GET',
+ *   path: '/_matrix/client/v3/account/whoami',
+ *   auth: 'guest',
+ *   rateLimit: 'read',
+ *   handler: ({ requester }) => ({ user_id: requester.userId, device_id: requester.deviceId, is_guest: requester.isGuest }),
+ * });
+ * ```
+ */
+import type { Readable } from 'node:stream';
+import type { z } from 'zod';
+import type { JsonObject } from '#protocol/pdu.ts';
+import type { Logger } from '#src/log/logger.ts';
+import type { RawAnswer } from './answer.ts';
+import type { RateLimitClass } from './rate-limit.ts';
+
+export type Method = 'GET' | 'PUT' | 'POST' | 'DELETE' | 'PATCH';
+
+/**
+ * Who may call: `user`, a registered user; `guest`, also a guest; `admin`, a server administrator; `optional`, anybody,
+ * and a token that is given has to be right; `none`, anybody, tokens are not looked at.
+ */
+export type Auth = 'user' | 'guest' | 'admin' | 'optional' | 'none';
+
+/** Who calls, as its access token says. */
+export interface Requester {
+  readonly userId: string;
+  /** Missing for an application service that acts without a device. */
+  readonly deviceId: string | undefined;
+  /** Names the access token without being it: two requests of one session have the same. */
+  readonly tokenId: string;
+  readonly isGuest: boolean;
+  readonly isAdmin: boolean;
+  /** Set when an application service calls, for itself or for one of its users. */
+  readonly appserviceId?: string;
+  /** Set when this requester is exempt from rate limits. */
+  readonly isUnlimited?: boolean;
+}
+
+type RequesterOf<A extends Auth> = A extends 'none'
+  ? undefined
+  : A extends 'optional'
+    ? Requester | undefined
+    : Requester;
+
+/** The names in braces of a path: `/rooms/{roomId}/state` has `roomId`. */
+type PathParams<Path extends string> = Path extends `${string}{${infer Name}}${infer Rest}`
+  ? { readonly [K in Name]: string } & PathParams<Rest>
+  : unknown;
+
+/** The query as it came, percent-decoded; a name that is given several times has a list. */
+export type RawQuery = Readonly<Record<string, string | string[] | undefined>>;
+
+/**
+ * What the body is: a schema for a JSON object (an empty body counts as `{}`); `json` for any JSON object as it was sent;
+ * `stream` for bytes that the handler reads itself. Without a declaration the body is not looked at.
+ */
+export type BodyDeclaration = z.ZodType | 'json' | 'stream';
+
+type BodyOf<B> = B extends z.ZodType
+  ? z.output<B>
+  : B extends 'json'
+    ? JsonObject
+    : B extends 'stream'
+      ? Readable
+      : undefined;
+
+type SchemaOf<S, Otherwise> = S extends z.ZodType ? z.output<S> : Otherwise;
+
+/** A request as a handler sees it. */
+export interface EndpointRequest<
+  Params = Readonly<Record<string, string>>,
+  Query = RawQuery,
+  Body = unknown,
+  Who = Requester | undefined,
+> {
+  /** Percent-decoded. Parameters that an alias of the path lacks are empty. */
+  readonly params: Params;
+  readonly query: Query;
+  readonly body: Body;
+  readonly requester: Who;
+  /** Address of the client; behind a proxy that the configuration trusts, what the proxy says it is. */
+  readonly ip: string;
+  readonly requestId: string;
+  /** Fires when the client has gone away before its answer. Only made when read, so read it where something waits. */
+  readonly signal: AbortSignal;
+  /** Fires when the server begins to stop: long polls then answer with what they have. */
+  readonly closing: AbortSignal;
+  /** Writes log lines that carry the request id. */
+  readonly log: Logger;
+  /** A request header by its name in lower case; undefined when absent. Never the credentials. */
+  header(name: string): string | undefined;
+}
+
+/** What a handler gives: an object that is sent as JSON with status 200, or an answer made by hand. */
+export type HandlerResult = object | RawAnswer;
+
+interface Declaration<
+  C,
+  Path extends string,
+  A extends Auth,
+  P extends z.ZodType | undefined,
+  Q extends z.ZodType | undefined,
+  B extends BodyDeclaration | undefined,
+> {
+  readonly method: Method;
+  /** As the specification writes it, parameters in braces. A path under `/_matrix/client/v3` is served under `r0` too. */
+  readonly path: Path;
+  /** Other paths of the same endpoint: older or unstable names, a form without the last parameter. */
+  readonly aliases?: readonly string[];
+  readonly auth: A;
+  readonly rateLimit: RateLimitClass;
+  /** Only where a path parameter is more than any string. What does not fit is `M_INVALID_PARAM`. */
+  readonly params?: P;
+  /** See query.ts for the pieces. What does not fit is `M_INVALID_PARAM`. */
+  readonly query?: Q;
+  /** A missing member is `M_MISSING_PARAM`, any other misfit `M_BAD_JSON`. */
+  readonly body?: B;
+  /** Most bytes of a body; default `MAX_JSON_BODY_BYTES`. Not applied to a `stream`. */
+  readonly bodyLimitBytes?: number;
+  /** Whether a locked account may call it (only logging out, by the specification). Default false. */
+  readonly allowLocked?: boolean;
+  /** Throws `MatrixError` for whatever the client has to know. */
+  handler(
+    request: EndpointRequest<SchemaOf<P, PathParams<Path>>, SchemaOf<Q, RawQuery>, BodyOf<B>, RequesterOf<A>>,
+    context: C,
+  ): HandlerResult | Promise<HandlerResult>;
+}
+
+/** A declared endpoint, whatever the types of its request. `C` is what the handler needs of the application. */
+export interface Endpoint<C> {
+  readonly method: Method;
+  readonly path: string;
+  readonly aliases?: readonly string[];
+  readonly auth: Auth;
+  readonly rateLimit: RateLimitClass;
+  readonly params?: z.ZodType;
+  readonly query?: z.ZodType;
+  readonly body?: BodyDeclaration;
+  readonly bodyLimitBytes?: number;
+  readonly allowLocked?: boolean;
+  readonly handler: (
+    request: EndpointRequest<never, never, never, never>,
+    context: C,
+  ) => HandlerResult | Promise<HandlerResult>;
+}
+
+/**
+ * Declares an endpoint. The type of the context is the one that the handler names for its second parameter; endpoints with
+ * different contexts can be registered together with one object that is all of them.
+ */
+export function endpoint<
+  C,
+  const Path extends string,
+  A extends Auth,
+  P extends z.ZodType | undefined = undefined,
+  Q extends z.ZodType | undefined = undefined,
+  const B extends BodyDeclaration | undefined = undefined,
+>(declaration: Declaration<C, Path, A, P, Q, B>): Endpoint<C> {
+  return declaration as unknown as Endpoint<C>;
+}
+
+/** What `authenticate` may want to know of a request beside the token. */
+export interface AuthenticationRequest {
+  readonly endpoint: Pick<Endpoint<never>, 'auth' | 'allowLocked' | 'path' | 'method'>;
+  /** The raw query: an application service names the user it acts for there. */
+  readonly query: RawQuery;
+  readonly ip: string;
+  readonly userAgent: string | undefined;
+}
+
+/**
+ * Who an access token belongs to. Throws `MatrixError`: `M_UNKNOWN_TOKEN` (with `soft_logout`), `M_USER_LOCKED`, ….
+ * Best answered without a promise, since every request waits for it.
+ */
+export type Authenticate = (token: string, request: AuthenticationRequest) => Requester | Promise<Requester>;
