@@ -1,0 +1,135 @@
+import { describe, expect, test, vi } from 'vitest';
+import { BusFullError, roomTopic, type Topic, userTopic } from './bus.ts';
+import { LocalBus } from './local-bus.ts';
+import { Waiter, waitForAny } from './wait.ts';
+
+const ROOM = roomTopic('!a:example.org');
+const ALICE = userTopic('@alice:example.org');
+
+describe('the local bus', () => {
+  test('wakes those who subscribed to the topic and nobody else', () => {
+    const bus = new LocalBus();
+    const here = vi.fn();
+    const elsewhere = vi.fn();
+    bus.subscribe([ROOM], here);
+    bus.subscribe([ALICE], elsewhere);
+    bus.publish([ROOM], 7);
+    expect(here.mock.calls).toEqual([[7]]);
+    expect(elsewhere).not.toHaveBeenCalled();
+  });
+
+  test('calls a listener once for a publication that names several of its topics', () => {
+    const bus = new LocalBus();
+    const listener = vi.fn();
+    bus.subscribe([ROOM, ALICE, ROOM], listener);
+    bus.publish([ROOM, ALICE], 1);
+    expect(listener).toHaveBeenCalledTimes(1);
+  });
+
+  test('an unsubscribed listener is not called, and leaves nothing behind', () => {
+    const bus = new LocalBus();
+    const listener = vi.fn();
+    const unsubscribe = bus.subscribe([ROOM, ALICE], listener);
+    expect(bus.interests).toBe(2);
+    unsubscribe();
+    unsubscribe();
+    bus.publish([ROOM], 1);
+    expect(listener).not.toHaveBeenCalled();
+    expect(bus.interests).toBe(0);
+  });
+
+  test('refuses a subscription over the bound and keeps nothing of it', () => {
+    const bus = new LocalBus({ maxInterests: 2 });
+    bus.subscribe([ROOM], () => undefined);
+    expect(() => bus.subscribe([ALICE, ROOM], () => undefined)).toThrow(BusFullError);
+    expect(bus.interests).toBe(1);
+  });
+
+  test('a listener that throws does not keep the others asleep', () => {
+    const errors: unknown[] = [];
+    const bus = new LocalBus({ onListenerError: (error) => errors.push(error) });
+    const second = vi.fn();
+    bus.subscribe([ROOM], () => {
+      throw new Error('broken');
+    });
+    bus.subscribe([ROOM], second);
+    bus.publish([ROOM], 1);
+    expect(second).toHaveBeenCalledOnce();
+    expect(errors).toHaveLength(1);
+  });
+
+  test('a listener that subscribes again from within is not called by the same publication', () => {
+    const bus = new LocalBus();
+    let calls = 0;
+    const listen = (): void => {
+      const stop = bus.subscribe([ROOM], () => {
+        calls += 1;
+        stop();
+        listen();
+      });
+    };
+    listen();
+    bus.publish([ROOM], 1);
+    expect(calls).toBe(1);
+    bus.publish([ROOM], 2);
+    expect(calls).toBe(2);
+  });
+
+  test('a user in a thousand rooms is woken by any one of them', () => {
+    const bus = new LocalBus();
+    const topics: Topic[] = Array.from({ length: 1000 }, (_, n) => roomTopic(`!${n}:example.org`));
+    const listener = vi.fn();
+    using _waiter = new Waiter(bus, topics);
+    bus.subscribe(topics, listener);
+    bus.publish([roomTopic('!999:example.org')], 1);
+    expect(listener).toHaveBeenCalledOnce();
+  });
+});
+
+describe('waiting', () => {
+  test('a wake-up between making the waiter and awaiting it is not lost', async () => {
+    const bus = new LocalBus();
+    using waiter = new Waiter(bus, [ROOM]);
+    bus.publish([ROOM], 5);
+    expect(await waiter.wait({ timeoutMs: 60_000 })).toBe('woken');
+    expect(waiter.position).toBe(5);
+    expect(await waiter.wait({ timeoutMs: 0 })).toBe('timeout');
+  });
+
+  test('the timeout and the abort end a wait', async () => {
+    const bus = new LocalBus();
+    using waiter = new Waiter(bus, [ROOM]);
+    expect(await waiter.wait({ timeoutMs: 1 })).toBe('timeout');
+    const abort = new AbortController();
+    const waiting = waiter.wait({ timeoutMs: 60_000, signal: abort.signal });
+    abort.abort();
+    expect(await waiting).toBe('aborted');
+  });
+
+  test('what happens while the first sample is taken is found', async () => {
+    const bus = new LocalBus();
+    let there = false;
+    const found = await waitForAny(bus, [ROOM], {
+      timeoutMs: 60_000,
+      sample: async () => {
+        const seen = there;
+        // Between the look and its answer, what is waited for arrives.
+        there = true;
+        bus.publish([ROOM], 1);
+        return seen ? 'message' : undefined;
+      },
+    });
+    expect(found).toBe('message');
+    expect(bus.interests).toBe(0);
+  });
+
+  test('gives undefined at the timeout and when a wake-up brings nothing of interest', async () => {
+    const bus = new LocalBus();
+    const sample = vi.fn(() => undefined);
+    const waiting = waitForAny(bus, [ROOM], { timeoutMs: 5, sample });
+    bus.publish([ROOM], 1);
+    expect(await waiting).toBeUndefined();
+    expect(sample.mock.calls.length).toBeGreaterThanOrEqual(2);
+    expect(bus.interests).toBe(0);
+  });
+});

@@ -1,0 +1,96 @@
+import type { Position } from '#streams/event-log.ts';
+import { type Bus, BusFullError, type BusListener, type Topic } from './bus.ts';
+
+/**
+ * Most (subscription, topic) pairs at a time: some 60 bytes each. Room for 2,000 long polls of users in 1,000 rooms, or
+ * 40,000 of users in 50.
+ */
+export const MAX_BUS_INTERESTS = 2_000_000;
+
+/** One call of `subscribe`. */
+interface Interest {
+  readonly listener: BusListener;
+  /** The publication that called the listener last, so that one which names several of its topics calls it once. */
+  seenPublication: number;
+}
+
+export interface LocalBusOptions {
+  /** Default {@link MAX_BUS_INTERESTS}. */
+  readonly maxInterests?: number;
+  /** Told of what a listener threw; the other listeners are called all the same. */
+  readonly onListenerError?: (error: unknown) => void;
+}
+
+/** The bus of a single node: a map from topic to those who wait, in this process. */
+export class LocalBus implements Bus {
+  readonly #byTopic = new Map<Topic, Set<Interest>>();
+  readonly #maxInterests: number;
+  readonly #onListenerError: (error: unknown) => void;
+  #interests = 0;
+  #publication = 0;
+
+  constructor(options: LocalBusOptions = {}) {
+    this.#maxInterests = options.maxInterests ?? MAX_BUS_INTERESTS;
+    this.#onListenerError = options.onListenerError ?? (() => undefined);
+  }
+
+  /** (subscription, topic) pairs held now; a gauge for metrics. */
+  get interests(): number {
+    return this.#interests;
+  }
+
+  subscribe(topics: Iterable<Topic>, listener: BusListener): () => void {
+    const interest: Interest = { listener, seenPublication: this.#publication };
+    const joined: Topic[] = [];
+    const unsubscribe = (): void => {
+      for (const topic of joined) this.#leave(topic, interest);
+      joined.length = 0;
+    };
+    for (const topic of topics) {
+      if (this.#interests >= this.#maxInterests) {
+        unsubscribe();
+        throw new BusFullError(`this node holds ${this.#maxInterests} bus subscriptions already`);
+      }
+      if (this.#join(topic, interest)) joined.push(topic);
+    }
+    return unsubscribe;
+  }
+
+  publish(topics: Iterable<Topic>, position: Position): void {
+    this.#publication += 1;
+    const publication = this.#publication;
+    for (const topic of topics) {
+      const interests = this.#byTopic.get(topic);
+      if (interests === undefined) continue;
+      // A listener that subscribes again from within carries this publication's number, and so is not called by it.
+      for (const interest of interests) {
+        if (interest.seenPublication >= publication) continue;
+        interest.seenPublication = publication;
+        try {
+          interest.listener(position);
+        } catch (error) {
+          this.#onListenerError(error);
+        }
+      }
+    }
+  }
+
+  #join(topic: Topic, interest: Interest): boolean {
+    let interests = this.#byTopic.get(topic);
+    if (interests === undefined) {
+      interests = new Set();
+      this.#byTopic.set(topic, interests);
+    }
+    if (interests.has(interest)) return false;
+    interests.add(interest);
+    this.#interests += 1;
+    return true;
+  }
+
+  #leave(topic: Topic, interest: Interest): void {
+    const interests = this.#byTopic.get(topic);
+    if (interests?.delete(interest) !== true) return;
+    this.#interests -= 1;
+    if (interests.size === 0) this.#byTopic.delete(topic);
+  }
+}
