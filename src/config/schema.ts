@@ -1,0 +1,299 @@
+/**
+ * Every setting: its name, type, default and what it is for. The names are those of the YAML file, and the file, the
+ * environment (environment.ts), `stele config explain` and the code all use them as they are.
+ */
+import { z } from 'zod';
+import { SUPPORTED_ROOM_VERSIONS } from '#protocol/room-version.ts';
+import { isServerName } from '#protocol/server-name.ts';
+import { LOG_LEVELS } from '#src/log/logger.ts';
+import { durationSetting, sizeSetting } from './quantity.ts';
+
+/** What `stele config explain` says about a setting. */
+export interface SettingNote {
+  /** A sentence or two. */
+  readonly doc: string;
+  /** The type in a word or two. */
+  readonly type: string;
+  /** Its value is shown nowhere. */
+  readonly isSecret?: boolean;
+  /** The value is the path of a file or folder, relative to the folder of the configuration file. */
+  readonly isPath?: boolean;
+  /** Set where this version accepts a setting without acting on it: a sentence that says so. */
+  readonly notInEffect?: string;
+}
+
+/** The notes of the schemas below. */
+export const settingNotes = z.registry<SettingNote>();
+
+const WITHOUT_FEDERATION = 'This version does not talk to other servers.';
+
+const serverName = z
+  .string()
+  .refine(isServerName, 'is not a server name such as example.org or example.org:8448')
+  .register(settingNotes, {
+    type: 'server name',
+    doc: 'The part after the colon in user ids and room aliases. It cannot be changed once there is data.',
+  });
+
+/** What a listener can serve. */
+export const SERVICES = ['client', 'federation', 'ops'] as const;
+export type Service = (typeof SERVICES)[number];
+
+const listener = z.strictObject({
+  bind: z.string().min(1).default('127.0.0.1').register(settingNotes, {
+    type: 'address',
+    doc: 'The local address to listen on. 0.0.0.0 and :: are all there are.',
+  }),
+  port: z.int().min(0).max(65_535).default(8008).register(settingNotes, {
+    type: 'port',
+    doc: 'The TCP port; 0 takes any free one.',
+  }),
+  serves: z
+    .array(z.enum(SERVICES))
+    .min(1)
+    .default([...SERVICES])
+    .register(settingNotes, {
+      type: 'list of client, federation, ops',
+      doc: 'What is answered here: the client API, the federation API, and what operators use (health, metrics, administration).',
+    }),
+  tls: z
+    .strictObject({
+      cert: z.string().register(settingNotes, {
+        type: 'path',
+        doc: 'The certificate and its chain, as PEM.',
+        isPath: true,
+      }),
+      key: z.string().register(settingNotes, { type: 'path', doc: 'The private key, as PEM.', isPath: true }),
+    })
+    .nullable()
+    .default(null)
+    .register(settingNotes, { type: 'cert and key', doc: 'Serve HTTPS; without it, plain HTTP.' }),
+  trusted_proxies: z
+    .array(z.string().refine(isAddressOrNetwork, 'is not an address or network such as 127.0.0.1 or 10.0.0.0/8'))
+    .default([])
+    .register(settingNotes, {
+      type: 'list of addresses or networks',
+      doc: 'Reverse proxies in front of this listener, whose X-Forwarded-For header is believed.',
+    }),
+});
+
+const registration = z
+  .strictObject({
+    open: z.boolean().default(false).register(settingNotes, {
+      type: 'true or false',
+      doc: 'Whether people may make accounts themselves.',
+    }),
+    token_required: z.boolean().default(true).register(settingNotes, {
+      type: 'true or false',
+      doc: 'Whether making an account needs a registration token.',
+    }),
+    shared_secret: z.string().min(1).nullable().default(null).register(settingNotes, {
+      type: 'text',
+      doc: 'Who knows it may make accounts, administrators too, with POST /_synapse/admin/v1/register.',
+      isSecret: true,
+    }),
+  })
+  .prefault({});
+
+const rateLimits = z
+  .strictObject({
+    enabled: z.boolean().default(true).register(settingNotes, {
+      type: 'true or false',
+      doc: 'Whether users and addresses that send too many requests are asked to wait.',
+    }),
+  })
+  .prefault({});
+
+const federation = z
+  .strictObject({
+    enabled: z.boolean().default(true).register(settingNotes, {
+      type: 'true or false',
+      doc: 'Whether this server talks to other servers.',
+      notInEffect: WITHOUT_FEDERATION,
+    }),
+    verify_tls: z.boolean().default(true).register(settingNotes, {
+      type: 'true or false',
+      doc: 'Whether the certificates of other servers are verified. Only tests turn it off.',
+      notInEffect: WITHOUT_FEDERATION,
+    }),
+    ca_file: z.string().nullable().default(null).register(settingNotes, {
+      type: 'path',
+      doc: 'Certificate authorities to trust beside the usual ones, as PEM.',
+      isPath: true,
+      notInEffect: WITHOUT_FEDERATION,
+    }),
+    allow_private_addresses: z.boolean().default(false).register(settingNotes, {
+      type: 'true or false',
+      doc: 'Whether other servers may be at loopback and private addresses.',
+      notInEffect: WITHOUT_FEDERATION,
+    }),
+    trusted_key_servers: z
+      .array(z.string().refine(isServerName, 'is not a server name'))
+      .default([])
+      .register(settingNotes, {
+        type: 'list of server names',
+        doc: 'Servers that are asked for the keys of servers that cannot be reached.',
+        notInEffect: WITHOUT_FEDERATION,
+      }),
+  })
+  .prefault({});
+
+const media = z
+  .strictObject({
+    max_upload: sizeSetting().prefault('100MiB').register(settingNotes, {
+      type: 'size',
+      doc: 'The largest file that can be uploaded.',
+    }),
+    url_previews: z
+      .strictObject({
+        enabled: z.boolean().default(false).register(settingNotes, {
+          type: 'true or false',
+          doc: 'Whether the server fetches pages to show previews of links.',
+          notInEffect: 'This version makes no previews.',
+        }),
+        allow_private_addresses: z.boolean().default(false).register(settingNotes, {
+          type: 'true or false',
+          doc: 'Whether previews may be of pages at loopback and private addresses.',
+          notInEffect: 'This version makes no previews.',
+        }),
+      })
+      .prefault({}),
+  })
+  .prefault({});
+
+const WITHOUT_TURN = 'This version does not hand out TURN credentials.';
+
+const turn = z
+  .strictObject({
+    uris: z.array(z.string()).default([]).register(settingNotes, {
+      type: 'list of URIs',
+      doc: 'TURN servers for calls.',
+      notInEffect: WITHOUT_TURN,
+    }),
+    shared_secret: z.string().nullable().default(null).register(settingNotes, {
+      type: 'text',
+      doc: 'The secret that the TURN servers share with this server.',
+      isSecret: true,
+      notInEffect: WITHOUT_TURN,
+    }),
+    lifetime: durationSetting().prefault('1h').register(settingNotes, {
+      type: 'duration',
+      doc: 'How long TURN credentials are valid.',
+      notInEffect: WITHOUT_TURN,
+    }),
+  })
+  .prefault({});
+
+const log = z
+  .strictObject({
+    driver: z.enum(['embedded', 'eventstore']).default('embedded').register(settingNotes, {
+      type: 'embedded',
+      doc: 'Where the append-only log is kept: embedded is in the data folder.',
+    }),
+    url: z.string().nullable().default(null).register(settingNotes, {
+      type: 'text',
+      doc: 'Where the eventstore driver finds its database; embedded needs none.',
+      isSecret: true,
+    }),
+  })
+  .prefault({});
+
+const bus = z
+  .strictObject({
+    driver: z.enum(['local', 'nats']).default('local').register(settingNotes, {
+      type: 'local',
+      doc: 'What carries wake-ups between nodes: local is for one node.',
+    }),
+    url: z.string().nullable().default(null).register(settingNotes, {
+      type: 'text',
+      doc: 'Where the nats driver finds its server; local needs none.',
+      isSecret: true,
+    }),
+  })
+  .prefault({});
+
+const logging = z
+  .strictObject({
+    level: z
+      .enum(LOG_LEVELS)
+      .default('info')
+      .register(settingNotes, {
+        type: LOG_LEVELS.join(', '),
+        doc: 'How much is written to standard error: from info on, a line for each request.',
+      }),
+  })
+  .prefault({});
+
+/** All settings. Only `server_name` has no default. */
+export const settingsSchema = z.strictObject({
+  server_name: serverName,
+  public_base_url: z
+    .url({ protocol: /^https?$/, error: 'is not an http or https URL' })
+    .nullable()
+    .default(null)
+    .register(settingNotes, {
+      type: 'URL',
+      doc: 'Where clients reach this server. Default: the first client listener if it is on loopback, else https://SERVER_NAME.',
+    }),
+  data_dir: z.string().min(1).default('./data').register(settingNotes, {
+    type: 'path',
+    doc: 'The folder that holds everything: the log, its keys, projections, media.',
+    isPath: true,
+  }),
+  listeners: z.array(listener).min(1).prefault([{}]).register(settingNotes, {
+    type: 'list',
+    doc: 'Where the server listens, and what it answers there.',
+  }),
+  signing_key_file: z.string().min(1).nullable().default(null).register(settingNotes, {
+    type: 'path',
+    doc: 'The Ed25519 key that signs events, in the usual form "ed25519 ID SEED"; made if it is not there. Default: signing.key in the data folder.',
+    isPath: true,
+  }),
+  registration,
+  rate_limits: rateLimits,
+  federation,
+  appservices: z.array(z.string().min(1)).default([]).register(settingNotes, {
+    type: 'list of paths',
+    doc: 'Registration files of application services.',
+    isPath: true,
+    notInEffect: 'This version does not run application services.',
+  }),
+  default_room_version: z
+    .union([z.string(), z.number()])
+    .transform(String)
+    .refine((version) => SUPPORTED_ROOM_VERSIONS.includes(version), {
+      error: `is not a supported room version (${SUPPORTED_ROOM_VERSIONS.join(', ')})`,
+    })
+    .prefault('12')
+    .register(settingNotes, {
+      type: `one of ${SUPPORTED_ROOM_VERSIONS.join(', ')}`,
+      doc: 'The version of rooms for which none is asked.',
+    }),
+  media,
+  turn,
+  log,
+  bus,
+  logging,
+});
+
+/** Settings as they are after defaults, with sizes in bytes and durations in milliseconds. */
+export type Settings = z.output<typeof settingsSchema>;
+
+/** The configuration of a server: the settings, all paths absolute, what depends on other settings filled in. */
+export interface Config extends Settings {
+  readonly signing_key_file: string;
+  /** Without a slash at its end. */
+  readonly public_base_url: string;
+}
+
+export type ListenerConfig = Config['listeners'][number];
+
+/** What `npm start` serves when there is no configuration file: for trying it out, on this machine only. */
+export const SETTINGS_WITHOUT_A_FILE = {
+  server_name: 'localhost',
+  registration: { open: true, token_required: false },
+} as const;
+
+function isAddressOrNetwork(text: string): boolean {
+  return z.union([z.ipv4(), z.ipv6(), z.cidrv4(), z.cidrv6()]).safeParse(text).success;
+}
