@@ -110,15 +110,18 @@ const INSERTION_SORT_KEYS = 24;
 const SURROGATE = /[\ud800-\udfff]/;
 
 function sortKeys(keys: string[]): void {
+  if (keys.some(holdsSurrogate)) {
+    keys.sort(compareCodePoints);
+    return;
+  }
   if (keys.length > INSERTION_SORT_KEYS) {
-    if (keys.some((key) => SURROGATE.test(key))) keys.sort(compareCodePoints);
-    else keys.sort();
+    keys.sort();
     return;
   }
   for (let sorted = 1; sorted < keys.length; sorted += 1) {
     const key = keys[sorted] as string;
     let at = sorted;
-    while (at > 0 && isAfter(keys[at - 1] as string, key)) {
+    while (at > 0 && (keys[at - 1] as string) > key) {
       keys[at] = keys[at - 1] as string;
       at -= 1;
     }
@@ -126,8 +129,8 @@ function sortKeys(keys: string[]): void {
   }
 }
 
-function isAfter(a: string, b: string): boolean {
-  return a > b;
+function holdsSurrogate(text: string): boolean {
+  return SURROGATE.test(text);
 }
 
 /** Orders strings by Unicode code point (JavaScript's own order is by UTF-16 code unit). */
@@ -139,7 +142,7 @@ export function compareCodePoints(a: string, b: string): number {
     if (left === right) continue;
     const leftIsSurrogate = left >= 0xd800 && left <= 0xdfff;
     const rightIsSurrogate = right >= 0xd800 && right <= 0xdfff;
-    if (leftIsSurrogate !== rightIsSurrogate) return leftIsSurrogate ? 1 : -1 ;
+    if (leftIsSurrogate !== rightIsSurrogate) return leftIsSurrogate ? 1 : -1;
     return left - right;
   }
   return a.length - b.length;

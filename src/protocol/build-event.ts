@@ -1,0 +1,106 @@
+import { Buffer } from 'node:buffer';
+import { encodeBase64 } from './base64.ts';
+import { canonicalJson, canonicalKeys, canonicalString } from './canonical-json.ts';
+import { eventIdFromReferenceHash, sha256Base64, sha256Base64Url } from './hashing.ts';
+import type { JsonObject, Pdu } from './pdu.ts';
+import { redactContent } from './redaction.ts';
+import type { RoomVersionRules } from './room-version.ts';
+import type { SigningKey } from './signing.ts';
+
+/** An event of our own before it is hashed and signed. */
+export interface EventDraft extends JsonObject {
+  readonly type: string;
+  /** Left out of the create event where the room version makes the room id from its hash (version 12). */
+  readonly room_id?: string;
+  readonly sender: string;
+  readonly state_key?: string;
+  readonly content: JsonObject;
+  /** Milliseconds since the epoch. */
+  readonly origin_server_ts: number;
+  readonly depth: number;
+  readonly prev_events: readonly string[];
+  readonly auth_events: readonly string[];
+  readonly unsigned?: JsonObject;
+  readonly hashes?: undefined;
+  readonly signatures?: undefined;
+}
+
+/** An event of our own, ready to be recorded and sent. */
+export interface BuiltEvent {
+  readonly pdu: Pdu;
+  readonly eventId: string;
+  /** Canonical JSON of the skeleton (see `splitPdu`): what redaction keeps, hashes and signatures included. */
+  readonly skeletonJson: string;
+  /** Size of the PDU in canonical JSON in bytes, for `checkEventFormat`. */
+  readonly sizeBytes: number;
+}
+
+/**
+ * Hashes and signs an event of our own. Each top-level value is encoded once; the encodings are put together to what
+ * is content-hashed, to what is reference-hashed and signed, and to the skeleton.
+ * Source: server-server API, "Adding hashes and signatures to outgoing events".
+ *
+ * @throws {CanonicalJsonError} if the draft has no canonical encoding.
+ */
+export function buildEvent(
+  draft: EventDraft,
+  rules: RoomVersionRules,
+  serverName: string,
+  key: SigningKey,
+): BuiltEvent {
+  const encoded = encodeMembers(draft, rules);
+  const sha256 = sha256Base64(`{${withoutLastComma(encoded.whole)}}`);
+  const hashesJson = `"hashes":{"sha256":"${sha256}"},`;
+  const keptStart = `{${encoded.keptBeforeHashes}${hashesJson}${encoded.keptBeforeSignatures}`;
+  // There is always a member after "signatures": the type is kept in every room version.
+  const keptEnd = `${withoutLastComma(encoded.keptAfterSignatures)}}`;
+  const signedJson = keptStart + keptEnd;
+  const signature = encodeBase64(key.sign(Buffer.from(signedJson)));
+  const signaturesJson = `"signatures":{${canonicalString(serverName)}:{${canonicalString(key.keyId)}:"${signature}"}},`;
+  const unsignedJson = draft.unsigned === undefined ? '' : `"unsigned":${canonicalJson(draft.unsigned)},`;
+  return {
+    pdu: { ...draft, hashes: { sha256 }, signatures: { [serverName]: { [key.keyId]: signature } } },
+    eventId: eventIdFromReferenceHash(sha256Base64Url(signedJson)),
+    skeletonJson: keptStart + signaturesJson + keptEnd,
+    // The comma after the last member stands for the closing brace.
+    sizeBytes: Buffer.byteLength(`{${encoded.whole}${hashesJson}${signaturesJson}${unsignedJson}`),
+  };
+}
+
+/** Encoded members `"key":value,` of an event in canonical order, but for those that are hashed around. */
+interface EncodedMembers {
+  /** All that the content hash covers. */
+  whole: string;
+  /** What redaction keeps, in the three runs between which `hashes` and `signatures` have their places. */
+  keptBeforeHashes: string;
+  keptBeforeSignatures: string;
+  keptAfterSignatures: string;
+}
+
+function encodeMembers(draft: EventDraft, rules: RoomVersionRules): EncodedMembers {
+  const encoded: EncodedMembers = {
+    whole: '',
+    keptBeforeHashes: '',
+    keptBeforeSignatures: '',
+    keptAfterSignatures: '',
+  };
+  for (const key of canonicalKeys(draft)) {
+    const value = draft[key];
+    if (value === undefined || NOT_HASHED.has(key)) continue;
+    const member = `${canonicalString(key)}:${canonicalJson(value)},`;
+    encoded.whole += member;
+    if (!rules.redaction.keptKeys.includes(key)) continue;
+    const kept = key === 'content' ? `"content":${canonicalJson(redactContent(draft, rules))},` : member;
+    if (key < 'hashes') encoded.keptBeforeHashes += kept;
+    else if (key < 'signatures') encoded.keptBeforeSignatures += kept;
+    else encoded.keptAfterSignatures += kept;
+  }
+  return encoded;
+}
+
+/** What the content hash leaves out. */
+const NOT_HASHED: ReadonlySet<string> = new Set(['hashes', 'signatures', 'unsigned']);
+
+function withoutLastComma(members: string): string {
+  return members.slice(0, -1);
+}

@@ -1,0 +1,220 @@
+import { Buffer } from 'node:buffer';
+import { CanonicalJsonError, canonicalJson } from './canonical-json.ts';
+import { isEventId, isHashRoomId, isRoomIdWithDomain, isUserId, MAX_ID_BYTES } from './identifiers.ts';
+import { isJsonObject } from './json-object.ts';
+import type { JsonObject, JsonValue, Pdu } from './pdu.ts';
+import type { RoomVersionRules } from './room-version.ts';
+
+/** Largest event in canonical JSON, signatures included, in bytes. Source: client-server API, "Size limits". */
+export const MAX_EVENT_BYTES = 65_536;
+
+/** Longest `type` and `state_key`, in UTF-8 bytes. */
+export const MAX_FIELD_BYTES = 255;
+
+/** Most events that an event may follow. */
+export const MAX_PREV_EVENTS = 20;
+
+/** Most events that an event may name to authorise it. */
+export const MAX_AUTH_EVENTS = 10;
+
+/** Greatest `depth`; a room that reaches it stays there. */
+export const MAX_DEPTH = Number.MAX_SAFE_INTEGER;
+
+/** What is wrong with the form of an event. */
+export type EventFormatProblem =
+  | 'not_canonical_json'
+  | 'event_too_large'
+  | 'missing'
+  | 'wrong_type'
+  | 'too_long'
+  | 'too_many'
+  | 'out_of_range'
+  | 'malformed_id'
+  | 'not_allowed';
+
+/** Whether an event has the form that its room version asks for, and if not why. */
+export type EventFormatVerdict =
+  | { readonly valid: true; readonly pdu: Pdu }
+  | {
+      readonly valid: false;
+      readonly problem: EventFormatProblem;
+      /** The member that is wrong; `undefined` if it is the event as a whole. */
+      readonly field: string | undefined;
+      /** A sentence for operators and clients. */
+      readonly reason: string;
+    };
+
+/**
+ * Checks the form of an event from anywhere: sizes, types and number of what the room version's event format names.
+ * It is the first check on receipt of a PDU; an event that fails it is dropped.
+ * Source: server-server API, "Checks performed on receipt of a PDU"; client-server API, "Size limits".
+ *
+ * @param sizeBytes of the event in canonical JSON, if it is known already (as it is from `buildEvent`).
+ */
+export function checkEventFormat(event: JsonObject, rules: RoomVersionRules, sizeBytes?: number): EventFormatVerdict {
+  const problem =
+    checkTypeAndStateKey(event) ??
+    checkSender(event) ??
+    checkRoomId(event, rules) ??
+    checkContent(event) ??
+    checkReferences(event, rules) ??
+    checkNumbers(event) ??
+    checkHashesAndSignatures(event) ??
+    checkSize(event, sizeBytes);
+  return problem ?? { valid: true, pdu: event as Pdu };
+}
+
+type Problem = Extract<EventFormatVerdict, { valid: false }> | undefined;
+
+function problem(code: EventFormatProblem, field: string | undefined, reason: string): Problem {
+  return { valid: false, problem: code, field, reason };
+}
+
+function checkTypeAndStateKey(event: JsonObject): Problem {
+  return (
+    checkString(event, 'type', MAX_FIELD_BYTES) ??
+    (event.state_key === undefined ? undefined : checkString(event, 'state_key', MAX_FIELD_BYTES))
+  );
+}
+
+function checkSender(event: JsonObject): Problem {
+  const wrong = checkString(event, 'sender', MAX_ID_BYTES);
+  if (wrong !== undefined) return wrong;
+  return isUserId(event.sender as string)
+    ? undefined
+    : problem('malformed_id', 'sender', 'The sender of the event is not a user id.');
+}
+
+function checkRoomId(event: JsonObject, rules: RoomVersionRules): Problem {
+  const isCreate = event.type === 'm.room.create';
+  if (isCreate && !rules.eventFormat.createEventHasRoomId) {
+    // Refused by the authorisation rules rather than here, so that it is known as rejected.
+    return event.room_id === undefined ? undefined : checkString(event, 'room_id', MAX_ID_BYTES);
+  }
+  const wrong = checkString(event, 'room_id', MAX_ID_BYTES);
+  if (wrong !== undefined) return wrong;
+  const roomId = event.room_id as string;
+  const isRoomId = rules.roomIdFormat === 'create_event_hash' ? isHashRoomId(roomId) : isRoomIdWithDomain(roomId);
+  return isRoomId
+    ? undefined
+    : problem('malformed_id', 'room_id', `The room_id of the event is not a room id of room version ${rules.version}.`);
+}
+
+function checkContent(event: JsonObject): Problem {
+  return checkObject(event, 'content') ?? (event.unsigned === undefined ? undefined : checkObject(event, 'unsigned'));
+}
+
+function checkReferences(event: JsonObject, rules: RoomVersionRules): Problem {
+  return (
+    checkEventIds(event, 'prev_events', MAX_PREV_EVENTS) ??
+    checkEventIds(event, 'auth_events', MAX_AUTH_EVENTS) ??
+    checkCreateEventNotNamed(event, rules)
+  );
+}
+
+/** Room version 12: the create event is implied by the room id and must not be named again. */
+function checkCreateEventNotNamed(event: JsonObject, rules: RoomVersionRules): Problem {
+  const roomId = event.room_id;
+  if (rules.eventFormat.createEventInAuthEvents || typeof roomId !== 'string') return undefined;
+  const authEvents = event.auth_events as readonly string[];
+  return authEvents.includes(`$${roomId.slice(1)}`)
+    ? problem(
+        'not_allowed',
+        'auth_events',
+        'The auth_events of the event name the create event, which the room id implies.',
+      )
+    : undefined;
+}
+
+function checkNumbers(event: JsonObject): Problem {
+  return checkInteger(event, 'origin_server_ts') ?? checkInteger(event, 'depth') ?? checkDepth(event);
+}
+
+function checkDepth(event: JsonObject): Problem {
+  return (event.depth as number) < 0
+    ? problem('out_of_range', 'depth', 'The depth of the event is negative.')
+    : undefined;
+}
+
+function checkHashesAndSignatures(event: JsonObject): Problem {
+  const wrong = checkObject(event, 'hashes') ?? checkObject(event, 'signatures');
+  if (wrong !== undefined) return wrong;
+  if (typeof (event.hashes as JsonObject).sha256 !== 'string') {
+    return problem('missing', 'hashes', 'The hashes of the event have no sha256.');
+  }
+  for (const block of Object.values(event.signatures as JsonObject)) {
+    if (!isJsonObject(block) || !Object.values(block).every((signature) => typeof signature === 'string')) {
+      return problem(
+        'wrong_type',
+        'signatures',
+        'The signatures of the event are not strings by server name and key id.',
+      );
+    }
+  }
+  return undefined;
+}
+
+function checkSize(event: JsonObject, knownSizeBytes: number | undefined): Problem {
+  try {
+    const sizeBytes = knownSizeBytes ?? Buffer.byteLength(canonicalJson(event));
+    if (sizeBytes <= MAX_EVENT_BYTES) return undefined;
+    return problem(
+      'event_too_large',
+      undefined,
+      `The event is ${sizeBytes} bytes large; at most ${MAX_EVENT_BYTES} are allowed.`,
+    );
+  } catch (error) {
+    if (error instanceof CanonicalJsonError) return problem('not_canonical_json', undefined, error.message);
+    throw error;
+  }
+}
+
+function checkString(event: JsonObject, field: string, maxBytes: number): Problem {
+  const value = event[field];
+  if (value === undefined) return missing(field);
+  if (typeof value !== 'string') return wrongType(field, 'a string');
+  const sizeBytes = value.length * 3 <= maxBytes ? 0 : Buffer.byteLength(value);
+  return sizeBytes <= maxBytes
+    ? undefined
+    : problem(
+        'too_long',
+        field,
+        `The ${field} of the event is ${sizeBytes} bytes long; at most ${maxBytes} are allowed.`,
+      );
+}
+
+function checkObject(event: JsonObject, field: string): Problem {
+  const value = event[field];
+  if (value === undefined) return missing(field);
+  return isJsonObject(value) ? undefined : wrongType(field, 'an object');
+}
+
+function checkInteger(event: JsonObject, field: string): Problem {
+  const value = event[field];
+  if (value === undefined) return missing(field);
+  return Number.isSafeInteger(value) ? undefined : wrongType(field, 'an integer');
+}
+
+function checkEventIds(event: JsonObject, field: string, maxCount: number): Problem {
+  const value: JsonValue | undefined = event[field];
+  if (value === undefined) return missing(field);
+  if (!Array.isArray(value)) return wrongType(field, 'an array');
+  if (value.length > maxCount) {
+    return problem(
+      'too_many',
+      field,
+      `The ${field} of the event name ${value.length} events; at most ${maxCount} are allowed.`,
+    );
+  }
+  return value.every((id) => typeof id === 'string' && isEventId(id))
+    ? undefined
+    : problem('malformed_id', field, `The ${field} of the event hold something that is not an event id.`);
+}
+
+function missing(field: string): Problem {
+  return problem('missing', field, `The event has no ${field}.`);
+}
+
+function wrongType(field: string, expected: string): Problem {
+  return problem('wrong_type', field, `The ${field} of the event is not ${expected}.`);
+}

@@ -1,0 +1,133 @@
+import { isJsonObject, ownValue } from './json-object.ts';
+import type { JsonObject, JsonValue } from './pdu.ts';
+import type { RoomVersionRules } from './room-version.ts';
+
+/** Levels that a power levels event gives by name at the top of its content. */
+export type NamedLevel = 'users_default' | 'events_default' | 'state_default' | 'ban' | 'redact' | 'kick' | 'invite';
+
+/** What the named levels are where nothing is said. Source: server-server API, "Definitions"; `m.room.power_levels`. */
+export const DEFAULT_LEVELS: Readonly<Record<NamedLevel, number>> = {
+  users_default: 0,
+  events_default: 0,
+  state_default: 50,
+  ban: 50,
+  redact: 50,
+  kick: 50,
+  invite: 0,
+};
+
+/** Power of the creator while a room has no power levels event, where creators are not privileged for ever. */
+export const CREATOR_LEVEL_WITHOUT_EVENT = 100;
+
+/** Level for notifying under a key that the power levels do not mention. */
+export const DEFAULT_NOTIFICATION_LEVEL = 50;
+
+/** What is read of the create event to tell who has power. */
+export interface CreateEventView {
+  readonly sender: string;
+  readonly content: JsonObject;
+}
+
+/** Who may do what in a room at one moment. */
+export interface PowerLevels {
+  /** The creators, if the room version gives them infinite power; empty otherwise. */
+  readonly privilegedCreators: ReadonlySet<string>;
+  /** A user's power; `Infinity` for privileged creators. */
+  powerLevelOf(userId: string): number;
+  /** The power it takes to send an event of a type, as a state event or as a message. */
+  requiredLevel(type: string, isState: boolean): number;
+  /** A level that the event names, or its default. */
+  named(level: NamedLevel): number;
+  readonly invite: number;
+  readonly kick: number;
+  readonly ban: number;
+  readonly redact: number;
+  /** The power it takes to notify everybody under a key (`room` for @room). */
+  notificationLevel(key: string): number;
+}
+
+/**
+ * Reads the power levels of a room.
+ *
+ * @param content of the current `m.room.power_levels` event; `undefined` if the room has none.
+ * @param create the room's create event.
+ */
+export function powerLevelsOf(
+  content: JsonObject | undefined,
+  create: CreateEventView,
+  rules: RoomVersionRules,
+): PowerLevels {
+  return new ContentPowerLevels(content, create, rules);
+}
+
+/** Everyone whom the create event makes a creator of the room: its sender and, where allowed, those it adds. */
+export function creatorsOf(create: CreateEventView, rules: RoomVersionRules): string[] {
+  const added = rules.authorization.additionalCreators ? create.content.additional_creators : undefined;
+  const addedIds = Array.isArray(added) ? added.filter((userId) => typeof userId === 'string') : [];
+  return [...new Set([create.sender, ...addedIds])];
+}
+
+/** An integer in the range of canonical JSON, or `undefined`. */
+export function integerLevel(value: JsonValue | undefined): number | undefined {
+  return Number.isSafeInteger(value) ? (value as number) : undefined;
+}
+
+const NO_CREATORS: ReadonlySet<string> = new Set();
+const EMPTY: JsonObject = {};
+
+class ContentPowerLevels implements PowerLevels {
+  readonly privilegedCreators: ReadonlySet<string>;
+  readonly #content: JsonObject;
+  readonly #users: JsonObject;
+  readonly #events: JsonObject;
+  /** Has {@link CREATOR_LEVEL_WITHOUT_EVENT}, if anybody. */
+  readonly #defaultAdmin: string | undefined;
+
+  constructor(content: JsonObject | undefined, create: CreateEventView, rules: RoomVersionRules) {
+    const privileged = rules.authorization.privilegedCreators;
+    this.privilegedCreators = privileged ? new Set(creatorsOf(create, rules)) : NO_CREATORS;
+    this.#defaultAdmin = content === undefined && !privileged ? create.sender : undefined;
+    this.#content = content ?? EMPTY;
+    this.#users = objectIn(this.#content, 'users');
+    this.#events = objectIn(this.#content, 'events');
+  }
+
+  powerLevelOf(userId: string): number {
+    if (this.privilegedCreators.has(userId)) return Number.POSITIVE_INFINITY;
+    if (userId === this.#defaultAdmin) return CREATOR_LEVEL_WITHOUT_EVENT;
+    return integerLevel(ownValue(this.#users, userId)) ?? this.named('users_default');
+  }
+
+  requiredLevel(type: string, isState: boolean): number {
+    return integerLevel(ownValue(this.#events, type)) ?? this.named(isState ? 'state_default' : 'events_default');
+  }
+
+  named(level: NamedLevel): number {
+    return integerLevel(this.#content[level]) ?? DEFAULT_LEVELS[level];
+  }
+
+  get invite(): number {
+    return this.named('invite');
+  }
+
+  get kick(): number {
+    return this.named('kick');
+  }
+
+  get ban(): number {
+    return this.named('ban');
+  }
+
+  get redact(): number {
+    return this.named('redact');
+  }
+
+  notificationLevel(key: string): number {
+    return integerLevel(ownValue(objectIn(this.#content, 'notifications'), key)) ?? DEFAULT_NOTIFICATION_LEVEL;
+  }
+}
+
+function objectIn(content: JsonObject, key: string): JsonObject {
+  const value = content[key];
+  return isJsonObject(value) ? value : EMPTY;
+}
