@@ -1,0 +1,62 @@
+/**
+ * Declaring tables. A table is a name, a key, a value and the reason for its shape; the rows live in whatever environment
+ * the projection that owns it is part of.
+ */
+import { bytesPart, type KeyCodec, type KeyPart, type KeyPrefix, rawPart, strPart, u32Part, u48Part } from './keys.ts';
+import { rawValue, strValue, u48Value, type ValueCodec } from './values.ts';
+
+export { type KeyPrefix, tuple } from './keys.ts';
+export { empty, json, msgpack } from './values.ts';
+
+/** An integer below 2^48 (a log position, milliseconds), in a key or as a value. */
+export const u48: KeyPart<number> & ValueCodec<number> = { ...u48Part, ...u48Value };
+/** An integer below 2^32, in a key. */
+export const u32: KeyPart<number> = u32Part;
+/** A string: of any content and in code point order in a key, well-formed as a value. */
+export const str: KeyPart<string> & ValueCodec<string> = { ...strPart, ...strValue };
+/** Exactly `length` bytes, in a key. */
+export const bytes: (length: number) => KeyPart<Uint8Array> = bytesPart;
+/** Bytes as they are: the last part of a key, or a value. */
+export const raw: KeyPart<Uint8Array> & ValueCodec<Buffer> = { ...rawPart, ...rawValue };
+
+/** A declared table with keys `K` (always a tuple, also of one part) and values `V`. */
+export interface Table<K extends readonly unknown[], V> {
+  /** `projection.subject`, lower case: `rooms.timeline`. Unique in its environment. */
+  readonly name: string;
+  readonly key: KeyCodec<K>;
+  readonly value: ValueCodec<V>;
+  /** One sentence: the reason for its shape. */
+  readonly why: string;
+}
+
+/** Any table, where its types do not matter. */
+export type AnyTable = Pick<Table<never, never>, 'name' | 'why'>;
+
+/** Longest name of a table. */
+const MAX_NAME_CHARACTERS = 64;
+const NAME = /^[a-z][a-z0-9]*([._-][a-z0-9]+)*$/;
+
+/** Declares a table. Throws TypeError if its name is not like `rooms.timeline`. */
+export function defineTable<K extends readonly unknown[], V>(table: Table<K, V>): Table<K, V> {
+  if (!NAME.test(table.name) || table.name.length > MAX_NAME_CHARACTERS) {
+    throw new TypeError(`${table.name} is not a table name`);
+  }
+  return table;
+}
+
+/**
+ * Which rows, in key order. All conditions hold together. A bound may be a whole key or its leading parts; leading parts
+ * stand for every key that begins with them: `gt: [room, 5]` starts after the last key of `[room, 5, …]`, `lte: [room, 5]`
+ * ends with it.
+ */
+export interface RangeOptions<K extends readonly unknown[]> {
+  readonly prefix?: KeyPrefix<K>;
+  readonly gte?: KeyPrefix<K>;
+  readonly gt?: KeyPrefix<K>;
+  readonly lt?: KeyPrefix<K>;
+  readonly lte?: KeyPrefix<K>;
+  /** From the last row to the first. */
+  readonly reverse?: boolean;
+  /** Most rows to give. */
+  readonly limit?: number;
+}
