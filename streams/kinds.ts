@@ -7,6 +7,50 @@ export const recordKinds = {
     version: 1,
     says: 'A PDU as first seen: its skeleton (what redaction keeps) and its content (what it strips).',
   },
+  'user.registered': {
+    version: 1,
+    says: 'An account was made: whose it is, and what it may do; the hash of its password apart.',
+  },
+  'user.password_changed': {
+    version: 1,
+    says: 'An account has another password; its hash apart.',
+  },
+  'user.admin_changed': {
+    version: 1,
+    says: 'An account became, or ceased to be, a server administrator.',
+  },
+  'user.deactivated': {
+    version: 1,
+    says: 'An account was closed for ever.',
+  },
+  'device.added': {
+    version: 1,
+    says: 'An account has a new device.',
+  },
+  'device.renamed': {
+    version: 1,
+    says: 'A device has another display name.',
+  },
+  'device.removed': {
+    version: 1,
+    says: 'Devices are gone, and with them their sessions and keys.',
+  },
+  'session.started': {
+    version: 1,
+    says: 'A device was logged in: the hashes of its tokens.',
+  },
+  'session.refreshed': {
+    version: 1,
+    says: 'A device got new tokens for its refresh token.',
+  },
+  'session.confirmed': {
+    version: 1,
+    says: 'A device used its new tokens: the ones before are void.',
+  },
+  'registration_token.created': {
+    version: 1,
+    says: 'A token that lets people register was made.',
+  },
 } as const satisfies Readonly<Record<string, { readonly version: number; readonly says: string }>>;
 
 /** A kind in the catalogue. */
