@@ -2,9 +2,10 @@
  * Every projection, and so every table, by environment. Each projection declares its tables beside its `apply`; adding one
  * here is all that is needed for it to be built from the log at the next start.
  */
+import { roomsProjection } from './rooms/projection.ts';
 import { checkNames, type Projection } from './engine/projection.ts';
 
 /** What requests read: one environment, one checkpoint, so that a reader sees one moment of the log in all of it. */
-export const coreProjections: readonly Projection[] = [];
+export const coreProjections: readonly Projection[] = [roomsProjection];
 
 checkNames(coreProjections);

@@ -1,0 +1,25 @@
+import { hash } from 'node:crypto';
+import type { Transaction } from './pdu-record.ts';
+
+const HASH_EVENT_ID = /^\$[A-Za-z0-9_-]{42}[AEIMQUYcgkosw048]$/;
+const TAG_HASH = 0;
+const TAG_TEXT = 1;
+const TRANSACTION_KEY_BYTES = 16;
+
+/** An event id as a key: 33 bytes where it is a hash, else a tag and its text. */
+export function eventIdKey(eventId: string): [Uint8Array] {
+  if (HASH_EVENT_ID.test(eventId)) {
+    const key = Buffer.allocUnsafe(33);
+    key[0] = TAG_HASH;
+    key.write(eventId.slice(1), 1, 'base64url');
+    return [key];
+  }
+  return [Buffer.concat([Buffer.of(TAG_TEXT), Buffer.from(eventId, 'utf8')])];
+}
+
+/** A transaction as a key. Source: client-server API, "Transaction identifiers". */
+export function transactionKey(userId: string, roomId: string, { deviceId, txnId }: Transaction): [Uint8Array] {
+  // The lengths keep the parts apart, whatever characters a client puts in them.
+  const text = `${userId.length}:${userId}${deviceId.length}:${deviceId}${roomId.length}:${roomId}${txnId}`;
+  return [Buffer.from(hash('sha256', text, 'binary'), 'latin1').subarray(0, TRANSACTION_KEY_BYTES)];
+}

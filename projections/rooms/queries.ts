@@ -1,0 +1,246 @@
+/** What the rooms projection can be asked. All of it reads the committed frontier of the given reader, synchronously. */
+
+import type { Reader } from '#projections/engine/reader.ts';
+import type { AuthEvent } from '#protocol/auth/types.ts';
+import type { JsonObject } from '#protocol/pdu.ts';
+import type { Position } from '#streams/event-log.ts';
+import type { EventRow } from './event-row.ts';
+import { eventIdKey, transactionKey } from './keys.ts';
+import type { Transaction } from './pdu-record.ts';
+import {
+  eventIds,
+  events,
+  heads,
+  type MembershipRow,
+  members,
+  type RoomHeadRow,
+  type RoomRow,
+  roomIds,
+  rooms,
+  state,
+  stateVersions,
+  timeline,
+  topology,
+  transactions,
+  type UserRoomRow,
+  userRooms,
+} from './tables.ts';
+
+/** A room with its internal id. */
+export interface Room extends RoomRow {
+  readonly id: Position;
+}
+
+/** An event with its internal id: its position in the log. */
+export interface Event extends EventRow {
+  readonly position: Position;
+}
+
+/** A room of a user. */
+export interface UserRoom extends UserRoomRow {
+  readonly room: Position;
+}
+
+/** The room with this room id, if the server takes part in it. */
+export function findRoom(reader: Reader, roomId: string): Room | undefined {
+  const id = reader.get(roomIds, [roomId]);
+  return id === undefined ? undefined : roomById(reader, id);
+}
+
+/** The room with this internal id. */
+export function roomById(reader: Reader, id: Position): Room | undefined {
+  const row = reader.get(rooms, [id]);
+  return row && { id, ...row };
+}
+
+/** Where a room stands: revision, extremities, version of its current state, member counts. */
+export function headOf(reader: Reader, room: Position): RoomHeadRow | undefined {
+  return reader.get(heads, [room]);
+}
+
+/** The event at a position. */
+export function eventAt(reader: Reader, position: Position): Event | undefined {
+  const row = reader.get(events, [position]);
+  return row && { position, ...row };
+}
+
+/** Position of an event by its id. */
+export function positionOfEvent(reader: Reader, eventId: string): Position | undefined {
+  return reader.get(eventIds, eventIdKey(eventId));
+}
+
+/** An event by its id. */
+export function eventById(reader: Reader, eventId: string): Event | undefined {
+  const position = positionOfEvent(reader, eventId);
+  return position === undefined ? undefined : eventAt(reader, position);
+}
+
+/** Position of the state event of a key, now or at a version of the room's state (its n-th change included). */
+export function stateEventPosition(
+  reader: Reader,
+  room: Position,
+  type: string,
+  stateKey: string,
+  version?: number,
+): Position | undefined {
+  const row =
+    version === undefined
+      ? reader.seekLast(state, [room, type, stateKey])
+      : reader.seekLast(state, [room, type, stateKey], [room, type, stateKey, version]);
+  return row?.value;
+}
+
+/** The state event of a key, now or at a version of the room's state. */
+export function stateEvent(
+  reader: Reader,
+  room: Position,
+  type: string,
+  stateKey: string,
+  version?: number,
+): Event | undefined {
+  const position = stateEventPosition(reader, room, type, stateKey, version);
+  return position === undefined ? undefined : eventAt(reader, position);
+}
+
+/** Parsed content of a state event, now or at a version. */
+export function stateContent(
+  reader: Reader,
+  room: Position,
+  type: string,
+  stateKey = '',
+  version?: number,
+): JsonObject | undefined {
+  const event = stateEvent(reader, room, type, stateKey, version);
+  return event && (JSON.parse(event.contentJson) as JsonObject);
+}
+
+/** Positions of all state events, now or at a version, in order of type and state key; of one type if given. */
+export function* statePositions(
+  reader: Reader,
+  room: Position,
+  { version, type }: { readonly version?: number; readonly type?: string } = {},
+): Generator<Position> {
+  const rows = reader.range(state, { prefix: type === undefined ? [room] : [room, type] });
+  let pending: { type: string; stateKey: string; position: Position } | undefined;
+  for (const { key, value } of rows) {
+    const [, rowType, stateKey, rowVersion] = key;
+    if (pending && (pending.type !== rowType || pending.stateKey !== stateKey)) {
+      yield pending.position;
+      pending = undefined;
+    }
+    if (version === undefined || rowVersion <= version) pending = { type: rowType, stateKey, position: value };
+  }
+  if (pending) yield pending.position;
+}
+
+/** Positions of the state events that came into the state after one version, up to another; the last of each key only. */
+export function stateChangesBetween(reader: Reader, room: Position, after: number, upTo: number): Position[] {
+  const last = new Map<string, Position>();
+  for (const { value } of reader.range(stateVersions, { prefix: [room], gt: [room, after], lte: [room, upTo] })) {
+    const event = reader.get(events, [value]);
+    if (event?.stateKey === undefined) continue;
+    const key = `${event.type.length}:${event.type}${event.stateKey}`;
+    last.delete(key);
+    last.set(key, value);
+  }
+  return [...last.values()];
+}
+
+/** Version of the room's state as it was when the log was at a position: the number of changes at or before it. */
+export function stateVersionAt(reader: Reader, room: Position, position: Position): number {
+  const place = reader.seekLast(timeline, [room], [room, Math.max(position, 0)]);
+  const event = place && reader.get(events, [place.value]);
+  if (event === undefined) return 0;
+  return event.stateVersion + (event.stateKey === undefined ? 0 : 1);
+}
+
+/** A user's present standing in a room. */
+export function memberOf(reader: Reader, room: Position, userId: string): MembershipRow | undefined {
+  return reader.get(members, [room, userId]);
+}
+
+/** A user's present membership; undefined for somebody who never was in the room. */
+export function membershipOf(reader: Reader, room: Position, userId: string): string | undefined {
+  return memberOf(reader, room, userId)?.membership;
+}
+
+/** Everybody who has a membership, in order of user id. */
+export function* membersOf(reader: Reader, room: Position): Generator<MembershipRow & { readonly userId: string }> {
+  for (const { key, value } of reader.range(members, { prefix: [room] })) yield { userId: key[1], ...value };
+}
+
+/** User ids of the joined members. */
+export function* joinedMembers(reader: Reader, room: Position): Generator<string> {
+  for (const { userId, membership } of membersOf(reader, room)) if (membership === 'join') yield userId;
+}
+
+/** A user's rooms, forgotten ones included, in order of internal id. */
+export function* roomsOf(reader: Reader, userId: string): Generator<UserRoom> {
+  for (const { key, value } of reader.range(userRooms, { prefix: [userId] })) yield { room: key[1], ...value };
+}
+
+/** A room from a user's point of view. */
+export function userRoomOf(reader: Reader, userId: string, room: Position): UserRoomRow | undefined {
+  return reader.get(userRooms, [userId, room]);
+}
+
+/** Positions of events on the timeline after one place and up to another, newest first, at most `limit`. */
+export function* timelineBackwards(
+  reader: Reader,
+  room: Position,
+  after: Position,
+  upTo: Position,
+): Generator<{ readonly place: Position; readonly position: Position }> {
+  if (upTo < 0) return;
+  for (const { key, value } of reader.range(timeline, {
+    prefix: [room],
+    lte: [room, upTo],
+    reverse: true,
+    ...(after >= 0 && { gt: [room, after] }),
+  }))
+    yield { place: key[1], position: value };
+}
+
+/** A place in the topological order of a room: before or after events, never on one. */
+export interface TopologicalPlace {
+  readonly depth: number;
+  /** Position of the event that the place is just after. */
+  readonly position: Position;
+}
+
+/** Positions of events in topological order, from just after a place on, or from just before it backwards. */
+export function* topologicalRange(
+  reader: Reader,
+  room: Position,
+  from: TopologicalPlace,
+  direction: 'f' | 'b',
+): Generator<TopologicalPlace> {
+  if (from.depth < 0 && direction === 'b') return;
+  const at: [number, number, number] = [room, Math.max(from.depth, 0), Math.max(from.position, 0)];
+  const bounds = direction === 'b' ? { lte: at, reverse: true } : from.depth < 0 ? {} : { gt: at };
+  const rows: Iterable<readonly [number, number, number]> = reader.keys(topology, { prefix: [room], ...bounds });
+  for (const [, depth, position] of rows) yield { depth, position };
+}
+
+/** Position of the event that was sent in a transaction. */
+export function transactionEvent(
+  reader: Reader,
+  userId: string,
+  roomId: string,
+  transaction: Transaction,
+): Position | undefined {
+  return reader.get(transactions, transactionKey(userId, roomId, transaction));
+}
+
+/** A state event in the narrow view that authorisation needs. */
+export function authEventAt(reader: Reader, position: Position): AuthEvent | undefined {
+  const event = reader.get(events, [position]);
+  if (event?.stateKey === undefined) return undefined;
+  return {
+    eventId: event.eventId,
+    type: event.type,
+    stateKey: event.stateKey,
+    sender: event.sender,
+    content: JSON.parse(event.contentJson) as JsonObject,
+  };
+}

@@ -1,0 +1,154 @@
+/** The tables of the rooms projection. A room's internal id is the log position of its create event; an event's is its own. */
+import {
+  type AnyTable,
+  bytes,
+  defineTable,
+  empty,
+  msgpack,
+  raw,
+  str,
+  tuple,
+  u32,
+  u48,
+} from '#projections/engine/table.ts';
+import { eventRow } from './event-row.ts';
+
+/** What never changes about a room. */
+export interface RoomRow {
+  readonly roomId: string;
+  readonly version: string;
+  /** The room's stream in the log. */
+  readonly stream: string;
+  readonly creator: string;
+}
+
+/** What each event of a room moves. */
+export interface RoomHeadRow {
+  /** Last revision of the room's stream. */
+  readonly revision: number;
+  /** Greatest depth of any event. */
+  readonly depth: number;
+  /** Event ids that no accepted event follows yet. */
+  readonly extremities: readonly string[];
+  /** How often the room's state has changed: the version of the current state. */
+  readonly stateVersion: number;
+  /** Position of the last event on the timeline. */
+  readonly latest: number;
+  readonly joined: number;
+  readonly invited: number;
+}
+
+/** Somebody's present standing in a room. */
+export interface MembershipRow {
+  readonly membership: string;
+  /** The member event that says so. */
+  readonly event: number;
+}
+
+/** A room from one user's point of view. */
+export interface UserRoomRow {
+  readonly membership: string;
+  /** The member event that says so; its place in the log is when it was said. */
+  readonly event: number;
+  /** Left, and taken out of the user's history. */
+  readonly forgotten: boolean;
+}
+
+export const rooms = defineTable({
+  name: 'rooms.rooms',
+  key: tuple<[room: number]>(u48),
+  value: msgpack<RoomRow>(),
+  why: 'What never changes about a room is apart from its head, so that an event rewrites a small row.',
+});
+
+export const roomIds = defineTable({
+  name: 'rooms.room-ids',
+  key: tuple<[roomId: string]>(str),
+  value: u48,
+  why: 'Requests name rooms by room id; every other table by the short internal id.',
+});
+
+export const heads = defineTable({
+  name: 'rooms.heads',
+  key: tuple<[room: number]>(u48),
+  value: msgpack<RoomHeadRow>(),
+  why: 'All that the next event and the first look of a sync need, in one row.',
+});
+
+export const events = defineTable({
+  name: 'rooms.events',
+  key: tuple<[event: number]>(u48),
+  value: eventRow,
+  why: 'Keyed by log position, so rows are written at the end, pages stay full, and a timeline reads neighbours.',
+});
+
+export const eventIds = defineTable({
+  name: 'rooms.event-ids',
+  key: tuple<[eventId: Uint8Array]>(raw),
+  value: u48,
+  why: 'Event ids are hashes: stored as bytes they take 33 and not 46.',
+});
+
+export const timeline = defineTable({
+  name: 'rooms.timeline',
+  key: tuple<[room: number, place: number]>(u48, u48),
+  value: u48,
+  why: 'The order in which this server shows a room: the place is the position at which an event came onto the timeline.',
+});
+
+export const topology = defineTable({
+  name: 'rooms.topology',
+  key: tuple<[room: number, depth: number, event: number]>(u48, u48, u48),
+  value: empty,
+  why: 'The order in which /messages pages: history that arrives late has a late position but its true depth.',
+});
+
+export const state = defineTable({
+  name: 'rooms.state',
+  key: tuple<[room: number, type: string, stateKey: string, version: number]>(u48, str, str, u32),
+  value: u48,
+  why: 'State as versions: the event of a key at a version is the last row at or before it; one row a change, no snapshots.',
+});
+
+export const stateVersions = defineTable({
+  name: 'rooms.state-versions',
+  key: tuple<[room: number, version: number]>(u48, u32),
+  value: u48,
+  why: 'The list of changes: the difference of two versions is a range of it; version n is the state after its n-th change.',
+});
+
+export const members = defineTable({
+  name: 'rooms.members',
+  key: tuple<[room: number, userId: string]>(u48, str),
+  value: msgpack<MembershipRow>(),
+  why: 'Who is in a room now, without reading the versions of each member event.',
+});
+
+export const userRooms = defineTable({
+  name: 'rooms.user-rooms',
+  key: tuple<[userId: string, room: number]>(str, u48),
+  value: msgpack<UserRoomRow>(),
+  why: 'A sync begins with the rooms of one user.',
+});
+
+export const transactions = defineTable({
+  name: 'rooms.transactions',
+  key: tuple<[transaction: Uint8Array]>(bytes(16)),
+  value: u48,
+  why: 'A resend finds its event; the key is a hash of user, device, room and transaction id, so that it is short.',
+});
+
+export const roomTables: readonly AnyTable[] = [
+  rooms,
+  roomIds,
+  heads,
+  events,
+  eventIds,
+  timeline,
+  topology,
+  state,
+  stateVersions,
+  members,
+  userRooms,
+  transactions,
+];

@@ -1,0 +1,60 @@
+import { z } from 'zod';
+import type { Context } from '#src/context.ts';
+import { endpoint } from '#src/http/endpoint.ts';
+import { createRoom as create } from '#src/rooms/create-room.ts';
+import { jsonObjectSchema, userIdSchema } from './schemas.ts';
+
+/** People that one request may invite. */
+const MAX_INVITEES = 500;
+/** State events that one request may bring along. */
+const MAX_INITIAL_STATE_EVENTS = 1000;
+
+const body = z.object({
+  visibility: z.enum(['public', 'private']).default('private'),
+  room_alias_name: z.string().optional(),
+  name: z.string().optional(),
+  topic: z.string().optional(),
+  invite: z.array(userIdSchema).max(MAX_INVITEES).default([]),
+  invite_3pid: z.array(jsonObjectSchema).default([]),
+  room_version: z.string().optional(),
+  creation_content: jsonObjectSchema.default({}),
+  initial_state: z
+    .array(z.object({ type: z.string(), state_key: z.string().default(''), content: jsonObjectSchema }))
+    .max(MAX_INITIAL_STATE_EVENTS)
+    .default([]),
+  preset: z.enum(['private_chat', 'public_chat', 'trusted_private_chat']).optional(),
+  is_direct: z.boolean().default(false),
+  power_level_content_override: jsonObjectSchema.default({}),
+});
+
+/**
+ * `POST /_matrix/client/v3/createRoom`: makes a room.
+ * https://spec.matrix.org/v1.19/client-server-api/#post_matrixclientv3createroom
+ */
+export const createRoom = endpoint({
+  method: 'POST',
+  path: '/_matrix/client/v3/createRoom',
+  auth: 'user',
+  rateLimit: 'write',
+  body,
+  handler: async ({ body: request, requester }, context: Context) => ({
+    room_id: await create(context, requester.userId, {
+      visibility: request.visibility,
+      preset: request.preset,
+      aliasLocalpart: request.room_alias_name,
+      name: request.name,
+      topic: request.topic,
+      invitees: request.invite,
+      hasThirdPartyInvites: request.invite_3pid.length > 0,
+      roomVersion: request.room_version,
+      creationContent: request.creation_content,
+      initialState: request.initial_state.map(({ type, state_key, content }) => ({
+        type,
+        stateKey: state_key,
+        content,
+      })),
+      isDirect: request.is_direct,
+      powerLevelContentOverride: request.power_level_content_override,
+    }),
+  }),
+});

@@ -1,0 +1,22 @@
+import { z } from 'zod';
+import type { Context } from '#src/context.ts';
+import { endpoint } from '#src/http/endpoint.ts';
+import { join } from '#src/rooms/membership.ts';
+import { jsonObjectSchema } from './schemas.ts';
+
+/**
+ * `POST /_matrix/client/v3/join/{roomIdOrAlias}`: joins a room by its id or one of its aliases.
+ * https://spec.matrix.org/v1.19/client-server-api/#post_matrixclientv3joinroomidoralias
+ */
+export const joinByIdOrAlias = endpoint({
+  method: 'POST',
+  path: '/_matrix/client/v3/join/{roomIdOrAlias}',
+  auth: 'guest',
+  rateLimit: 'write',
+  body: z.object({ reason: z.string().optional(), third_party_signed: jsonObjectSchema.optional() }),
+  handler: async ({ params, body, requester }, context: Context) => {
+    const roomId = context.directory.roomOf(params.roomIdOrAlias);
+    await join(context, requester.userId, roomId, { reason: body.reason, thirdPartySigned: body.third_party_signed });
+    return { room_id: roomId };
+  },
+});

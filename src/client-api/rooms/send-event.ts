@@ -1,0 +1,24 @@
+import type { Context } from '#src/context.ts';
+import { endpoint } from '#src/http/endpoint.ts';
+import { sentBy } from './sent-by.ts';
+
+/**
+ * `PUT /_matrix/client/v3/rooms/{roomId}/send/{eventType}/{txnId}`: sends a message event; sending again under the same
+ * transaction id changes nothing and gives the same answer.
+ * https://spec.matrix.org/v1.19/client-server-api/#put_matrixclientv3roomsroomidsendeventtypetxnid
+ */
+export const sendEvent = endpoint({
+  method: 'PUT',
+  path: '/_matrix/client/v3/rooms/{roomId}/send/{eventType}/{txnId}',
+  auth: 'guest',
+  rateLimit: 'write',
+  body: 'json',
+  handler: async ({ params, body, requester }, context: Context) => {
+    const { eventId } = await context.rooms.send(
+      params.roomId,
+      { sender: requester.userId, type: params.eventType, content: body },
+      sentBy(requester, params.txnId),
+    );
+    return { event_id: eventId };
+  },
+});

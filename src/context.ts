@@ -1,0 +1,26 @@
+import type { Reader } from '#projections/engine/reader.ts';
+import type { EventLog } from '#streams/event-log.ts';
+import type { Accounts } from './accounts/accounts.ts';
+import type { Bus } from './bus/bus.ts';
+import type { Config } from './config/schema.ts';
+import type { Typing } from './ephemeral/typing.ts';
+import type { MediaStore } from './media/media-store.ts';
+import type { Directory } from './rooms/directory.ts';
+import type { Rooms } from './rooms/rooms.ts';
+
+/** What the endpoints of this server work with. Made once, in server.ts. */
+export interface Context {
+  readonly config: Config;
+  readonly serverName: string;
+  readonly log: EventLog;
+  /** The committed projections. */
+  readonly reader: Reader;
+  readonly bus: Bus;
+  readonly accounts: Accounts;
+  readonly rooms: Rooms;
+  readonly directory: Directory;
+  readonly typing: Typing;
+  readonly media: MediaStore;
+  /** Milliseconds since the epoch. */
+  readonly clock: () => number;
+}

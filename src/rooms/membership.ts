@@ -1,0 +1,197 @@
+import type { Reader } from '#projections/engine/reader.ts';
+import { profileOf } from '#projections/profiles/queries.ts';
+import { findRoom, joinedMembers, membershipOf } from '#projections/rooms/queries.ts';
+import type { JsonObject } from '#protocol/pdu.ts';
+import { roomVersionRules } from '#protocol/room-version.ts';
+import { MatrixError } from '#src/http/errors.ts';
+import type { Rooms, SentEvent } from './rooms.ts';
+
+/** What moving people in and out of rooms needs. */
+export interface MembershipContext {
+  readonly rooms: Rooms;
+  readonly reader: Reader;
+  readonly serverName: string;
+}
+
+/** What a client may say about a change of membership. */
+export interface MembershipOptions {
+  readonly reason?: string | undefined;
+  /** The `third_party_signed` of a join by a third-party invite. */
+  readonly thirdPartySigned?: JsonObject | undefined;
+}
+
+/** Local members that are asked whether they may let somebody in, at most, for one restricted join. */
+const MAX_AUTHORISERS_TRIED = 10_000;
+
+/** A user joins a room; joining again changes nothing. @throws {MatrixError} as {@link Rooms.send} */
+export async function join(
+  context: MembershipContext,
+  userId: string,
+  roomId: string,
+  options: MembershipOptions = {},
+): Promise<void> {
+  const membership = currentMembership(context, roomId, userId);
+  if (membership === 'join') return;
+  const authoriser = membership === 'invite' ? undefined : authoriserOf(context, userId, roomId);
+  await sendMembership(context, roomId, userId, userId, 'join', {
+    ...profileOf(context.reader, userId),
+    ...(options.reason !== undefined && { reason: options.reason }),
+    ...(authoriser !== undefined && { join_authorised_via_users_server: authoriser }),
+    ...(options.thirdPartySigned && {
+      third_party_invite: { display_name: userId, signed: options.thirdPartySigned },
+    }),
+  });
+}
+
+/** A user asks to be let in; asking again, or as a member, is refused by the rules. */
+export async function knock(
+  context: MembershipContext,
+  userId: string,
+  roomId: string,
+  options: MembershipOptions = {},
+): Promise<void> {
+  await sendMembership(context, roomId, userId, userId, 'knock', {
+    ...profileOf(context.reader, userId),
+    ...withReason(options),
+  });
+}
+
+/** A user leaves a room, turns an invite down, or takes a knock back; leaving again changes nothing. */
+export async function leave(
+  context: MembershipContext,
+  userId: string,
+  roomId: string,
+  options: MembershipOptions = {},
+): Promise<void> {
+  const membership = currentMembership(context, roomId, userId);
+  if (membership === 'leave') return;
+  if (membership === undefined) throw new MatrixError('M_FORBIDDEN', 'You are not in this room.');
+  await sendMembership(context, roomId, userId, userId, 'leave', withReason(options));
+}
+
+/** A member invites somebody. */
+export async function invite(
+  context: MembershipContext,
+  sender: string,
+  roomId: string,
+  target: string,
+  options: MembershipOptions = {},
+): Promise<void> {
+  await sendMembership(context, roomId, sender, target, 'invite', {
+    ...profileOf(context.reader, target),
+    ...withReason(options),
+  });
+}
+
+/** A member removes somebody who is in the room, invited or knocking. */
+export async function kick(
+  context: MembershipContext,
+  sender: string,
+  roomId: string,
+  target: string,
+  options: MembershipOptions = {},
+): Promise<void> {
+  requireJoined(context, roomId, sender);
+  const membership = currentMembership(context, roomId, target);
+  if (membership !== 'join' && membership !== 'invite' && membership !== 'knock') {
+    throw new MatrixError('M_FORBIDDEN', `${target} is not in the room.`);
+  }
+  await sendMembership(context, roomId, sender, target, 'leave', withReason(options));
+}
+
+/** A member bans somebody; banning again is allowed and may give another reason. */
+export async function ban(
+  context: MembershipContext,
+  sender: string,
+  roomId: string,
+  target: string,
+  options: MembershipOptions = {},
+): Promise<void> {
+  await sendMembership(context, roomId, sender, target, 'ban', withReason(options));
+}
+
+/** A member lifts a ban. */
+export async function unban(
+  context: MembershipContext,
+  sender: string,
+  roomId: string,
+  target: string,
+  options: MembershipOptions = {},
+): Promise<void> {
+  requireJoined(context, roomId, sender);
+  if (currentMembership(context, roomId, target) !== 'ban') {
+    throw new MatrixError('M_BAD_STATE', `${target} is not banned from the room.`, { status: 403 });
+  }
+  await sendMembership(context, roomId, sender, target, 'leave', withReason(options));
+}
+
+function sendMembership(
+  context: MembershipContext,
+  roomId: string,
+  sender: string,
+  target: string,
+  membership: string,
+  content: JsonObject,
+): Promise<SentEvent> {
+  return context.rooms.send(roomId, {
+    sender,
+    type: 'm.room.member',
+    stateKey: target,
+    content: { ...content, membership },
+  });
+}
+
+function withReason(options: MembershipOptions): JsonObject {
+  return options.reason === undefined ? {} : { reason: options.reason };
+}
+
+function currentMembership(context: MembershipContext, roomId: string, userId: string): string | undefined {
+  const membership = context.rooms.state(roomId, 'm.room.member', userId)?.content['membership'];
+  return typeof membership === 'string' ? membership : undefined;
+}
+
+function requireJoined(context: MembershipContext, roomId: string, userId: string): void {
+  if (currentMembership(context, roomId, userId) !== 'join') {
+    throw new MatrixError('M_FORBIDDEN', 'You are not in this room.');
+  }
+}
+
+/**
+ * The local member whose right to invite lets a user join a restricted room, or undefined where the join rule asks for none.
+ * Source: client-server API, "Restricted rooms".
+ * @throws {MatrixError} M_FORBIDDEN if the user meets none of the conditions.
+ */
+function authoriserOf(context: MembershipContext, userId: string, roomId: string): string | undefined {
+  const { rooms, reader } = context;
+  const rules = rooms.rules(roomId);
+  const joinRules = rooms.state(roomId, 'm.room.join_rules', '')?.content;
+  const isRestricted =
+    joinRules?.['join_rule'] === 'restricted' ||
+    (joinRules?.['join_rule'] === 'knock_restricted' && rules.authorization.knockRestrictedJoins);
+  if (!isRestricted || !rules.authorization.restrictedJoins) return undefined;
+  if (!meetsCondition(reader, userId, joinRules['allow'])) {
+    throw new MatrixError('M_FORBIDDEN', 'Only members of certain other rooms may join this one.');
+  }
+  const room = findRoom(reader, roomId);
+  const levels = rooms.powerLevels(roomId);
+  let tried = 0;
+  for (const member of room ? joinedMembers(reader, room.id) : []) {
+    if (++tried > MAX_AUTHORISERS_TRIED) break;
+    if (member.endsWith(`:${context.serverName}`) && levels.powerLevelOf(member) >= levels.invite) return member;
+  }
+  throw new MatrixError('M_UNABLE_TO_GRANT_JOIN');
+}
+
+function meetsCondition(reader: Reader, userId: string, allow: unknown): boolean {
+  if (!Array.isArray(allow)) return false;
+  return allow.some((condition: unknown) => {
+    if (typeof condition !== 'object' || condition === null || !('type' in condition)) return false;
+    if (condition.type !== 'm.room_membership' || !('room_id' in condition)) return false;
+    const room = typeof condition.room_id === 'string' ? findRoom(reader, condition.room_id) : undefined;
+    return (
+      room !== undefined &&
+      roomVersionRules(room.version) !== undefined &&
+      membershipOf(reader, room.id, userId) === 'join'
+    );
+  });
+}

@@ -1,0 +1,92 @@
+import type { AuthEvent } from '#protocol/auth/types.ts';
+import type { RoomVersionRules } from '#protocol/room-version.ts';
+import type { Revision } from '#streams/event-log.ts';
+
+/** Most state events that one head keeps in memory; beyond it, what is committed is read again when asked for. */
+export const MAX_CACHED_STATE_EVENTS = 4096;
+/** Most prev events of a new event. Source: server-server API, "Size limits"/PDU format: at most 20. */
+export const MAX_PREV_EVENTS = 20;
+
+/** Reads a committed state event of the room, in the narrow view that authorisation needs. */
+export type CommittedState = (type: string, stateKey: string) => AuthEvent | undefined;
+
+/** An event that the head takes in; `state` if it is a state event. */
+export interface AdvancingEvent {
+  readonly eventId: string;
+  readonly depth: number;
+  readonly prevEvents: readonly string[];
+  readonly state?: AuthEvent;
+  /** The event whose content this one redacts, with what is left of it. */
+  readonly redacted?: { readonly eventId: string; readonly content: AuthEvent['content'] };
+}
+
+/**
+ * What the writer of a room knows of its newest point: ahead of the projections by the events that are queued for the disk.
+ * It is dropped, and made anew from what is committed, when an append fails.
+ */
+export class RoomHead {
+  readonly roomId: string;
+  readonly rules: RoomVersionRules;
+  readonly stream: string;
+  /** Revision of the room's stream once all that is queued is written. */
+  revision: Revision;
+  depth: number;
+  extremities: readonly string[];
+  /** Appends under way; a head is only let go at zero. */
+  pendingAppends = 0;
+  readonly #committed: CommittedState;
+  readonly #state = new Map<string, AuthEvent>();
+
+  constructor(
+    room: { readonly roomId: string; readonly rules: RoomVersionRules; readonly stream: string },
+    at: { readonly revision: Revision; readonly depth: number; readonly extremities: readonly string[] },
+    committed: CommittedState,
+  ) {
+    this.roomId = room.roomId;
+    this.rules = room.rules;
+    this.stream = room.stream;
+    this.revision = at.revision;
+    this.depth = at.depth;
+    this.extremities = at.extremities;
+    this.#committed = committed;
+  }
+
+  /** The current state event for a key, queued ones included. */
+  readonly state = (type: string, stateKey: string): AuthEvent | undefined => {
+    const key = stateMapKey(type, stateKey);
+    const known = this.#state.get(key);
+    if (known !== undefined) return known;
+    const committed = this.#committed(type, stateKey);
+    if (committed !== undefined) {
+      this.#makeRoom();
+      this.#state.set(key, committed);
+    }
+    return committed;
+  };
+
+  /** Takes in an event that was put on the queue behind all before it. */
+  advance(event: AdvancingEvent): void {
+    this.revision += 1;
+    this.depth = Math.max(this.depth, event.depth);
+    const followed = new Set(event.prevEvents);
+    this.extremities = [...this.extremities.filter((id) => !followed.has(id)), event.eventId];
+    if (event.state) this.#state.set(stateMapKey(event.state.type, event.state.stateKey), event.state);
+    if (event.redacted) this.#redact(event.redacted.eventId, event.redacted.content);
+  }
+
+  #redact(eventId: string, content: AuthEvent['content']): void {
+    for (const [key, event] of this.#state) {
+      if (event.eventId === eventId) this.#state.set(key, { ...event, content });
+    }
+  }
+
+  /** Committed state can be read again; queued state cannot, so nothing goes while an append is under way. */
+  #makeRoom(): void {
+    if (this.#state.size >= MAX_CACHED_STATE_EVENTS && this.pendingAppends === 0) this.#state.clear();
+  }
+}
+
+/** A map key for a pair of event type and state key; the length keeps pairs apart whatever characters they hold. */
+function stateMapKey(type: string, stateKey: string): string {
+  return `${type.length}:${type}${stateKey}`;
+}

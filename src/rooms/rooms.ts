@@ -1,0 +1,368 @@
+import type { Reader } from '#projections/engine/reader.ts';
+import { type PduMeta, pduRecord, type Transaction } from '#projections/rooms/pdu-record.ts';
+import {
+  authEventAt,
+  eventAt,
+  eventById,
+  findRoom,
+  headOf,
+  roomById,
+  stateEventPosition,
+  transactionEvent,
+} from '#projections/rooms/queries.ts';
+import { authEventTypes } from '#protocol/auth/auth-events.ts';
+import { checkAuth } from '#protocol/auth/check-auth.ts';
+import type { AuthEvent } from '#protocol/auth/types.ts';
+import { buildEvent, type EventDraft } from '#protocol/build-event.ts';
+import { CanonicalJsonError } from '#protocol/canonical-json.ts';
+import type { JsonObject, Pdu } from '#protocol/pdu.ts';
+import { type PowerLevels, powerLevelsOf } from '#protocol/power-levels.ts';
+import { redactContent, splitPdu } from '#protocol/redaction.ts';
+import { type RoomVersionRules, roomVersionRules } from '#protocol/room-version.ts';
+import type { SigningKey } from '#protocol/signing.ts';
+import { limitExceeded, MatrixError } from '#src/http/errors.ts';
+import { type EventLog, NO_STREAM, type Position, type RecordDraft } from '#streams/event-log.ts';
+import { MAX_PREV_EVENTS, RoomHead } from './room-head.ts';
+
+/** Rooms whose heads stay in memory; the least recently used idle one goes first. */
+export const MAX_ACTIVE_ROOMS = 10_000;
+/** Appends of one room that may wait for the disk; beyond it, senders are asked to come again. */
+export const MAX_PENDING_APPENDS_PER_ROOM = 1024;
+/** When a sender may come again that found too many waiting. */
+const RETRY_AFTER_MS = 500;
+/** Largest event, as canonical JSON without `unsigned`. Source: client-server API, "Size limits". */
+export const MAX_EVENT_BYTES = 65_536;
+/** Longest type, state key or sender, in bytes. Source: as above. */
+export const MAX_EVENT_FIELD_BYTES = 255;
+/** Greatest depth that canonical JSON can hold. */
+const MAX_DEPTH = Number.MAX_SAFE_INTEGER;
+
+/** An event that a local user wants to send. */
+export interface EventToSend {
+  readonly sender: string;
+  readonly type: string;
+  /** Present for a state event, the empty string included. */
+  readonly stateKey?: string;
+  readonly content: JsonObject;
+  /** For the time of an event sent on behalf of a bridge; default now. Milliseconds since the epoch. */
+  readonly originServerTs?: number;
+}
+
+export interface SentEvent {
+  readonly eventId: string;
+}
+
+export interface RoomsOptions {
+  readonly log: EventLog;
+  /** The committed projections. */
+  readonly reader: Reader;
+  readonly serverName: string;
+  readonly signingKey: SigningKey;
+  /** Milliseconds since the epoch. */
+  readonly clock: () => number;
+  /** 16 fresh bytes for a record's id. */
+  readonly newRecordId: () => Uint8Array;
+  /** A fresh, opaque, random name part of a stream. */
+  readonly newStreamId: () => string;
+}
+
+/** An event made by {@link Rooms} for a room that exists or is being made. */
+interface Prepared {
+  readonly eventId: string;
+  readonly record: RecordDraft;
+  readonly pdu: Pdu;
+  readonly authEvent: AuthEvent | undefined;
+}
+
+/**
+ * The writer of every room: decides, in order and one at a time for each room, whether an event may follow what is there,
+ * makes it a signed PDU and appends it. All deciding is synchronous, so the order of calls is the order of events; many
+ * events of a room can wait for the disk together.
+ */
+export class Rooms {
+  readonly #options: RoomsOptions;
+  readonly #heads = new Map<string, RoomHead>();
+  /** Transactions on their way to the disk: a resend meanwhile gets the same answer. */
+  readonly #inFlight = new Map<string, Promise<SentEvent>>();
+
+  constructor(options: RoomsOptions) {
+    this.#options = options;
+  }
+
+  /**
+   * Sends an event into a room and resolves when it is durable and the projections show it.
+   *
+   * @param transaction finds the event again when the client sends it again.
+   * @throws {MatrixError} M_NOT_FOUND for an unknown room, M_FORBIDDEN with the rule that forbids it, M_TOO_LARGE, M_BAD_JSON,
+   *   M_LIMIT_EXCEEDED when too many events of the room wait for the disk.
+   */
+  send(roomId: string, event: EventToSend, transaction?: Transaction): Promise<SentEvent> {
+    if (transaction === undefined) return this.#sendNew(roomId, event);
+    const key = `${event.sender}\0${transaction.deviceId}\0${roomId}\0${transaction.txnId}`;
+    const waiting = this.#inFlight.get(key);
+    if (waiting) return waiting;
+    const position = transactionEvent(this.#options.reader, event.sender, roomId, transaction);
+    const sent = position === undefined ? undefined : eventAt(this.#options.reader, position);
+    if (sent) return Promise.resolve({ eventId: sent.eventId });
+    const sending = this.#sendNew(roomId, event, transaction).finally(() => this.#inFlight.delete(key));
+    this.#inFlight.set(key, sending);
+    return sending;
+  }
+
+  /**
+   * A current state event of a room as the next event will see it, or undefined.
+   * @throws {MatrixError} M_NOT_FOUND for an unknown room.
+   */
+  state(roomId: string, type: string, stateKey: string): AuthEvent | undefined {
+    return this.#head(roomId).state(type, stateKey);
+  }
+
+  /**
+   * The rules of a room's version.
+   * @throws {MatrixError} M_NOT_FOUND for an unknown room.
+   */
+  rules(roomId: string): RoomVersionRules {
+    return this.#head(roomId).rules;
+  }
+
+  /**
+   * Who may do what in a room as its next event will see it.
+   * @throws {MatrixError} M_NOT_FOUND for an unknown room.
+   */
+  powerLevels(roomId: string): PowerLevels {
+    return powerLevelsIn(this.#head(roomId));
+  }
+
+  /** Whether this server takes part in the room. */
+  knows(roomId: string): boolean {
+    return this.#heads.has(roomId) || findRoom(this.#options.reader, roomId) !== undefined;
+  }
+
+  /**
+   * Makes a room from its first events, the create event first, all durable or none. The `roomId` of each event is filled in.
+   *
+   * @param roomId the id to give the room; ignored where the room version derives it from the create event.
+   * @param events in order; each may be a function that is given the room's id and state so far.
+   * @returns the room's id.
+   */
+  async create(rules: RoomVersionRules, roomId: string, events: readonly EventToSend[]): Promise<string> {
+    const [create, ...others] = events;
+    if (create === undefined) throw new RangeError('a room begins with its create event');
+    const stream = `room-${this.#options.newStreamId()}`;
+    const isNamedByHash = rules.roomIdFormat === 'create_event_hash';
+    const unborn = new RoomHead(
+      { roomId: isNamedByHash ? '' : roomId, rules, stream },
+      { revision: NO_STREAM, depth: 0, extremities: [] },
+      () => undefined,
+    );
+    const first = this.#prepare(unborn, create, undefined, isNamedByHash);
+    const id = isNamedByHash ? `!${first.eventId.slice(1)}` : roomId;
+    const head = new RoomHead(
+      { roomId: id, rules, stream },
+      { revision: NO_STREAM, depth: 0, extremities: [] },
+      () => undefined,
+    );
+    advance(head, first);
+    const prepared = [first];
+    for (const event of others) {
+      const next = this.#prepare(head, event);
+      advance(head, next);
+      prepared.push(next);
+    }
+    await this.#options.log.append(
+      stream,
+      NO_STREAM,
+      prepared.map((event) => event.record),
+    );
+    return id;
+  }
+
+  async #sendNew(roomId: string, event: EventToSend, transaction?: Transaction): Promise<SentEvent> {
+    const head = this.#head(roomId);
+    if (head.pendingAppends >= MAX_PENDING_APPENDS_PER_ROOM) {
+      throw limitExceeded(RETRY_AFTER_MS);
+    }
+    const prepared = this.#prepare(head, event, transaction);
+    const appended = this.#options.log.append(head.stream, head.revision, [prepared.record]);
+    advance(head, prepared, this.#redactionOf(head, prepared.pdu));
+    head.pendingAppends += 1;
+    try {
+      await appended;
+    } catch (error) {
+      // What was decided on top of this event was decided on sand: begin again from what is committed.
+      if (this.#heads.get(roomId) === head) this.#heads.delete(roomId);
+      throw error;
+    } finally {
+      head.pendingAppends -= 1;
+    }
+    return { eventId: prepared.eventId };
+  }
+
+  #prepare(head: RoomHead, event: EventToSend, transaction?: Transaction, isCreateWithoutRoomId = false): Prepared {
+    const { rules } = head;
+    const prevEvents = head.extremities.slice(-MAX_PREV_EVENTS);
+    const unlinked = {
+      type: event.type,
+      ...(!isCreateWithoutRoomId && { room_id: head.roomId }),
+      sender: event.sender,
+      ...(event.stateKey !== undefined && { state_key: event.stateKey }),
+      content: event.content,
+    };
+    const authEvents: string[] = [];
+    for (const { type, stateKey } of authEventTypes(unlinked, rules)) {
+      const authEvent = head.state(type, stateKey);
+      if (authEvent) authEvents.push(authEvent.eventId);
+    }
+    const draft: EventDraft = {
+      ...unlinked,
+      origin_server_ts: event.originServerTs ?? this.#options.clock(),
+      depth: Math.min(head.depth + 1, MAX_DEPTH),
+      prev_events: prevEvents,
+      auth_events: authEvents,
+    };
+    checkFields(event);
+    const verdict = checkAuth(draft, head.state, rules);
+    if (!verdict.allowed) throw new MatrixError('M_FORBIDDEN', verdict.reason);
+    const built = build(draft, rules, this.#options.serverName, this.#options.signingKey);
+    if (built.sizeBytes > MAX_EVENT_BYTES) {
+      throw new MatrixError(
+        'M_TOO_LARGE',
+        `The event has ${built.sizeBytes} bytes; at most ${MAX_EVENT_BYTES} are allowed.`,
+      );
+    }
+    const redacts = this.#allowedRedaction(head, built.pdu);
+    const meta: PduMeta = {
+      eventId: built.eventId,
+      roomId: isCreateWithoutRoomId ? `!${built.eventId.slice(1)}` : head.roomId,
+      roomVersion: rules.version,
+      disposition: 'accepted',
+      ...(transaction && { transaction }),
+      ...(redacts !== undefined && { redacts }),
+    };
+    const { stripped } = splitPdu(built.pdu, rules);
+    return {
+      eventId: built.eventId,
+      pdu: built.pdu,
+      record: pduRecord(this.#options.newRecordId(), meta, built.pdu, built.skeletonJson, stripped),
+      authEvent:
+        event.stateKey === undefined
+          ? undefined
+          : {
+              eventId: built.eventId,
+              type: event.type,
+              stateKey: event.stateKey,
+              sender: event.sender,
+              content: event.content,
+            },
+    };
+  }
+
+  /**
+   * The event that a redaction of ours takes effect on, or undefined if the event is no redaction.
+   * Source: rooms/v11, "Handling redactions": the sender may redact, or sent the original.
+   */
+  #allowedRedaction(head: RoomHead, pdu: Pdu): string | undefined {
+    if (pdu.type !== 'm.room.redaction') return undefined;
+    const target = head.rules.redaction.redactsInContent ? pdu.content['redacts'] : pdu['redacts'];
+    if (typeof target !== 'string') throw new MatrixError('M_BAD_JSON', 'A redaction names the event that it redacts.');
+    const original = eventById(this.#options.reader, target);
+    if (original === undefined || roomById(this.#options.reader, original.room)?.roomId !== head.roomId) {
+      throw new MatrixError('M_NOT_FOUND', 'There is no such event in this room.');
+    }
+    if (original.type === 'm.room.create' || original.type === 'm.room.server_acl') {
+      throw new MatrixError('M_FORBIDDEN', `An event of type ${original.type} cannot be redacted.`);
+    }
+    if (original.sender === pdu.sender) return target;
+    if (powerLevelsIn(head).powerLevelOf(pdu.sender) >= powerLevelsIn(head).redact) return target;
+    throw new MatrixError('M_FORBIDDEN', 'You may not redact the events of others in this room.');
+  }
+
+  #redactionOf(head: RoomHead, pdu: Pdu): { eventId: string; content: JsonObject } | undefined {
+    if (pdu.type !== 'm.room.redaction') return undefined;
+    const target = head.rules.redaction.redactsInContent ? pdu.content['redacts'] : pdu['redacts'];
+    if (typeof target !== 'string') return undefined;
+    const original = eventById(this.#options.reader, target);
+    if (original?.stateKey === undefined) return undefined;
+    const content = JSON.parse(original.contentJson) as JsonObject;
+    return { eventId: target, content: redactContent({ type: original.type, content }, head.rules) };
+  }
+
+  #head(roomId: string): RoomHead {
+    const known = this.#heads.get(roomId);
+    if (known) {
+      this.#heads.delete(roomId);
+      this.#heads.set(roomId, known);
+      return known;
+    }
+    const head = this.#loadHead(roomId);
+    this.#letGoOfIdleHeads();
+    this.#heads.set(roomId, head);
+    return head;
+  }
+
+  #loadHead(roomId: string): RoomHead {
+    const { reader } = this.#options;
+    const room = findRoom(reader, roomId);
+    if (room === undefined) throw new MatrixError('M_NOT_FOUND', 'This server does not know the room.');
+    const rules = roomVersionRules(room.version);
+    const at = headOf(reader, room.id);
+    if (rules === undefined || at === undefined) {
+      throw new MatrixError('M_UNSUPPORTED_ROOM_VERSION', `Room version ${room.version} is not supported.`);
+    }
+    return new RoomHead({ roomId, rules, stream: room.stream }, at, (type, stateKey) => {
+      const position: Position | undefined = stateEventPosition(reader, room.id, type, stateKey);
+      return position === undefined ? undefined : authEventAt(reader, position);
+    });
+  }
+
+  #letGoOfIdleHeads(): void {
+    if (this.#heads.size < MAX_ACTIVE_ROOMS) return;
+    for (const [roomId, head] of this.#heads) {
+      if (head.pendingAppends > 0) continue;
+      this.#heads.delete(roomId);
+      return;
+    }
+  }
+}
+
+function advance(
+  head: RoomHead,
+  prepared: Prepared,
+  redacted?: { readonly eventId: string; readonly content: JsonObject },
+): void {
+  head.advance({
+    eventId: prepared.eventId,
+    depth: prepared.pdu.depth,
+    prevEvents: prepared.pdu.prev_events,
+    ...(prepared.authEvent && { state: prepared.authEvent }),
+    ...(redacted && { redacted }),
+  });
+}
+
+/** Who may do what in a room as its next event will see it. */
+export function powerLevelsIn(room: Pick<RoomHead, 'state' | 'rules'>): PowerLevels {
+  const create = room.state('m.room.create', '');
+  if (create === undefined) throw new MatrixError('M_UNKNOWN', 'The room has no create event.');
+  return powerLevelsOf(room.state('m.room.power_levels', '')?.content, create, room.rules);
+}
+
+function build(draft: EventDraft, rules: RoomVersionRules, serverName: string, key: SigningKey) {
+  try {
+    return buildEvent(draft, rules, serverName, key);
+  } catch (error) {
+    if (error instanceof CanonicalJsonError) throw new MatrixError('M_BAD_JSON', error.message);
+    throw error;
+  }
+}
+
+function checkFields(event: EventToSend): void {
+  for (const [name, value] of [
+    ['type', event.type],
+    ['state_key', event.stateKey ?? ''],
+    ['sender', event.sender],
+  ] as const) {
+    if (Buffer.byteLength(value) > MAX_EVENT_FIELD_BYTES) {
+      throw new MatrixError('M_TOO_LARGE', `The ${name} of an event has at most ${MAX_EVENT_FIELD_BYTES} bytes.`);
+    }
+  }
+}
