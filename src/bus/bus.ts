@@ -34,7 +34,7 @@ export interface Bus {
    */
   subscribe(topics: Iterable<Topic>, listener: BusListener): () => void;
   /** Wakes the listeners of the topics. Call it after the readers can see what happened. */
-  publish(topics: Iterable<Topic>, position: Position): void;
+  publish(topics: Iterable<string>, position: Position): void;
 }
 
 /**

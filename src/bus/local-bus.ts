@@ -23,7 +23,7 @@ export interface LocalBusOptions {
 
 /** The bus of a single node: a map from topic to those who wait, in this process. */
 export class LocalBus implements Bus {
-  readonly #byTopic = new Map<Topic, Set<Interest>>();
+  readonly #byTopic = new Map<string, Set<Interest>>();
   readonly #maxInterests: number;
   readonly #onListenerError: (error: unknown) => void;
   #interests = 0;
@@ -56,7 +56,7 @@ export class LocalBus implements Bus {
     return unsubscribe;
   }
 
-  publish(topics: Iterable<Topic>, position: Position): void {
+  publish(topics: Iterable<string>, position: Position): void {
     this.#publication += 1;
     const publication = this.#publication;
     for (const topic of topics) {
@@ -75,7 +75,7 @@ export class LocalBus implements Bus {
     }
   }
 
-  #join(topic: Topic, interest: Interest): boolean {
+  #join(topic: string, interest: Interest): boolean {
     let interests = this.#byTopic.get(topic);
     if (interests === undefined) {
       interests = new Set();
@@ -87,7 +87,7 @@ export class LocalBus implements Bus {
     return true;
   }
 
-  #leave(topic: Topic, interest: Interest): void {
+  #leave(topic: string, interest: Interest): void {
     const interests = this.#byTopic.get(topic);
     if (interests?.delete(interest) !== true) return;
     this.#interests -= 1;
