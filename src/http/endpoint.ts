@@ -95,7 +95,7 @@ export interface EndpointRequest<
   /** Writes log lines that carry the request id. */
   readonly log: Logger;
   /** A request header by its name in lower case; undefined when absent. Never the credentials. */
-  header(name: string): string | undefined;
+  readonly header: (name: string) => string | undefined;
 }
 
 /** What a handler gives: an object that is sent as JSON with status 200, or an answer made by hand. */

@@ -1,0 +1,125 @@
+/** A Fastify instance that behaves as Matrix wants it, with endpoints on it. */
+import { createServer, type Server as HttpServer, type RequestListener, type ServerOptions } from 'node:http';
+import { createServer as createTlsServer } from 'node:https';
+import type { Socket } from 'node:net';
+import { type FastifyInstance, type FastifyReply, fastify } from 'fastify';
+import type { Endpoint } from './endpoint.ts';
+import { MatrixError } from './errors.ts';
+import { type RegisterOptions, registerEndpoints } from './register.ts';
+import { send, sendFailure } from './send.ts';
+
+/** Longest path parameter, percent-encoded: the longest identifier is 255 bytes, each of which may take three. */
+const MAX_PARAM_LENGTH = 4096;
+/** Most bytes of a request's head; clients put filters into the query. */
+const MAX_HEADER_BYTES = 64 * 1024;
+/** The longest a request may take to arrive, uploads included. */
+const REQUEST_TIMEOUT_MS = 30 * 60_000;
+const HEADERS_TIMEOUT_MS = 60_000;
+/** How long an idle connection is kept; longer than the reverse proxies in front keep theirs. */
+const KEEP_ALIVE_TIMEOUT_MS = 75_000;
+
+const CORS_ORIGIN = '*';
+const CORS_METHODS = 'GET, POST, PUT, DELETE, OPTIONS';
+const CORS_HEADERS = 'X-Requested-With, Content-Type, Authorization';
+
+/** Certificate chain and private key, as PEM. */
+export interface TlsCredentials {
+  readonly cert: string | Buffer;
+  readonly key: string | Buffer;
+}
+
+export interface HttpAppOptions<C> extends RegisterOptions<C> {
+  readonly endpoints: readonly Endpoint<C>[];
+  readonly tls?: TlsCredentials | undefined;
+  /** Addresses and networks whose X-Forwarded-For is believed. */
+  readonly trustedProxies?: readonly string[];
+}
+
+/**
+ * Makes an instance with all endpoints registered, ready to listen, or for `inject` in tests:
+ *
+ * ```ts
+ * const app = createHttpApp({ endpoints: [whoami], context, authenticate, log: silentLog(), closing: new AbortController().signal });
+ * const answer = await app.inject({ url: '/_matrix/client/v3/account/whoami', headers: { authorization: 'Bearer t' } });
+ * ```
+ */
+export function createHttpApp<C>(options: HttpAppOptions<C>): FastifyInstance {
+  const trusted = options.trustedProxies ?? [];
+  const app = fastify({
+    logger: false,
+    trustProxy: trusted.length > 0 ? [...trusted] : false,
+    requestTimeout: REQUEST_TIMEOUT_MS,
+    keepAliveTimeout: KEEP_ALIVE_TIMEOUT_MS,
+    // A connection that is busy when the server stops gets its answer first.
+    forceCloseConnections: 'idle',
+    return503OnClosing: false,
+    routerOptions: { maxParamLength: MAX_PARAM_LENGTH },
+    frameworkErrors: (error, _request, reply) => {
+      addCors(reply);
+      sendFailure(reply, error);
+    },
+    clientErrorHandler: answerBrokenRequest,
+    serverFactory: (handler) => listenWith(handler, options.tls),
+  });
+  app.decorateRequest('call', undefined);
+  app.addHook('onRequest', (_request, reply, done) => {
+    addCors(reply);
+    done();
+  });
+  app.setErrorHandler((error, request, reply) => {
+    sendFailure(reply, error, request.call?.log ?? options.log);
+  });
+  app.setNotFoundHandler((_request, reply) => {
+    sendFailure(reply, new MatrixError('M_UNRECOGNIZED'));
+  });
+  app.options('*', (_request, reply) => {
+    reply.code(200);
+    send(reply, {});
+  });
+  registerEndpoints(app, options.endpoints, options);
+  return app;
+}
+
+/** https://spec.matrix.org/v1.19/client-server-api/#web-browser-clients */
+function addCors(reply: FastifyReply): void {
+  reply.header('access-control-allow-origin', CORS_ORIGIN);
+  reply.header('access-control-allow-methods', CORS_METHODS);
+  reply.header('access-control-allow-headers', CORS_HEADERS);
+}
+
+function listenWith(handler: RequestListener, tls: TlsCredentials | undefined): HttpServer {
+  const options: ServerOptions = {
+    maxHeaderSize: MAX_HEADER_BYTES,
+    requestTimeout: REQUEST_TIMEOUT_MS,
+    headersTimeout: HEADERS_TIMEOUT_MS,
+    keepAliveTimeout: KEEP_ALIVE_TIMEOUT_MS,
+  };
+  if (tls === undefined) return createServer(options, handler);
+  return createTlsServer({ ...options, cert: tls.cert, key: tls.key }, handler) as unknown as HttpServer;
+}
+
+/** Status and words for what is not HTTP, by Node's error code. */
+const BROKEN_REQUESTS: Readonly<Record<string, readonly [status: string, error: MatrixError]>> = {
+  HPE_HEADER_OVERFLOW: [
+    '431 Request Header Fields Too Large',
+    new MatrixError('M_TOO_LARGE', 'The head of the request is too large.'),
+  ],
+  ERR_HTTP_REQUEST_TIMEOUT: [
+    '408 Request Timeout',
+    new MatrixError('M_UNKNOWN', 'The request took too long to arrive.'),
+  ],
+};
+const NOT_HTTP = ['400 Bad Request', new MatrixError('M_UNKNOWN', 'This is not HTTP.')] as const;
+
+function answerBrokenRequest(error: Error & { code?: string }, socket: Socket): void {
+  if (error.code === 'ECONNRESET' || socket.destroyed) return;
+  if (socket.writable) {
+    const [status, failure] = BROKEN_REQUESTS[error.code ?? ''] ?? NOT_HTTP;
+    const body = JSON.stringify(failure.toBody());
+    socket.write(
+      `HTTP/1.1 ${status}\r\nContent-Type: application/json\r\nContent-Length: ${Buffer.byteLength(body)}\r\n` +
+        `Access-Control-Allow-Origin: ${CORS_ORIGIN}\r\nConnection: close\r\n\r\n${body}`,
+    );
+  }
+  socket.destroy(error);
+}

@@ -1,0 +1,266 @@
+/**
+ * Makes routes of endpoint declarations. The life of a request:
+ *
+ * ```
+ * route found ─▶ call made ─▶ token checked ─▶ rate limit ─▶ body read ─▶ parsed, fitted to the schemas ─▶ handler ─▶ answer
+ *      │                           │               │             │                    │                       │
+ *      └─ 404, 405                 └─ 401, 403     └─ 429        └─ 413               └─ 400                  └─ its MatrixError
+ * ```
+ */
+import type { FastifyInstance, FastifyReply, FastifyRequest } from 'fastify';
+import type { Logger } from '#src/log/logger.ts';
+import { MAX_JSON_BODY_BYTES, parseJsonBody } from './body.ts';
+import { Call } from './call.ts';
+import type {
+  Authenticate,
+  AuthenticationRequest,
+  Endpoint,
+  EndpointRequest,
+  HandlerResult,
+  Method,
+  Requester,
+} from './endpoint.ts';
+import { limitExceeded, MatrixError } from './errors.ts';
+import type { RateLimiter } from './rate-limit.ts';
+import { routePaths } from './route-paths.ts';
+import { send, sendFailure } from './send.ts';
+import { applySchema } from './validate.ts';
+
+declare module 'fastify' {
+  interface FastifyRequest {
+    /** Set by the first step of each endpoint's route. */
+    call: Call | undefined;
+  }
+}
+
+/** What is reported about each request when it is over. */
+export interface Answered {
+  readonly method: string;
+  /** The path of the declaration, not of the request: no ids, no tokens. */
+  readonly route: string;
+  /** 499 if the client went away before. */
+  readonly status: number;
+  readonly durationMs: number;
+  readonly requestId: string;
+  readonly userId: string | undefined;
+}
+
+export interface RegisterOptions<C> {
+  readonly context: C;
+  readonly authenticate: Authenticate;
+  /** Without one nothing is limited. */
+  readonly limiter?: RateLimiter | undefined;
+  readonly log: Logger;
+  /** Fires when the server begins to stop. */
+  readonly closing: AbortSignal;
+  readonly onAnswered?: ((answered: Answered) => void) | undefined;
+}
+
+/** Status in the log of a request whose client did not wait for the answer. */
+const CLIENT_GONE = 499;
+
+const METHODS: readonly Method[] = ['GET', 'PUT', 'POST', 'DELETE', 'PATCH'];
+
+/**
+ * Registers endpoints under all their paths, and 405 for the methods that a path does not have. To be called once for a
+ * Fastify instance that app.ts made.
+ */
+export function registerEndpoints<C>(
+  fastify: FastifyInstance,
+  endpoints: readonly Endpoint<C>[],
+  options: RegisterOptions<C>,
+): void {
+  const methodsOfPath = new Map<string, { readonly url: string; readonly methods: Set<Method> }>();
+  const byBody = Map.groupBy(endpoints, ({ body }) => (body === 'stream' ? 'stream' : 'bytes'));
+  for (const [kind, group] of byBody) {
+    fastify.register(async (scope) => {
+      scope.removeAllContentTypeParsers();
+      if (kind === 'stream') scope.addContentTypeParser('*', (_request, payload, done) => done(null, payload));
+      else scope.addContentTypeParser('*', { parseAs: 'buffer' }, (_request, bytes, done) => done(null, bytes));
+      for (const endpoint of group) registerOne(scope, endpoint, options);
+    });
+  }
+  for (const { path, aliases, method } of endpoints) {
+    for (const { url } of routePaths(path, aliases)) {
+      // Where only the names of parameters differ, it is one path.
+      const shape = url.replace(/:[A-Za-z_]+/g, ':');
+      const known = methodsOfPath.get(shape);
+      if (known === undefined) methodsOfPath.set(shape, { url, methods: new Set([method]) });
+      else known.methods.add(method);
+    }
+  }
+  for (const { url, methods } of methodsOfPath.values()) {
+    const others = METHODS.filter((method) => !methods.has(method));
+    if (others.length > 0) registerOtherMethods(fastify, url, others, [...methods]);
+  }
+}
+
+function registerOne<C>(scope: FastifyInstance, endpoint: Endpoint<C>, options: RegisterOptions<C>): void {
+  const admit = admission(endpoint, options);
+  const respond = responder(endpoint, options);
+  const bodyLimit = endpoint.bodyLimitBytes ?? MAX_JSON_BODY_BYTES;
+  for (const { url, missing } of routePaths(endpoint.path, endpoint.aliases)) {
+    scope.route({
+      method: endpoint.method,
+      url,
+      bodyLimit,
+      onRequest: (request, reply, done) => {
+        const call = beginCall(request, reply, endpoint.method, endpoint.path, options);
+        if (missing.length > 0)
+          call.params = { ...call.params, ...Object.fromEntries(missing.map((name) => [name, ''])) };
+        const admitted = admit(request, call);
+        if (admitted === undefined) done();
+        else admitted.then(() => done(), done);
+      },
+      handler: respond,
+    });
+  }
+}
+
+/** Makes the call, and sees to it that its end is noticed, whether by an answer or because the client goes away. */
+function beginCall<C>(
+  request: FastifyRequest,
+  reply: FastifyReply,
+  method: string,
+  route: string,
+  options: RegisterOptions<C>,
+): Call {
+  const call = new Call(request, options.log, options.closing);
+  request.call = call;
+  // JSON is read whatever the client calls it; without a type Fastify asks the catch-all parser at once.
+  request.raw.headers['content-type'] = undefined;
+  const { raw } = reply;
+  raw.once('close', () => {
+    const isGone = !raw.writableFinished;
+    if (isGone) call.abandon();
+    options.onAnswered?.({
+      method,
+      route,
+      status: isGone ? CLIENT_GONE : raw.statusCode,
+      durationMs: performance.now() - call.startedMs,
+      requestId: call.requestId,
+      userId: call.requester?.userId,
+    });
+  });
+  return call;
+}
+
+type Admit = (request: FastifyRequest, call: Call) => Promise<void> | undefined;
+
+/** The step that checks token and rate limit: throws or rejects with what the client is told. */
+function admission<C>(endpoint: Endpoint<C>, options: RegisterOptions<C>): Admit {
+  const { auth, rateLimit } = endpoint;
+  const { authenticate, limiter } = options;
+
+  const limit = (call: Call): void => {
+    const { requester } = call;
+    if (limiter === undefined || requester?.isUnlimited === true) return;
+    const waitMs = limiter.take(rateLimit, requester?.userId, call.ip);
+    if (waitMs > 0) throw limitExceeded(waitMs);
+  };
+  if (auth === 'none') {
+    return (_request, call) => {
+      limit(call);
+      return undefined;
+    };
+  }
+  const accept = (call: Call, requester: Requester): void => {
+    if (auth === 'user' && requester.isGuest) throw new MatrixError('M_GUEST_ACCESS_FORBIDDEN');
+    if (auth === 'admin' && !requester.isAdmin)
+      throw new MatrixError('M_FORBIDDEN', 'Only server administrators may do that.');
+    call.requester = requester;
+    limit(call);
+  };
+  return (request, call) => {
+    const token = accessToken(request, call);
+    if (token === undefined) {
+      if (auth !== 'optional') throw new MatrixError('M_MISSING_TOKEN');
+      limit(call);
+      return undefined;
+    }
+    const authentication: AuthenticationRequest = {
+      endpoint,
+      query: call.query,
+      ip: call.ip,
+      userAgent: request.raw.headers['user-agent'],
+    };
+    const requester = authenticate(token, authentication);
+    if (requester instanceof Promise) return requester.then((one) => accept(call, one));
+    accept(call, requester);
+    return undefined;
+  };
+}
+
+/** The token of the header, or of the query where old clients put it. */
+function accessToken(request: FastifyRequest, call: Call): string | undefined {
+  const header = request.raw.headers.authorization;
+  if (header !== undefined) {
+    const match = /^bearer +(\S+) *$/i.exec(header);
+    if (match?.[1] !== undefined) return match[1];
+  }
+  const inQuery = call.query.access_token;
+  const token = Array.isArray(inQuery) ? inQuery[0] : inQuery;
+  return token === '' ? undefined : token;
+}
+
+type RouteHandler = (request: FastifyRequest, reply: FastifyReply) => void;
+
+/** The last steps: parses, fits, calls the handler and sends what it gives. */
+function responder<C>(endpoint: Endpoint<C>, options: RegisterOptions<C>): RouteHandler {
+  const { params, query, body, handler } = endpoint;
+  const { context } = options;
+
+  const run = (request: FastifyRequest, call: Call): HandlerResult | Promise<HandlerResult> => {
+    if (params !== undefined) call.params = applySchema(params, call.params, 'path') as Call['params'];
+    if (query !== undefined) call.query = applySchema(query, call.query, 'query') as Call['query'];
+    if (body !== undefined) call.body = bodyOf(body, request.body);
+    return handler(call as unknown as EndpointRequest<never, never, never, never>, context);
+  };
+  return (request, reply) => {
+    const { call } = request;
+    if (call === undefined) throw new Error('a route ran without its first step');
+    try {
+      const result = run(request, call);
+      if (result instanceof Promise) {
+        result.then(
+          (value) => send(reply, value),
+          (error: unknown) => sendFailure(reply, error, call.log),
+        );
+      } else {
+        send(reply, result);
+      }
+    } catch (error) {
+      sendFailure(reply, error, call.log);
+    }
+  };
+}
+
+function bodyOf(declaration: NonNullable<Endpoint<never>['body']>, received: unknown): unknown {
+  if (declaration === 'stream') return received;
+  const isEmpty = !Buffer.isBuffer(received) || received.length === 0;
+  if (declaration === 'json') {
+    if (isEmpty) throw new MatrixError('M_NOT_JSON', 'The request needs a body: a JSON object.');
+    return parseJsonBody(received);
+  }
+  return applySchema(declaration, isEmpty ? {} : parseJsonBody(received), 'body');
+}
+
+/** 405 for the methods that a known path does not have. */
+function registerOtherMethods(
+  fastify: FastifyInstance,
+  url: string,
+  others: Method[],
+  allowed: readonly Method[],
+): void {
+  const allow = [...allowed, 'OPTIONS'].join(', ');
+  fastify.route({
+    method: others,
+    url,
+    exposeHeadRoute: false,
+    onRequest: (request, reply) => {
+      const message = `This path does not know ${request.method}, but ${allowed.join(', ')}.`;
+      sendFailure(reply, new MatrixError('M_UNRECOGNIZED', message, { status: 405, headers: { allow } }));
+    },
+    handler: (_request, reply) => reply,
+  });
+}
