@@ -1,0 +1,78 @@
+/**
+ * The key that signs checkpoints: a file of its own, one line in the signer form of note.ts, readable by its owner only.
+ */
+import { open, readFile } from 'node:fs/promises';
+import { dirname } from 'node:path';
+import { type NoteSigner, newSignerText, parseSigner } from './note.ts';
+import { TileFiles } from './tile-files.ts';
+
+/** The key file is missing though it has signed checkpoints, is no key, or is that of another server name. */
+export class SigningKeyError extends Error {
+  override readonly name = 'SigningKeyError';
+}
+
+/** What {@link openSigningKey} needs. */
+export interface SigningKeyOptions {
+  /** Made if absent. */
+  readonly keyFile: string;
+  /** The log's origin, which is the key's name. */
+  readonly origin: string;
+  /** Folder of the transparency log: with a checkpoint in it, a missing key is an error. */
+  readonly folder: string;
+}
+
+/** The signer in the key file; a new one where neither a key nor anything it could have signed is there. Throws {@link SigningKeyError}. */
+export async function openSigningKey({ keyFile, origin, folder }: SigningKeyOptions): Promise<NoteSigner> {
+  const existing = await readSigner(keyFile);
+  if (existing !== undefined) {
+    const { name } = existing.verifier;
+    if (name !== origin) {
+      throw new SigningKeyError(
+        `${keyFile} signs for ${name}, but this log's origin is ${origin}. A log keeps its name: set the server name back`,
+      );
+    }
+    return existing;
+  }
+  const files = new TileFiles(folder);
+  if ((await files.checkpoint()) !== undefined) {
+    throw new SigningKeyError(
+      `${keyFile} is missing, but ${files.checkpointPath} was signed with it. Put the file back from a copy. If it is ` +
+        'lost for ever, keep that checkpoint as evidence elsewhere and remove it here: the log then goes on under a new key',
+    );
+  }
+  const text = newSignerText(origin);
+  await writeNew(keyFile, `${text}\n`);
+  return parseSigner(text);
+}
+
+async function readSigner(keyFile: string): Promise<NoteSigner | undefined> {
+  let text: string;
+  try {
+    text = await readFile(keyFile, 'utf8');
+  } catch (error) {
+    if ((error as NodeJS.ErrnoException).code === 'ENOENT') return undefined;
+    throw error;
+  }
+  try {
+    return parseSigner(text.trim());
+  } catch (error) {
+    throw new SigningKeyError(`${keyFile}: ${(error as Error).message}. Put the file back from a copy`);
+  }
+}
+
+/** Durable before it is used: what it signs may be published at once. */
+async function writeNew(path: string, text: string): Promise<void> {
+  const file = await open(path, 'wx', 0o600);
+  try {
+    await file.writeFile(text);
+    await file.sync();
+  } finally {
+    await file.close();
+  }
+  const folder = await open(dirname(path), 'r');
+  try {
+    await folder.sync();
+  } finally {
+    await folder.close();
+  }
+}
