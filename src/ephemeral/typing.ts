@@ -1,0 +1,126 @@
+/**
+ * Who is typing where. Kept in memory only: it is over in seconds and belongs in no log.
+ * https://spec.matrix.org/v1.19/client-server-api/#typing-notifications
+ */
+import { type Bus, roomTopic } from '#src/bus/bus.ts';
+import { BEFORE_FIRST } from '#streams/event-log.ts';
+
+/** How long somebody types who does not say for how long. */
+export const DEFAULT_TYPING_MS = 30_000;
+/** Longest time that one request may claim; clients repeat theirs every few seconds. */
+export const MAX_TYPING_MS = 120_000;
+/** Most people typing at once on this node; beyond it new ones are not shown. */
+export const MAX_TYPISTS = 20_000;
+/** Most rooms remembered after the last one stopped typing; the one that was quiet longest goes first. */
+export const MAX_QUIET_ROOMS = 20_000;
+
+interface RoomTyping {
+  /** {@link Typing.serial} at the last change. */
+  serial: number;
+  /** Who is typing, in the order of starting, with the timer that ends it. */
+  readonly typists: Map<string, NodeJS.Timeout>;
+}
+
+export interface TypingOptions {
+  readonly bus: Bus;
+  /** Default {@link MAX_TYPISTS}. */
+  readonly maxTypists?: number;
+  /** Default {@link MAX_QUIET_ROOMS}. */
+  readonly maxQuietRooms?: number;
+}
+
+/** The typing notifications of this node. Each change has a serial number, which sync tokens carry. */
+export class Typing implements Disposable {
+  readonly #bus: Bus;
+  readonly #maxTypists: number;
+  readonly #maxQuietRooms: number;
+  readonly #active = new Map<string, RoomTyping>();
+  /** Serial of the change by which the last one stopped, by room, oldest first. */
+  readonly #quiet = new Map<string, number>();
+  #serial = 0;
+  #typists = 0;
+  /** Changes up to this serial may belong to rooms that have been forgotten. */
+  #forgottenSerial = 0;
+
+  constructor({ bus, maxTypists = MAX_TYPISTS, maxQuietRooms = MAX_QUIET_ROOMS }: TypingOptions) {
+    this.#bus = bus;
+    this.#maxTypists = maxTypists;
+    this.#maxQuietRooms = maxQuietRooms;
+  }
+
+  /** Serial of the last change anywhere; 0 before the first. It begins anew with each start of the process. */
+  get serial(): number {
+    return this.#serial;
+  }
+
+  /** The user types in the room for so many milliseconds from now, at most {@link MAX_TYPING_MS}. */
+  start(roomId: string, userId: string, durationMs: number = DEFAULT_TYPING_MS): void {
+    const room = this.#active.get(roomId);
+    const running = room?.typists.get(userId);
+    if (running === undefined && this.#typists >= this.#maxTypists) return;
+    clearTimeout(running);
+    const timer = setTimeout(() => this.stop(roomId, userId), Math.min(durationMs, MAX_TYPING_MS));
+    timer.unref();
+    if (room !== undefined && running !== undefined) {
+      room.typists.set(userId, timer);
+      return;
+    }
+    this.#typists += 1;
+    this.#serial += 1;
+    if (room === undefined) {
+      this.#quiet.delete(roomId);
+      this.#active.set(roomId, { serial: this.#serial, typists: new Map([[userId, timer]]) });
+    } else {
+      room.serial = this.#serial;
+      room.typists.set(userId, timer);
+    }
+    this.#bus.publish([roomTopic(roomId)], BEFORE_FIRST);
+  }
+
+  /** The user types no more: said so, sent the message, left, or ran out of time. */
+  stop(roomId: string, userId: string): void {
+    const room = this.#active.get(roomId);
+    const timer = room?.typists.get(userId);
+    if (room === undefined || timer === undefined) return;
+    clearTimeout(timer);
+    room.typists.delete(userId);
+    this.#typists -= 1;
+    this.#serial += 1;
+    room.serial = this.#serial;
+    if (room.typists.size === 0) this.#becomeQuiet(roomId);
+    this.#bus.publish([roomTopic(roomId)], BEFORE_FIRST);
+  }
+
+  /** Who types in the room now, in the order of starting: for a client that comes without a token. */
+  usersIn(roomId: string): readonly string[] {
+    const room = this.#active.get(roomId);
+    return room === undefined ? [] : [...room.typists.keys()];
+  }
+
+  /** Who types in the room now, if that may have changed after the serial number; undefined if it has not. */
+  typingSince(roomId: string, serial: number): readonly string[] | undefined {
+    const room = this.#active.get(roomId);
+    if (room !== undefined) return room.serial > serial ? [...room.typists.keys()] : undefined;
+    return (this.#quiet.get(roomId) ?? this.#forgottenSerial) > serial ? [] : undefined;
+  }
+
+  /** Stops all timers. */
+  [Symbol.dispose](): void {
+    for (const { typists } of this.#active.values()) for (const timer of typists.values()) clearTimeout(timer);
+    this.#active.clear();
+    this.#quiet.clear();
+    this.#typists = 0;
+  }
+
+  #becomeQuiet(roomId: string): void {
+    this.#active.delete(roomId);
+    if (this.#quiet.size >= this.#maxQuietRooms) {
+      for (const [oldest, serial] of this.#quiet) {
+        this.#quiet.delete(oldest);
+        this.#forgottenSerial = serial;
+        break;
+      }
+    }
+    this.#quiet.set(roomId, this.#serial);
+  }
+}
