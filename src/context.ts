@@ -2,6 +2,7 @@ import type { Reader } from '#projections/engine/reader.ts';
 import type { EventLog } from '#streams/event-log.ts';
 import type { Accounts } from './accounts/accounts.ts';
 import type { Bus } from './bus/bus.ts';
+import type { StreamCommands } from './commands/stream-command.ts';
 import type { Config } from './config/schema.ts';
 import type { Typing } from './ephemeral/typing.ts';
 import type { MediaStore } from './media/media-store.ts';
@@ -17,10 +18,15 @@ export interface Context {
   readonly reader: Reader;
   readonly bus: Bus;
   readonly accounts: Accounts;
+  readonly commands: StreamCommands;
   readonly rooms: Rooms;
   readonly directory: Directory;
   readonly typing: Typing;
   readonly media: MediaStore;
   /** Milliseconds since the epoch. */
   readonly clock: () => number;
+  /** 16 fresh bytes for a record's id. */
+  readonly newRecordId: () => Uint8Array;
+  /** A fresh room id, for the room versions whose rooms are named by their creator's server. */
+  readonly newRoomId: () => string;
 }

@@ -51,6 +51,22 @@ export const recordKinds = {
     version: 1,
     says: 'A token that lets people register was made.',
   },
+  'room.forgotten': {
+    version: 1,
+    says: 'A user took a room that they had left out of their history.',
+  },
+  'alias.added': {
+    version: 1,
+    says: 'A room got an alias.',
+  },
+  'alias.removed': {
+    version: 1,
+    says: 'An alias does not point to its room any more.',
+  },
+  'room.listed': {
+    version: 1,
+    says: 'A room was put on the list of public rooms, or taken off it.',
+  },
 } as const satisfies Readonly<Record<string, { readonly version: number; readonly says: string }>>;
 
 /** A kind in the catalogue. */

@@ -1,6 +1,7 @@
 /** What the rooms projection can be asked. All of it reads the committed frontier of the given reader, synchronously. */
 
 import type { Reader } from '#projections/engine/reader.ts';
+import type { RangeOptions } from '#projections/engine/table.ts';
 import type { AuthEvent } from '#protocol/auth/types.ts';
 import type { JsonObject } from '#protocol/pdu.ts';
 import type { Position } from '#streams/event-log.ts';
@@ -192,13 +193,13 @@ export function* timelineBackwards(
   upTo: Position,
 ): Generator<{ readonly place: Position; readonly position: Position }> {
   if (upTo < 0) return;
-  for (const { key, value } of reader.range(timeline, {
+  const options: RangeOptions<readonly [number, number]> = {
     prefix: [room],
     lte: [room, upTo],
     reverse: true,
     ...(after >= 0 && { gt: [room, after] }),
-  }))
-    yield { place: key[1], position: value };
+  };
+  for (const { key, value } of reader.range(timeline, options)) yield { place: key[1], position: value };
 }
 
 /** A place in the topological order of a room: before or after events, never on one. */

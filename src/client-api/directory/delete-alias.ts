@@ -1,0 +1,31 @@
+import type { Context } from '#src/context.ts';
+import { endpoint } from '#src/http/endpoint.ts';
+import { forbidden } from '#src/http/errors.ts';
+
+/**
+ * `DELETE /_matrix/client/v3/directory/room/{roomAlias}`: removes an alias: who made it may, and who may set the room's
+ * canonical alias.
+ * https://spec.matrix.org/v1.19/client-server-api/#delete_matrixclientv3directoryroomroomalias
+ */
+export const deleteAlias = endpoint({
+  method: 'DELETE',
+  path: '/_matrix/client/v3/directory/room/{roomAlias}',
+  auth: 'user',
+  rateLimit: 'write',
+  handler: async ({ params, requester }, context: Context) => {
+    const { roomId, creator } = context.directory.resolve(params.roomAlias);
+    const isAllowed =
+      requester.isAdmin || creator === requester.userId || maySetAliases(context, roomId, requester.userId);
+    if (!isAllowed)
+      throw forbidden('Only who made an alias, or who may set the canonical alias of its room, may remove it.');
+    await context.directory.remove(params.roomAlias);
+    return {};
+  },
+});
+
+function maySetAliases({ rooms }: Context, roomId: string, userId: string): boolean {
+  if (!rooms.knows(roomId)) return false;
+  if (rooms.state(roomId, 'm.room.member', userId)?.content['membership'] !== 'join') return false;
+  const levels = rooms.powerLevels(roomId);
+  return levels.powerLevelOf(userId) >= levels.requiredLevel('m.room.canonical_alias', true);
+}

@@ -1,0 +1,22 @@
+import { z } from 'zod';
+import type { Context } from '#src/context.ts';
+import { endpoint } from '#src/http/endpoint.ts';
+import { notFound } from '#src/http/errors.ts';
+
+/**
+ * `PUT /_matrix/client/v3/directory/room/{roomAlias}`: points a new alias to a room.
+ * https://spec.matrix.org/v1.19/client-server-api/#put_matrixclientv3directoryroomroomalias
+ */
+export const putAlias = endpoint({
+  method: 'PUT',
+  path: '/_matrix/client/v3/directory/room/{roomAlias}',
+  auth: 'user',
+  rateLimit: 'write',
+  body: z.object({ room_id: z.string() }),
+  handler: async ({ params, body, requester }, { directory, rooms }: Context) => {
+    directory.checkFree(params.roomAlias, 'M_UNKNOWN');
+    if (!rooms.knows(body.room_id)) throw notFound('This server does not know the room.');
+    await directory.add(params.roomAlias, body.room_id, requester.userId);
+    return {};
+  },
+});

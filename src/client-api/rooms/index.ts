@@ -1,0 +1,34 @@
+import type { Context } from '#src/context.ts';
+import type { Endpoint } from '#src/http/endpoint.ts';
+import { ban } from './ban.ts';
+import { createRoom } from './create-room.ts';
+import { forget } from './forget.ts';
+import { invite } from './invite.ts';
+import { joinByIdOrAlias } from './join-by-id-or-alias.ts';
+import { joinRoom } from './join-room.ts';
+import { joinedRooms } from './joined-rooms.ts';
+import { kick } from './kick.ts';
+import { knock } from './knock.ts';
+import { leave } from './leave.ts';
+import { putState } from './put-state.ts';
+import { redactEvent } from './redact-event.ts';
+import { sendEvent } from './send-event.ts';
+import { unban } from './unban.ts';
+
+/** Making rooms, coming and going, and what is sent into them. */
+export const roomEndpoints: readonly Endpoint<Context>[] = [
+  createRoom,
+  joinRoom,
+  joinByIdOrAlias,
+  knock,
+  leave,
+  forget,
+  invite,
+  kick,
+  ban,
+  unban,
+  sendEvent,
+  putState,
+  redactEvent,
+  joinedRooms,
+];

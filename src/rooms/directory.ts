@@ -1,0 +1,104 @@
+import { type AliasRow, aliasesOf, findAlias, isListed } from '#projections/directory/projection.ts';
+import { DIRECTORY_STREAM, type DirectoryChange, directoryRecord } from '#projections/directory/records.ts';
+import type { Reader } from '#projections/engine/reader.ts';
+import { isRoomAlias, isRoomId, serverNameOf } from '#protocol/identifiers.ts';
+import type { StreamCommands } from '#src/commands/stream-command.ts';
+import { MatrixError } from '#src/http/errors.ts';
+
+export interface DirectoryOptions {
+  readonly commands: StreamCommands;
+  readonly reader: Reader;
+  readonly serverName: string;
+  /** 16 fresh bytes for a record's id. */
+  readonly newRecordId: () => Uint8Array;
+}
+
+/** Names of rooms: aliases, and the list of public rooms. Source: client-server API, "Room aliases", "Published room directory". */
+export class Directory {
+  readonly #options: DirectoryOptions;
+
+  constructor(options: DirectoryOptions) {
+    this.#options = options;
+  }
+
+  /**
+   * The room id that a room id or alias stands for.
+   * @throws {MatrixError} M_INVALID_PARAM if it is neither, M_NOT_FOUND if nothing has this alias.
+   */
+  roomOf(roomIdOrAlias: string): string {
+    if (isRoomId(roomIdOrAlias)) return roomIdOrAlias;
+    return this.resolve(roomIdOrAlias).roomId;
+  }
+
+  /**
+   * What an alias points to.
+   * @throws {MatrixError} M_INVALID_PARAM if it is none, M_NOT_FOUND if nothing has it.
+   */
+  resolve(alias: string): AliasRow {
+    if (!isRoomAlias(alias))
+      throw new MatrixError('M_INVALID_PARAM', `${alias} is neither a room id nor a room alias.`);
+    const row = findAlias(this.#options.reader, alias);
+    if (row === undefined) throw new MatrixError('M_NOT_FOUND', `No room has the alias ${alias}.`);
+    return row;
+  }
+
+  /** The aliases of a room that this server knows. */
+  aliasesOf(roomId: string): string[] {
+    return aliasesOf(this.#options.reader, roomId);
+  }
+
+  /**
+   * Makes sure that an alias may be made on this server.
+   * @throws {MatrixError} M_INVALID_PARAM if it is no alias of this server, M_ROOM_IN_USE if it is taken.
+   */
+  checkFree(alias: string, takenCode: 'M_ROOM_IN_USE' | 'M_UNKNOWN' = 'M_ROOM_IN_USE'): void {
+    const { reader, serverName } = this.#options;
+    if (!isRoomAlias(alias)) throw new MatrixError('M_INVALID_PARAM', `${alias} is not a room alias.`);
+    if (serverNameOf(alias) !== serverName) {
+      throw new MatrixError('M_INVALID_PARAM', `Aliases on this server end in :${serverName}.`);
+    }
+    if (findAlias(reader, alias)) {
+      throw new MatrixError(takenCode, `The alias ${alias} is taken.`, {
+        status: takenCode === 'M_UNKNOWN' ? 409 : 400,
+      });
+    }
+  }
+
+  /** Points a free alias of this server to a room. @throws {MatrixError} as {@link checkFree}; 409 if it is taken. */
+  async add(alias: string, roomId: string, creator: string): Promise<void> {
+    await this.#change(() => {
+      this.checkFree(alias, 'M_UNKNOWN');
+      return { kind: 'alias.added', alias, roomId, creator };
+    });
+  }
+
+  /** Removes an alias. @throws {MatrixError} M_NOT_FOUND if there is no such alias. */
+  async remove(alias: string): Promise<void> {
+    await this.#change(() => {
+      this.resolve(alias);
+      return { kind: 'alias.removed', alias };
+    });
+  }
+
+  /** Whether a room is in the list of public rooms. */
+  isListed(roomId: string): boolean {
+    return isListed(this.#options.reader, roomId);
+  }
+
+  /** Puts a room on the list of public rooms, or takes it off. */
+  async setListed(roomId: string, listed: boolean): Promise<void> {
+    await this.#change(() =>
+      this.isListed(roomId) === listed ? undefined : { kind: 'room.listed', roomId, isListed: listed },
+    );
+  }
+
+  async #change(decide: () => DirectoryChange | undefined): Promise<void> {
+    await this.#options.commands.run(DIRECTORY_STREAM, () => {
+      const change = decide();
+      return {
+        records: change === undefined ? [] : [directoryRecord(this.#options.newRecordId(), change)],
+        result: undefined,
+      };
+    });
+  }
+}
