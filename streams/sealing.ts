@@ -1,0 +1,66 @@
+/**
+ * Sealing a section: XChaCha20-Poly1305 with a random key that is used for nothing else, so the nonce may be zero. The
+ * record's UUID and the section's index are authenticated with it, so that a sealed section cannot be moved elsewhere.
+ */
+import sodium from 'sodium-native';
+import { KEY_BYTES } from './keyring/key-store.ts';
+
+const ZERO_NONCE = Buffer.alloc(sodium.crypto_aead_xchacha20poly1305_ietf_NPUBBYTES);
+/** What sealing adds to a section. */
+export const SEAL_BYTES = sodium.crypto_aead_xchacha20poly1305_ietf_ABYTES;
+const ID_BYTES = 16;
+/** Random bytes drawn at once: one call for many keys. */
+const RANDOM_POOL_BYTES = 32 * 1024;
+
+const associated = Buffer.alloc(ID_BYTES + 1);
+let pool = Buffer.alloc(0);
+let poolAt = 0;
+
+/** `count` fresh random keys, one behind the other. */
+export function newKeys(count: number): Buffer {
+  const bytes = count * KEY_BYTES;
+  if (poolAt + bytes > pool.length) {
+    // A new pool each time: keys handed out earlier are views of the old one.
+    pool = Buffer.allocUnsafeSlow(RANDOM_POOL_BYTES);
+    sodium.randombytes_buf(pool);
+    poolAt = 0;
+  }
+  poolAt += bytes;
+  return pool.subarray(poolAt - bytes, poolAt);
+}
+
+/** The sealed form of `plain`: `SEAL_BYTES` longer. */
+export function sealSection(plain: Uint8Array, id: Uint8Array, index: number, key: Buffer): Buffer {
+  const sealed = Buffer.allocUnsafe(plain.length + SEAL_BYTES);
+  sodium.crypto_aead_xchacha20poly1305_ietf_encrypt(
+    sealed,
+    asBuffer(plain),
+    associatedData(id, index),
+    null,
+    ZERO_NONCE,
+    key,
+  );
+  return sealed;
+}
+
+/** The plain form, or undefined if the bytes were not sealed with this key for this record and section. */
+export function openSection(sealed: Buffer, id: Uint8Array, index: number, key: Buffer): Buffer | undefined {
+  if (sealed.length < SEAL_BYTES) return undefined;
+  const plain = Buffer.allocUnsafe(sealed.length - SEAL_BYTES);
+  try {
+    sodium.crypto_aead_xchacha20poly1305_ietf_decrypt(plain, null, sealed, associatedData(id, index), ZERO_NONCE, key);
+  } catch {
+    return undefined;
+  }
+  return plain;
+}
+
+function associatedData(id: Uint8Array, index: number): Buffer {
+  associated.set(id, 0);
+  associated[ID_BYTES] = index;
+  return associated;
+}
+
+function asBuffer(bytes: Uint8Array): Buffer {
+  return Buffer.isBuffer(bytes) ? bytes : Buffer.from(bytes.buffer, bytes.byteOffset, bytes.byteLength);
+}
