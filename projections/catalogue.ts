@@ -2,11 +2,13 @@
  * Every projection, and so every table, by environment. Each projection declares its tables beside its `apply`; adding one
  * here is all that is needed for it to be built from the log at the next start.
  */
+
+import { accountsProjection } from './accounts/projection.ts';
 import { directoryProjection } from './directory/projection.ts';
 import { checkNames, type Projection } from './engine/projection.ts';
 import { roomsProjection } from './rooms/projection.ts';
 
 /** What requests read: one environment, one checkpoint, so that a reader sees one moment of the log in all of it. */
-export const coreProjections: readonly Projection[] = [roomsProjection, directoryProjection];
+export const coreProjections: readonly Projection[] = [accountsProjection, roomsProjection, directoryProjection];
 
 checkNames(coreProjections);

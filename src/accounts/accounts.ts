@@ -1,0 +1,288 @@
+/**
+ * Accounts of this server: making them, logging in, changing and closing them. What requests need of an account, its
+ * devices and its tokens begins here.
+ */
+import { PASSWORD_SECTION } from '#projections/accounts/records.ts';
+import { type UserRow, users } from '#projections/accounts/tables.ts';
+import type { Reader } from '#projections/engine/reader.ts';
+import { KeyedLock } from '#src/commands/keyed-lock.ts';
+import { StreamCommands } from '#src/commands/stream-command.ts';
+import type { Config } from '#src/config/schema.ts';
+import type { Requester } from '#src/http/endpoint.ts';
+import { forbidden, limitExceeded, MatrixError } from '#src/http/errors.ts';
+import { RateLimiter } from '#src/http/rate-limit.ts';
+import type { Logger } from '#src/log/logger.ts';
+import type { EventLog, Position } from '#streams/event-log.ts';
+import { ActivityLog } from './activity.ts';
+import {
+  checkDeviceId,
+  checkDeviceName,
+  checkPassword,
+  isPasswordTooLong,
+  userIdForLogin,
+  userIdForUsername,
+} from './credentials.ts';
+import { Devices } from './devices.ts';
+import { InteractiveAuth } from './interactive-auth.ts';
+import { PasswordHasher } from './password-hasher.ts';
+import { RegistrationTokens } from './registration-tokens.ts';
+import { newLocalpart, newUserStream, type RandomBytes } from './secrets.ts';
+import { type DeviceRequest, type IssuedSession, Sessions } from './sessions.ts';
+import { UserCommands } from './user-commands.ts';
+
+/** The parts of the configuration that accounts depend on. */
+export type AccountsConfig = Pick<Config, 'server_name' | 'registration' | 'rate_limits'>;
+
+export interface AccountsOptions {
+  readonly config: AccountsConfig;
+  readonly log: EventLog;
+  readonly reader: Reader;
+  /** Resolves when the projections have applied what is in the log now. */
+  readonly caughtUp: () => Promise<void>;
+  /** Milliseconds since the epoch. */
+  readonly clock: () => number;
+  readonly random: RandomBytes;
+  readonly logger: Logger;
+  /** Default: one of the usual cost. */
+  readonly passwordHasher?: PasswordHasher;
+  readonly accessTokenLifetimeMs?: number;
+}
+
+/** What an account is to be made with; see {@link Accounts.register}. */
+export interface NewAccount {
+  /** As wished for; one is made up when undefined. */
+  readonly username: string | undefined;
+  readonly password: string;
+  readonly isAdmin: boolean;
+  /** The registration token that pays for it; undefined where none is asked for. */
+  readonly registrationToken?: string | undefined;
+  /** Undefined to make the account without logging in. */
+  readonly device: DeviceRequest | undefined;
+}
+
+export interface RegisteredAccount {
+  readonly userId: string;
+  /** Where a device was asked for. */
+  readonly session: IssuedSession | undefined;
+}
+
+export interface LoggedIn {
+  readonly userId: string;
+  readonly session: IssuedSession;
+}
+
+/** The lock under which registration tokens are spent. */
+const TOKENS_LOCK = 'registration tokens';
+/** How often a made-up user name may be taken before we give up. */
+const MAX_NAME_ATTEMPTS = 10;
+
+export class Accounts {
+  readonly devices: Devices;
+  readonly sessions: Sessions;
+  readonly registrationTokens: RegistrationTokens;
+  readonly interactive: InteractiveAuth;
+  readonly #config: AccountsConfig;
+  readonly #log: EventLog;
+  readonly #reader: Reader;
+  readonly #random: RandomBytes;
+  readonly #logger: Logger;
+  readonly #hasher: PasswordHasher;
+  readonly #streams: StreamCommands;
+  readonly #users: UserCommands;
+  /** One registration at a time for each name, and for spending registration tokens. */
+  readonly #names = new KeyedLock();
+  /** Counts password attempts per account, wherever they come from. */
+  readonly #attempts: RateLimiter | undefined;
+
+  constructor(options: AccountsOptions) {
+    const { config, log, reader, clock, random, logger } = options;
+    this.#config = config;
+    this.#log = log;
+    this.#reader = reader;
+    this.#random = random;
+    this.#logger = logger;
+    this.#hasher = options.passwordHasher ?? new PasswordHasher();
+    this.#streams = new StreamCommands({ log, caughtUp: options.caughtUp });
+    this.#users = new UserCommands({ commands: this.#streams, reader, random });
+    this.#attempts = config.rate_limits.enabled ? new RateLimiter({ now: clock }) : undefined;
+    const activity = new ActivityLog();
+    const commands = this.#users;
+    const { accessTokenLifetimeMs } = options;
+    this.devices = new Devices({ reader, commands, activity });
+    this.sessions = new Sessions({ reader, commands, clock, random, logger, activity, accessTokenLifetimeMs });
+    this.registrationTokens = new RegistrationTokens({ reader, commands: this.#streams, clock, random });
+    this.interactive = new InteractiveAuth({ clock, random });
+  }
+
+  /** Makes ready what the first login would else have to wait for. */
+  async warmUp(): Promise<void> {
+    await this.#hasher.warmUp();
+  }
+
+  /** Who an access token belongs to; see {@link Sessions.authenticate}. Bound, to be handed to the HTTP framework. */
+  readonly authenticate = (token: string, request: { readonly ip: string }): Requester =>
+    this.sessions.authenticate(token, request.ip);
+
+  /** The account's row; undefined if this server has no such user. Deactivated ones are there too. */
+  find(userId: string): UserRow | undefined {
+    return this.#reader.get(users, [userId]);
+  }
+
+  /**
+   * The user id that a wished-for name gives.
+   * Throws `M_INVALID_USERNAME` for one that cannot be, `M_USER_IN_USE` for one that is or was somebody's.
+   */
+  checkUsername(username: string): string {
+    const userId = userIdForUsername(username, this.#config.server_name);
+    if (this.find(userId) !== undefined) throw new MatrixError('M_USER_IN_USE');
+    return userId;
+  }
+
+  /**
+   * Makes an account, and logs a device in where one is asked for: one append, all or nothing.
+   * Throws as {@link checkUsername} and the checks of credentials.ts do; `M_FORBIDDEN` when the registration token is spent.
+   */
+  async register(account: NewAccount): Promise<RegisteredAccount> {
+    const { username, password, device, registrationToken } = account;
+    if (username !== undefined) this.checkUsername(username);
+    checkPassword(password);
+    if (device !== undefined) checkDeviceRequest(device);
+    const passwordHash = await this.#hasher.hash(password);
+    const append = () => this.#appendAccount(account, passwordHash);
+    if (registrationToken === undefined) return append();
+    return this.#names.run(TOKENS_LOCK, () => {
+      if (!this.registrationTokens.isUsable(registrationToken)) throw forbidden('The registration token is used up.');
+      return append();
+    });
+  }
+
+  #appendAccount(account: NewAccount, passwordHash: string): Promise<RegisteredAccount> {
+    const { isAdmin, device, registrationToken = null } = account;
+    const wished = account.username ?? this.#freeLocalpart();
+    return this.#names.run(`name ${wished.toLowerCase()}`, async () => {
+      const userId = this.checkUsername(wished);
+      const registered = this.#users.record('user.registered', { userId, isAdmin, registrationToken, passwordHash });
+      const issued = device && this.sessions.issue(userId, device);
+      await this.#streams.run(newUserStream(this.#random), () => ({
+        records: [registered, ...(issued?.records ?? [])],
+        result: undefined,
+      }));
+      return { userId, session: issued?.session };
+    });
+  }
+
+  #freeLocalpart(): string {
+    for (let attempt = 0; attempt < MAX_NAME_ATTEMPTS; attempt += 1) {
+      const localpart = newLocalpart(this.#random);
+      if (this.find(`@${localpart}:${this.#config.server_name}`) === undefined) return localpart;
+    }
+    throw new MatrixError('M_UNKNOWN', 'No free user name was found. Please choose one.', { status: 503 });
+  }
+
+  /**
+   * Logs a device in with a password. `user` is a user id or a localpart.
+   * Throws `M_FORBIDDEN` for a wrong user or password, without telling which; `M_USER_DEACTIVATED` for a closed account;
+   * `M_LIMIT_EXCEEDED` after too many attempts on one account.
+   */
+  async login(user: string, password: string, device: DeviceRequest): Promise<LoggedIn> {
+    checkDeviceRequest(device);
+    const userId = userIdForLogin(user, this.#config.server_name);
+    const verified = await this.verifyPassword(userId, password);
+    if (userId === undefined || verified === undefined) {
+      if (userId !== undefined && this.find(userId)?.isDeactivated === true)
+        throw new MatrixError('M_USER_DEACTIVATED');
+      throw forbidden('The user name or the password is wrong.');
+    }
+    const { result: session } = await this.#users.run(userId, (now) => {
+      // The password may have been changed while it was being verified.
+      if (now.passwordHash !== verified.passwordHash) throw forbidden('The user name or the password is wrong.');
+      const { records, session: issued } = this.sessions.issue(userId, device);
+      return { records, result: issued };
+    });
+    return { userId, session };
+  }
+
+  /**
+   * The account if the password is its own, after a time that does not depend on whether there is such an account.
+   * Throws `M_LIMIT_EXCEEDED` after too many attempts on one account.
+   */
+  async verifyPassword(userId: string | undefined, password: string): Promise<UserRow | undefined> {
+    const waitMs = this.#attempts?.take('login', userId ?? '', '') ?? 0;
+    if (waitMs > 0) throw limitExceeded(waitMs);
+    const user = userId === undefined ? undefined : this.find(userId);
+    const isTooLong = isPasswordTooLong(password);
+    const isRight = await this.#hasher.verify(user?.passwordHash, isTooLong ? '' : password);
+    return isRight && !isTooLong ? user : undefined;
+  }
+
+  /** Whether what somebody calls a user is this user: for stages of user-interactive authentication. */
+  isSameUser(user: string, userId: string): boolean {
+    return userIdForLogin(user, this.#config.server_name) === userId;
+  }
+
+  /**
+   * Sets another password. With `removeOtherDevices` all devices go but `keptDevice`.
+   * Throws `M_WEAK_PASSWORD` or `M_INVALID_PARAM` for one that cannot be.
+   */
+  async changePassword(
+    userId: string,
+    newPassword: string,
+    {
+      removeOtherDevices,
+      keptDevice,
+    }: { readonly removeOtherDevices: boolean; readonly keptDevice?: string | undefined },
+  ): Promise<void> {
+    checkPassword(newPassword);
+    const passwordHash = await this.#hasher.hash(newPassword);
+    const { result: former } = await this.#users.run(userId, (user) => {
+      const surplus = removeOtherDevices ? this.devices.idsExcept(userId, keptDevice) : [];
+      const changed = this.#users.record('user.password_changed', { passwordHash });
+      return { records: [changed, ...this.devices.removal(surplus)], result: user };
+    });
+    await this.#erasePasswordHash(former);
+  }
+
+  /** Makes a user a server administrator, or no longer one. */
+  async setAdmin(userId: string, isAdmin: boolean): Promise<void> {
+    await this.#users.run(userId, (user) => ({
+      records: user.isAdmin === isAdmin ? [] : [this.#users.record('user.admin_changed', { isAdmin })],
+      result: undefined,
+    }));
+  }
+
+  /** Closes an account for ever: devices, tokens and password are gone, the name stays taken. */
+  async deactivate(userId: string, { isErased }: { readonly isErased: boolean }): Promise<void> {
+    const { result: former } = await this.#users.run(userId, (user) => ({
+      records: [
+        ...this.devices.removal(this.devices.idsExcept(userId)),
+        this.#users.record('user.deactivated', { isErased }),
+      ],
+      result: user,
+    }));
+    await this.#erasePasswordHash(former);
+  }
+
+  /**
+   * A hash that is in force no more is of use to thieves only: its key goes. If the log cannot do it now, the change itself
+   * stands all the same, and the hash stays sealed like everything else.
+   */
+  async #erasePasswordHash({
+    passwordHash,
+    passwordAt,
+  }: {
+    passwordHash: string | null;
+    passwordAt: Position;
+  }): Promise<void> {
+    if (passwordHash === null) return;
+    try {
+      await this.#log.destroyKey(passwordAt, PASSWORD_SECTION);
+    } catch (error) {
+      this.#logger.warn({ err: error }, 'The key of a former password hash could not be destroyed.');
+    }
+  }
+}
+
+function checkDeviceRequest({ deviceId, displayName }: DeviceRequest): void {
+  if (deviceId !== undefined) checkDeviceId(deviceId);
+  if (displayName !== undefined) checkDeviceName(displayName);
+}

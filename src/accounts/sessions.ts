@@ -1,0 +1,238 @@
+/**
+ * Access and refresh tokens of devices.
+ * https://spec.matrix.org/v1.19/client-server-api/#using-access-tokens and the sections after it.
+ */
+import { accountTopic, isSame } from '#projections/accounts/projection.ts';
+import {
+  accessTokens,
+  type DeviceRow,
+  devices,
+  refreshTokens,
+  type TokenPair,
+  users,
+} from '#projections/accounts/tables.ts';
+import type { Reader } from '#projections/engine/reader.ts';
+import type { Requester } from '#src/http/endpoint.ts';
+import { unknownToken } from '#src/http/errors.ts';
+import type { Logger } from '#src/log/logger.ts';
+import type { RecordDraft } from '#streams/event-log.ts';
+import type { ActivityLog } from './activity.ts';
+import {
+  MAX_TOKEN_LENGTH,
+  newAccessToken,
+  newDeviceId,
+  newRefreshToken,
+  type RandomBytes,
+  tokenHash,
+} from './secrets.ts';
+import { type CachedToken, TokenCache } from './token-cache.ts';
+import type { UserCommands } from './user-commands.ts';
+
+/**
+ * Lifetime of access tokens of clients that refresh. Every refresh is kept for ever, so it is not shorter: an hour costs a
+ * device in constant use some 20 KB a day.
+ */
+export const ACCESS_TOKEN_LIFETIME_MS = 60 * 60 * 1000;
+/** Devices of one account. At the bound the one that got its tokens longest ago makes room. */
+export const MAX_DEVICES_PER_USER = 1_000;
+/** Bytes of the token's hash that make its name: enough to tell tokens apart, and no help to guess one. */
+const TOKEN_ID_BYTES = 9;
+
+/** What a client asks for when it logs in. */
+export interface DeviceRequest {
+  /** A new one is made when undefined. */
+  readonly deviceId: string | undefined;
+  /** For a new device only. */
+  readonly displayName: string | undefined;
+  /** Whether the client can refresh: its access token then expires. */
+  readonly refreshes: boolean;
+}
+
+/** Tokens as they are handed out, the only time they are seen whole. */
+export interface IssuedTokens {
+  readonly accessToken: string;
+  readonly refreshToken: string | undefined;
+  /** Milliseconds; undefined when the access token does not expire. */
+  readonly expiresInMs: number | undefined;
+}
+
+/** Tokens for a device. */
+export interface IssuedSession extends IssuedTokens {
+  readonly deviceId: string;
+}
+
+export interface SessionsOptions {
+  readonly reader: Reader;
+  readonly commands: UserCommands;
+  readonly clock: () => number;
+  readonly random: RandomBytes;
+  readonly logger: Logger;
+  readonly activity: ActivityLog;
+  /** Default {@link ACCESS_TOKEN_LIFETIME_MS}. */
+  readonly accessTokenLifetimeMs?: number | undefined;
+}
+
+export class Sessions {
+  readonly #reader: Reader;
+  readonly #commands: UserCommands;
+  readonly #clock: () => number;
+  readonly #random: RandomBytes;
+  readonly #logger: Logger;
+  readonly #activity: ActivityLog;
+  readonly #accessTokenLifetimeMs: number;
+  readonly #cache = new TokenCache();
+
+  constructor(options: SessionsOptions) {
+    this.#reader = options.reader;
+    this.#commands = options.commands;
+    this.#clock = options.clock;
+    this.#random = options.random;
+    this.#logger = options.logger;
+    this.#activity = options.activity;
+    this.#accessTokenLifetimeMs = options.accessTokenLifetimeMs ?? ACCESS_TOKEN_LIFETIME_MS;
+  }
+
+  /** To be told of every topic that a commit touched, before its appends are acknowledged. */
+  onTouched(topic: string): void {
+    if (topic.startsWith(TOPIC_START)) this.#cache.invalidate(topic.slice(TOPIC_START.length));
+  }
+
+  /**
+   * Who an access token belongs to. Usually one look into a map.
+   * Throws `M_UNKNOWN_TOKEN`, with `soft_logout` when the device is still there and may get another token.
+   */
+  authenticate(token: string, ip: string): Requester {
+    const nowMs = this.#clock();
+    const known = this.#cache.get(token) ?? this.#lookUp(token);
+    if (known.expiresAtMs !== null && known.expiresAtMs <= nowMs) {
+      throw unknownToken(true, 'The access token has expired. Please refresh it, or log in again.');
+    }
+    const { activity } = known;
+    activity.seenAtMs = nowMs;
+    activity.ip = ip;
+    return known.requester;
+  }
+
+  #lookUp(token: string): CachedToken {
+    if (token.length > MAX_TOKEN_LENGTH) throw unknownToken();
+    const hash = tokenHash(token);
+    const owner = this.#reader.get(accessTokens, [hash]);
+    const device = owner && this.#reader.get(devices, [owner.userId, owner.deviceId]);
+    const user = owner && this.#reader.get(users, [owner.userId]);
+    if (owner === undefined || device === undefined || user === undefined || user.isDeactivated) throw unknownToken();
+    const { userId, deviceId } = owner;
+    const pair = [device.current, device.previous].find((one) => isSame(one?.access, hash));
+    if (pair === undefined || pair === null) {
+      throw unknownToken(true, 'The access token was replaced by a newer one.');
+    }
+    if (pair === device.current && device.previous !== null) this.#confirm(userId, deviceId, hash);
+    return this.#cache.add(token, {
+      requester: Object.freeze({
+        userId,
+        deviceId,
+        tokenId: hash.toString('base64url', 0, TOKEN_ID_BYTES),
+        isGuest: false,
+        isAdmin: user.isAdmin,
+      }),
+      expiresAtMs: pair.accessExpiresAtMs,
+      activity: this.#activity.of(userId, deviceId),
+    });
+  }
+
+  /**
+   * The client has its new tokens: what came before is void from now on. The request that shows it does not wait; whatever
+   * concerns the device next is decided after this.
+   */
+  #confirm(userId: string, deviceId: string, accessHash: Uint8Array): void {
+    const confirmed = this.#commands.run(userId, () => {
+      const device = this.#reader.get(devices, [userId, deviceId]);
+      const isOpen = device !== undefined && device.previous !== null && isSame(device.current?.access, accessHash);
+      const records = isOpen ? [this.#commands.record('session.confirmed', { deviceId, accessHash })] : [];
+      return { records, result: undefined };
+    });
+    confirmed.catch((error: unknown) => {
+      // The next first use of the token tries again; until then the older pair stays good.
+      this.#cache.invalidate(userId);
+      this.#logger.warn({ err: error }, 'The use of a refreshed access token could not be recorded.');
+    });
+  }
+
+  /**
+   * The records of a login, and what the client gets. A known device keeps its name and loses its former tokens.
+   * To be called from within a command of the user, or for one who is being registered.
+   */
+  issue(userId: string, request: DeviceRequest): { readonly records: RecordDraft[]; readonly session: IssuedSession } {
+    const deviceId = request.deviceId ?? newDeviceId(this.#random);
+    const records: RecordDraft[] = [];
+    if (!this.#reader.has(devices, [userId, deviceId])) {
+      const surplus = this.#devicesToMakeRoom(userId);
+      if (surplus.length > 0) records.push(this.#commands.record('device.removed', { deviceIds: surplus }));
+      records.push(this.#commands.record('device.added', { deviceId, displayName: request.displayName ?? null }));
+    }
+    const { tokens, pair } = this.#newTokens(request.refreshes);
+    records.push(
+      this.#commands.record('session.started', {
+        deviceId,
+        accessHash: pair.access,
+        accessExpiresAtMs: pair.accessExpiresAtMs,
+        refreshHash: pair.refresh,
+      }),
+    );
+    return { records, session: { deviceId, ...tokens } };
+  }
+
+  /**
+   * New tokens for a refresh token. The old one stays good until one of the new ones is used.
+   * Throws `M_UNKNOWN_TOKEN`, with `soft_logout` when the token was good once and its device is still there.
+   */
+  async refresh(refreshToken: string): Promise<IssuedTokens> {
+    if (refreshToken.length > MAX_TOKEN_LENGTH) throw unknownToken();
+    const presentedHash = tokenHash(refreshToken);
+    const owner = this.#reader.get(refreshTokens, [presentedHash]);
+    if (owner === undefined) throw unknownToken(false, 'The refresh token is not known, or not valid any more.');
+    const { userId, deviceId } = owner;
+    const { result } = await this.#commands.run(userId, () => {
+      checkRefreshable(this.#reader.get(devices, [userId, deviceId]), presentedHash);
+      const { tokens, pair } = this.#newTokens(true);
+      const { access: accessHash, accessExpiresAtMs, refresh: refreshHash } = pair;
+      if (refreshHash === null) throw new Error('a session that refreshes has a refresh token');
+      const fields = { deviceId, presentedHash, accessHash, accessExpiresAtMs, refreshHash };
+      return { records: [this.#commands.record('session.refreshed', fields)], result: tokens };
+    });
+    return result;
+  }
+
+  #newTokens(refreshes: boolean): { readonly tokens: IssuedTokens; readonly pair: TokenPair } {
+    const accessToken = newAccessToken(this.#random);
+    const access = tokenHash(accessToken);
+    if (!refreshes) {
+      return {
+        tokens: { accessToken, refreshToken: undefined, expiresInMs: undefined },
+        pair: { access, accessExpiresAtMs: null, refresh: null },
+      };
+    }
+    const refreshToken = newRefreshToken(this.#random);
+    const expiresInMs = this.#accessTokenLifetimeMs;
+    return {
+      tokens: { accessToken, refreshToken, expiresInMs },
+      pair: { access, accessExpiresAtMs: this.#clock() + expiresInMs, refresh: tokenHash(refreshToken) },
+    };
+  }
+
+  #devicesToMakeRoom(userId: string): string[] {
+    const known = [...this.#reader.range(devices, { prefix: [userId] })];
+    if (known.length < MAX_DEVICES_PER_USER) return [];
+    return known
+      .toSorted((a, b) => a.value.tokensAtMs - b.value.tokensAtMs)
+      .slice(0, known.length - MAX_DEVICES_PER_USER + 1)
+      .map(({ key: [, deviceId] }) => deviceId);
+  }
+}
+
+const TOPIC_START = accountTopic('');
+
+function checkRefreshable(device: DeviceRow | undefined, presented: Uint8Array): void {
+  if (device === undefined) throw unknownToken(false, 'The device of this refresh token is gone.');
+  if (isSame(device.current?.refresh, presented) || isSame(device.previous?.refresh, presented)) return;
+  throw unknownToken(true, 'The refresh token was used already.');
+}
