@@ -1,0 +1,69 @@
+import fc from 'fast-check';
+import { describe, expect, test } from 'vitest';
+import { anyPdu } from './arbitraries.test-support.ts';
+import { buildEvent, type EventDraft } from './build-event.ts';
+import { CanonicalJsonError, canonicalJson } from './canonical-json.ts';
+import { checkEventFormat } from './event-format.ts';
+import { contentHash, eventIdOf, hasValidContentHash } from './hashing.ts';
+import { splitPdu } from './redaction.ts';
+import { roomVersionRules, SUPPORTED_ROOM_VERSIONS } from './room-version.ts';
+import { signingKeyFromSeed, signJson, verifyEventSignature } from './signing.ts';
+
+const ALL_RULES = SUPPORTED_ROOM_VERSIONS.flatMap((version) => roomVersionRules(version) ?? []);
+const KEY = signingKeyFromSeed('ed25519:a_1', new Uint8Array(32).fill(7));
+const SERVER = 'example.org';
+
+const MESSAGE: EventDraft = {
+  type: 'm.room.message',
+  room_id: `!${'A'.repeat(43)}`,
+  sender: '@alice:example.org',
+  content: { msgtype: 'm.text', body: 'Grüße 😀' },
+  origin_server_ts: 1_700_000_000_000,
+  depth: 7,
+  prev_events: [`$${'B'.repeat(43)}`],
+  auth_events: [`$${'C'.repeat(43)}`],
+};
+
+const anyDraft: fc.Arbitrary<EventDraft> = anyPdu.map(
+  ({ hashes: _hashes, signatures: _signatures, ...draft }) => draft,
+);
+
+describe.each(ALL_RULES)('an event built in room version $version', (rules) => {
+  test('is what hashing, redacting and signing one after the other make of it', () => {
+    fc.assert(
+      fc.property(anyDraft, (draft) => {
+        const { pdu, eventId, skeletonJson, sizeBytes } = buildEvent(draft, rules, SERVER, KEY);
+        expect(pdu.hashes).toEqual({ sha256: contentHash(draft) });
+        expect(eventId).toBe(eventIdOf(pdu, rules));
+        const { skeleton } = splitPdu(pdu, rules);
+        expect(skeletonJson).toBe(canonicalJson(skeleton));
+        expect(pdu.signatures).toEqual(signJson({ ...skeleton, signatures: {} }, SERVER, KEY).signatures);
+        expect(sizeBytes).toBe(Buffer.byteLength(canonicalJson(pdu)));
+      }),
+      { numRuns: 300 },
+    );
+  });
+
+  test('passes every check of the servers it is sent to', () => {
+    const { pdu, sizeBytes } = buildEvent({ ...MESSAGE, room_id: roomId(rules.roomIdFormat) }, rules, SERVER, KEY);
+    expect(hasValidContentHash(pdu)).toBe(true);
+    expect(verifyEventSignature(pdu, rules, SERVER, KEY.keyId, KEY.publicKey)).toBe(true);
+    expect(checkEventFormat(pdu, rules)).toMatchObject({ valid: true });
+    expect(checkEventFormat(pdu, rules, sizeBytes)).toMatchObject({ valid: true });
+  });
+
+  test('has a signature that does not hold once it is changed', () => {
+    const { pdu } = buildEvent(MESSAGE, rules, SERVER, KEY);
+    expect(verifyEventSignature({ ...pdu, depth: 8 }, rules, SERVER, KEY.keyId, KEY.publicKey)).toBe(false);
+    expect(hasValidContentHash({ ...pdu, content: { ...pdu.content, body: 'Changed' } })).toBe(false);
+  });
+
+  test('is refused when it cannot be encoded', () => {
+    expect(() => buildEvent({ ...MESSAGE, content: { level: 0.5 } }, rules, SERVER, KEY)).toThrow(CanonicalJsonError);
+    expect(() => buildEvent({ ...MESSAGE, content: { '\ud800': 1 } }, rules, SERVER, KEY)).toThrow(CanonicalJsonError);
+  });
+});
+
+function roomId(format: 'opaque_with_domain' | 'create_event_hash'): string {
+  return format === 'create_event_hash' ? `!${'A'.repeat(43)}` : '!room:example.org';
+}
