@@ -3,12 +3,24 @@
  * here is all that is needed for it to be built from the log at the next start.
  */
 
+import { accountDataProjection } from './account-data/projection.ts';
 import { accountsProjection } from './accounts/projection.ts';
 import { directoryProjection } from './directory/projection.ts';
 import { checkNames, type Projection } from './engine/projection.ts';
+import { mediaProjection } from './media/projection.ts';
+import { profilesProjection } from './profiles/projection.ts';
+import { receiptsProjection } from './receipts/projection.ts';
 import { roomsProjection } from './rooms/projection.ts';
 
 /** What requests read: one environment, one checkpoint, so that a reader sees one moment of the log in all of it. */
-export const coreProjections: readonly Projection[] = [accountsProjection, roomsProjection, directoryProjection];
+export const coreProjections: readonly Projection[] = [
+  accountsProjection,
+  roomsProjection,
+  directoryProjection,
+  accountDataProjection,
+  receiptsProjection,
+  profilesProjection,
+  mediaProjection,
+];
 
 checkNames(coreProjections);

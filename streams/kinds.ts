@@ -67,6 +67,26 @@ export const recordKinds = {
     version: 1,
     says: 'A room was put on the list of public rooms, or taken off it.',
   },
+  'account_data.set': {
+    version: 1,
+    says: "A user's account data, global or of a room: which entry, and its content apart.",
+  },
+  'filter.added': {
+    version: 1,
+    says: 'A user uploaded a filter.',
+  },
+  'receipt.sent': {
+    version: 1,
+    says: 'A user has read a room up to an event.',
+  },
+  'profile.set': {
+    version: 1,
+    says: "A field of a user's profile was set or removed: which one, and its value apart.",
+  },
+  'media.stored': {
+    version: 1,
+    says: 'A file was uploaded: its id, digest, size, type and name, and by whom; not its content.',
+  },
 } as const satisfies Readonly<Record<string, { readonly version: number; readonly says: string }>>;
 
 /** A kind in the catalogue. */

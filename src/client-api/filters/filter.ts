@@ -17,7 +17,8 @@ export interface FilteredEvent {
   readonly type: string;
   /** Missing where there is none, as in account data; a `senders` list then admits it no more than an unknown sender. */
   readonly sender?: string;
-  readonly content?: JsonObject;
+  /** Whether its content has a `url`; missing for false. */
+  readonly hasUrl?: boolean;
 }
 
 /** An EventFilter: for presence and global account data. */
@@ -108,9 +109,8 @@ function eventFilterOf(json: EventFilterJson, containsUrl?: boolean): EventFilte
     passesAll: matchesType === undefined && matchesSender === undefined && containsUrl === undefined,
     passesNone: admitsNone(json.types, json.not_types) || json.senders?.length === 0,
     matchesTypeAndSender,
-    matches: ({ type, sender, content }) =>
-      matchesTypeAndSender(type, sender) &&
-      (containsUrl === undefined || containsUrl === (content !== undefined && Object.hasOwn(content, 'url'))),
+    matches: ({ type, sender, hasUrl = false }) =>
+      matchesTypeAndSender(type, sender) && (containsUrl === undefined || containsUrl === hasUrl),
   };
 }
 

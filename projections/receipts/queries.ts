@@ -1,0 +1,77 @@
+/** What the receipts projection can be asked. All of it reads the committed frontier of the reader, synchronously. */
+import type { Reader } from '#projections/engine/reader.ts';
+import type { Position } from '#streams/event-log.ts';
+import { type LatestReceiptRow, latestReceipts, roomReceipts, UNTHREADED } from './projection.ts';
+import type { Receipt, ReceiptType } from './records.ts';
+
+/**
+ * The content of an `m.receipt` event: event id → receipt type → user id → when, and in which thread.
+ * https://spec.matrix.org/v1.19/client-server-api/#mreceipt
+ */
+export interface ReceiptContent {
+  [eventId: string]: { [type: string]: { [userId: string]: { ts: number; thread_id?: string } } };
+}
+
+/**
+ * The receipts that came to a room after a position and that a user may see: everybody's public ones and the user's own,
+ * in the order of coming. `BEFORE_FIRST` gives the latest of all.
+ */
+export function* receiptsSince(
+  reader: Reader,
+  roomId: string,
+  since: Position,
+  forUser: string,
+): Generator<Omit<Receipt, 'roomId'>> {
+  const bounds = since < 0 ? {} : { gt: [roomId, since] as const };
+  for (const { value } of reader.range(roomReceipts, { prefix: [roomId], ...bounds })) {
+    const [userId, type, eventId, threadId, tsMs] = value;
+    if (type === 'm.read.private' && userId !== forUser) continue;
+    yield { userId, type, eventId, threadId: threadId === UNTHREADED ? undefined : threadId, tsMs };
+  }
+}
+
+/**
+ * The same as the contents of the `m.receipt` events that carry them; none if there is nothing new. It takes more than one
+ * event where somebody has receipts of one type at one event for several threads, which one content cannot say.
+ */
+export function receiptContentsSince(
+  reader: Reader,
+  roomId: string,
+  since: Position,
+  forUser: string,
+): readonly ReceiptContent[] {
+  const contents: ReceiptContent[] = [];
+  for (const receipt of receiptsSince(reader, roomId, since, forUser)) {
+    const free = contents.find((content) => content[receipt.eventId]?.[receipt.type]?.[receipt.userId] === undefined);
+    const content = free ?? {};
+    if (free === undefined) contents.push(content);
+    const { eventId, type, userId, tsMs, threadId } = receipt;
+    content[eventId] ??= {};
+    content[eventId][type] ??= {};
+    content[eventId][type][userId] = threadId === undefined ? { ts: tsMs } : { ts: tsMs, thread_id: threadId };
+  }
+  return contents;
+}
+
+/** The latest receipt of a user in a room, of one type, for the whole room or one thread. */
+export function latestReceipt(
+  reader: Reader,
+  roomId: string,
+  userId: string,
+  type: ReceiptType,
+  threadId: string = UNTHREADED,
+): LatestReceiptRow | undefined {
+  return reader.get(latestReceipts, [roomId, userId, type, threadId]);
+}
+
+/** All latest receipts of a user in a room: what unread counts are made of. */
+export function* receiptsOf(
+  reader: Reader,
+  roomId: string,
+  userId: string,
+): Generator<LatestReceiptRow & { readonly type: ReceiptType; readonly threadId: string | undefined }> {
+  for (const { key, value } of reader.range(latestReceipts, { prefix: [roomId, userId] })) {
+    const [, , type, threadId] = key;
+    yield { ...value, type: type as ReceiptType, threadId: threadId === UNTHREADED ? undefined : threadId };
+  }
+}
