@@ -1,0 +1,138 @@
+/** The composition root of what answers requests: makes the parts of the server and hands each what it needs. */
+import { randomBytes } from 'node:crypto';
+import type { ProjectionEngine } from '#projections/engine/engine.ts';
+import type { SigningKey } from '#protocol/signing.ts';
+import type { EventLog } from '#streams/event-log.ts';
+import { Accounts } from './accounts/accounts.ts';
+import type { PasswordHasher } from './accounts/password-hasher.ts';
+import type { Topic } from './bus/bus.ts';
+import { LocalBus } from './bus/local-bus.ts';
+import { accountDataEndpoints } from './client-api/account-data/index.ts';
+import { accountEndpoints } from './client-api/accounts/index.ts';
+import { directoryEndpoints } from './client-api/directory/index.ts';
+import { filterEndpoints } from './client-api/filters/index.ts';
+import { mediaEndpoints } from './client-api/media/index.ts';
+import { messageEndpoints } from './client-api/messages/index.ts';
+import { profileEndpoints } from './client-api/profile/index.ts';
+import { pushRuleEndpoints } from './client-api/push-rules/index.ts';
+import { receiptEndpoints } from './client-api/receipts/index.ts';
+import { roomEndpoints } from './client-api/rooms/index.ts';
+import { syncEndpoints } from './client-api/sync/index.ts';
+import { typingEndpoints } from './client-api/typing/index.ts';
+import { StreamCommands } from './commands/stream-command.ts';
+import type { Config } from './config/schema.ts';
+import type { Context } from './context.ts';
+import { Typing } from './ephemeral/typing.ts';
+import type { Endpoint } from './http/endpoint.ts';
+import type { Logger } from './log/logger.ts';
+import { MediaStore } from './media/media-store.ts';
+import { Directory } from './rooms/directory.ts';
+import { Rooms } from './rooms/rooms.ts';
+
+/** Everything that the client API of this version answers. */
+export const endpoints: readonly Endpoint<Context>[] = [
+  ...accountEndpoints,
+  ...roomEndpoints,
+  ...directoryEndpoints,
+  ...messageEndpoints,
+  ...syncEndpoints,
+  ...accountDataEndpoints,
+  ...filterEndpoints,
+  ...profileEndpoints,
+  ...pushRuleEndpoints,
+  ...receiptEndpoints,
+  ...typingEndpoints,
+  ...mediaEndpoints,
+];
+
+export interface ApplicationParts {
+  readonly config: Config;
+  readonly log: EventLog;
+  readonly engine: ProjectionEngine;
+  readonly signingKey: SigningKey;
+  readonly logger: Logger;
+  /** Milliseconds since the epoch; default `Date.now`. */
+  readonly clock?: () => number;
+  /** Default: one of the usual cost. */
+  readonly passwordHasher?: PasswordHasher;
+}
+
+/** What runs between the log and the network. */
+export interface Application {
+  readonly context: Context;
+  close(): Promise<void>;
+}
+
+/** Random parts of stream names: opaque, since a stream's name is public for ever. */
+const STREAM_ID_BYTES = 15;
+const RECORD_ID_BYTES = 16;
+const ROOM_ID_CHARACTERS = 18;
+const LETTERS = 'ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz';
+
+/** Puts an application together on an open log and its projections. */
+export function createApplication(parts: ApplicationParts): Application {
+  const { config, log, engine, signingKey, logger, clock = Date.now } = parts;
+  const { reader } = engine;
+  const serverName = config.server_name;
+  const newRecordId = (): Uint8Array => randomBytes(RECORD_ID_BYTES);
+  const caughtUp = (): Promise<void> => engine.waitFor(log.head());
+  const bus = new LocalBus({ onListenerError: (error) => logger.error({ err: error }, 'a waiting reader failed') });
+  const stopWaking = engine.onAdvance((frontier, touched) => bus.publish(touched as ReadonlySet<Topic>, frontier));
+  const commands = new StreamCommands({ log, caughtUp });
+  const accounts = new Accounts({
+    config,
+    log,
+    reader,
+    caughtUp,
+    clock,
+    random: randomBytes,
+    logger,
+    ...(parts.passwordHasher && { passwordHasher: parts.passwordHasher }),
+  });
+  const rooms = new Rooms({
+    log,
+    reader,
+    serverName,
+    signingKey,
+    clock,
+    newRecordId,
+    newStreamId: () => randomBytes(STREAM_ID_BYTES).toString('base64url'),
+  });
+  const directory = new Directory({ commands, reader, serverName, newRecordId });
+  const typing = new Typing({ bus });
+  const media = new MediaStore({ log, reader, config, newRecordId });
+  const context: Context = {
+    config,
+    serverName,
+    log,
+    reader,
+    bus,
+    accounts,
+    commands,
+    rooms,
+    directory,
+    typing,
+    media,
+    clock,
+    newRecordId,
+    newRoomId: () => `!${randomLetters(ROOM_ID_CHARACTERS)}:${serverName}`,
+  };
+  return {
+    context,
+    close: async () => {
+      stopWaking();
+      typing[Symbol.dispose]();
+    },
+  };
+}
+
+function randomLetters(count: number): string {
+  let letters = '';
+  while (letters.length < count) {
+    // Bytes past the last whole round of letters are left out, so that all letters are equally likely.
+    for (const byte of randomBytes(count)) {
+      if (byte < 4 * LETTERS.length && letters.length < count) letters += LETTERS[byte % LETTERS.length];
+    }
+  }
+  return letters;
+}
