@@ -40,3 +40,12 @@ export function checkNames(projections: readonly Projection[]): void {
     }
   }
 }
+
+/** Raised when the engine itself stores things differently. */
+const ENGINE_FORMAT = 1;
+
+/** What an environment was built by, as text: equal exactly if the rows would be. */
+export function fingerprintOf(projections: readonly Projection[]): string {
+  const parts = projections.map(({ name, version, tables }) => [name, version, tables.map((table) => table.name)]);
+  return JSON.stringify([ENGINE_FORMAT, parts]);
+}

@@ -1,0 +1,248 @@
+/**
+ * The projection engine: keeps the rows of one environment in step with the log.
+ *
+ * It is a synchronous live subscriber, so the rows of a record are committed after it is durable and before its append is
+ * acknowledged. Readers see committed rows only. If a projection fails, the engine stops where it was and says so; reads go
+ * on at the last frontier.
+ */
+import { BEFORE_FIRST, type EventLog, type LogRecord, type Position, type Subscription } from '#streams/event-log.ts';
+import { Applier } from './applier.ts';
+import { EngineStopped, saysDamaged } from './errors.ts';
+import { EnvironmentFolder } from './folder.ts';
+import { machineBootId } from './mark.ts';
+import { type EngineProgress, ProgressMeter } from './progress.ts';
+import { checkNames, type Projection } from './projection.ts';
+import type { Reader } from './reader.ts';
+import { RowReader } from './row-access.ts';
+import { makeSafeCopy, removeOutdatedCopies } from './safe-copy.ts';
+import { Waiters } from './waiters.ts';
+
+/** When a safe copy is made. */
+export interface SafeCopyPolicy {
+  /** How often it is considered. */
+  readonly intervalMs: number;
+  /** Fewest records since the last copy. */
+  readonly minRecords: number;
+  /** Smallest share of all records since the last copy; bounds what copying costs in the long run. */
+  readonly minShare: number;
+}
+
+export const DEFAULT_SAFE_COPIES: SafeCopyPolicy = { intervalMs: 5 * 60_000, minRecords: 1_000, minShare: 0.1 };
+
+export interface EngineOptions {
+  /** The environment's folder, as `data/projections/core`; made if it is not there. */
+  readonly dir: string;
+  readonly log: EventLog;
+  /** From the catalogue. Throws DuplicateName if two of them, or of their tables, share a name. */
+  readonly projections: readonly Projection[];
+  /** Told now and then while there is much to apply before the engine is ready, and once when that is done. */
+  readonly onProgress?: (progress: EngineProgress) => void;
+  /** Told of what goes wrong in the background, or in a listener; default: thrown, as uncaught. */
+  readonly onError?: (error: Error) => void;
+  /** Default: the machine's. */
+  readonly bootId?: string;
+  /** Address space to map at first; it grows by itself. */
+  readonly mapBytes?: number;
+  /** `false` for none. Default {@link DEFAULT_SAFE_COPIES}. */
+  readonly safeCopies?: SafeCopyPolicy | false;
+}
+
+/** Told after each commit, synchronously: how far, and whom it concerns. */
+export type AdvanceListener = (frontier: Position, touched: ReadonlySet<string>) => void;
+
+export class ProjectionEngine {
+  /** Reads the committed frontier. */
+  readonly reader: Reader;
+  readonly #folder: EnvironmentFolder;
+  readonly #applier: Applier;
+  readonly #log: EventLog;
+  readonly #onError: (error: Error) => void;
+  readonly #advanceListeners = new Set<AdvanceListener>();
+  readonly #failureListeners = new Set<(error: Error) => void>();
+  readonly #waiters = new Waiters();
+  #subscription: Subscription | undefined;
+  #meter: ProgressMeter | undefined;
+  #failure: Error | undefined;
+  #isClosed = false;
+  #copyTimer: NodeJS.Timeout | undefined;
+  #copying: Promise<void> | undefined;
+  #copiedCount = 0;
+
+  private constructor(options: EngineOptions, folder: EnvironmentFolder, applier: Applier) {
+    this.#folder = folder;
+    this.#applier = applier;
+    this.#log = options.log;
+    this.#onError = options.onError ?? throwUncaught;
+    this.reader = new RowReader(applier.environment, () => this.frontier);
+  }
+
+  /**
+   * Opens the environment, rebuilding it if it is missing, damaged, of other versions or not to be trusted, applies what
+   * the log has beyond it, and resolves when it follows the log live. Rejects with ProjectionFailed.
+   */
+  static async open(options: EngineOptions): Promise<ProjectionEngine> {
+    checkNames(options.projections);
+    const folder = new EnvironmentFolder({
+      dir: options.dir,
+      projections: options.projections,
+      bootId: options.bootId ?? (await machineBootId()),
+      ...(options.mapBytes !== undefined && { mapBytes: options.mapBytes }),
+    });
+    const opening = await folder.open(options.log);
+    const engine = new ProjectionEngine(options, folder, new Applier(opening.environment, options.projections));
+    try {
+      await engine.#catchUp(new ProgressMeter(opening.reason, options.onProgress));
+      if (opening.isBeside) await folder.promote(opening.environment);
+      await removeOutdatedCopies(options.dir, folder.fingerprint);
+    } catch (error) {
+      await engine.close();
+      throw engine.failure ?? error;
+    }
+    engine.#considerCopies(options.safeCopies ?? DEFAULT_SAFE_COPIES);
+    return engine;
+  }
+
+  /** Position of the last record whose rows are committed; {@link BEFORE_FIRST} before any. */
+  get frontier(): Position {
+    return this.#applier.position;
+  }
+
+  /** Records applied since the environment was built. */
+  get recordCount(): number {
+    return this.#applier.checkpoint.count;
+  }
+
+  /** What stopped the engine, if anything has: appends must then be refused, since nobody would see them. */
+  get failure(): Error | undefined {
+    return this.#failure;
+  }
+
+  /** Calls `listener` once if the engine fails; returns how to stop listening. */
+  onFailure(listener: (error: Error) => void): () => void {
+    this.#failureListeners.add(listener);
+    return () => this.#failureListeners.delete(listener);
+  }
+
+  /** Calls `listener` after each commit; returns how to stop listening. What it throws goes to `onError`. */
+  onAdvance(listener: AdvanceListener): () => void {
+    this.#advanceListeners.add(listener);
+    return () => this.#advanceListeners.delete(listener);
+  }
+
+  /**
+   * Resolves when the frontier is at or beyond a position. Rejects with {@link EngineStopped} if the engine fails or is
+   * closed before, TooManyWaiters at the bound, or the signal's reason.
+   */
+  waitFor(position: Position, signal?: AbortSignal): Promise<void> {
+    if (this.frontier >= position) return Promise.resolve();
+    if (this.#failure !== undefined || this.#isClosed) return Promise.reject(this.#stopped());
+    return this.#waiters.add(position, signal);
+  }
+
+  /**
+   * Runs `read` with a reader that stays at one moment of the log, also across awaits. The environment cannot reuse the
+   * space of rows that changed meanwhile: keep it short.
+   */
+  async snapshot<T>(read: (reader: Reader) => T | Promise<T>): Promise<T> {
+    const { root } = this.#applier.environment;
+    const transaction = root.useReadTransaction();
+    const frontier = this.frontier;
+    try {
+      return await read(new RowReader(this.#applier.environment, () => frontier, transaction));
+    } finally {
+      transaction.done();
+    }
+  }
+
+  /** Makes a safe copy now, whether or not enough has changed. One at a time. */
+  async copySafely(): Promise<void> {
+    await this.#copying;
+    const count = this.recordCount;
+    this.#copying = makeSafeCopy(this.#folder.dir, this.#applier.environment, this.#folder.fingerprint);
+    try {
+      await this.#copying;
+      this.#copiedCount = count;
+    } finally {
+      this.#copying = undefined;
+    }
+  }
+
+  /** Stops following the log, syncs the environment and marks it as closed. */
+  async close(): Promise<void> {
+    if (this.#isClosed) return;
+    this.#isClosed = true;
+    clearInterval(this.#copyTimer);
+    await this.#subscription?.stop();
+    await this.#copying?.catch(() => undefined);
+    this.#waiters.rejectAll(this.#stopped());
+    const { environment } = this.#applier;
+    const isDamaged = saysDamaged(this.#failure);
+    await (isDamaged ? this.#folder.closeAsSuspect(environment) : this.#folder.closeSafely(environment));
+  }
+
+  async #catchUp(meter: ProgressMeter): Promise<void> {
+    this.#meter = meter;
+    this.#subscription = this.#log.subscribeAll(this.frontier, {
+      onRecords: (records) => this.#onRecords(records),
+      onEnd: (error) => {
+        if (error !== undefined) this.#fail(error);
+        else if (!this.#isClosed) this.#fail(new EngineStopped('the log was closed'));
+      },
+    });
+    await this.#subscription.live;
+    this.#meter = undefined;
+    if (meter.records > 0) meter.done(this.frontier, this.#log.head());
+  }
+
+  #onRecords(records: readonly LogRecord[]): void {
+    let touched: ReadonlySet<string>;
+    try {
+      touched = this.#applier.apply(records);
+    } catch (error) {
+      this.#fail(error instanceof Error ? error : new Error(String(error)));
+      throw error;
+    }
+    const { frontier } = this;
+    this.#meter?.add(records.length, frontier, this.#log.head());
+    this.#waiters.resolveUpTo(frontier);
+    for (const listener of this.#advanceListeners) {
+      try {
+        listener(frontier, touched);
+      } catch (error) {
+        this.#onError(error instanceof Error ? error : new Error(String(error)));
+      }
+    }
+  }
+
+  #fail(error: Error): void {
+    if (this.#failure !== undefined) return;
+    this.#failure = error;
+    clearInterval(this.#copyTimer);
+    this.#waiters.rejectAll(this.#stopped());
+    for (const listener of this.#failureListeners) listener(error);
+  }
+
+  #stopped(): EngineStopped {
+    if (this.#failure === undefined) return new EngineStopped('the projections were closed');
+    return new EngineStopped(`the projections stopped at ${this.frontier}: ${this.#failure.message}`, {
+      cause: this.#failure,
+    });
+  }
+
+  #considerCopies(policy: SafeCopyPolicy | false): void {
+    if (policy === false) return;
+    this.#copyTimer = setInterval(() => {
+      const added = this.recordCount - this.#copiedCount;
+      if (this.#copying !== undefined || added < Math.max(policy.minRecords, policy.minShare * this.recordCount))
+        return;
+      this.copySafely().catch(this.#onError);
+    }, policy.intervalMs);
+    this.#copyTimer.unref();
+  }
+}
+
+function throwUncaught(error: Error): void {
+  queueMicrotask(() => {
+    throw error;
+  });
+}

@@ -1,0 +1,187 @@
+/** Reader and Writer over an environment. */
+import { BEFORE_FIRST, type Position } from '#streams/event-log.ts';
+import { boundsOf } from './bounds.ts';
+import type { Environment, Store } from './environment.ts';
+import { UnknownTable } from './errors.ts';
+import type { KeyPrefix } from './keys.ts';
+import type { Projection } from './projection.ts';
+import type { Reader, Row, Writer } from './reader.ts';
+import type { AnyTable, RangeOptions, Table } from './table.ts';
+import type { ValueCodec } from './values.ts';
+
+/** LMDB's options for a range, as they are given to it. */
+type LmdbRange = NonNullable<Parameters<Store['db']['getRange']>[0]>;
+type Transaction = NonNullable<LmdbRange['transaction']>;
+
+/** Most keys that are held while a range is removed. */
+const REMOVE_CHUNK = 1000;
+
+/** A row whose value is decoded when it is asked for. */
+class LazyRow<K, V> implements Row<K, V> {
+  readonly key: K;
+  readonly #codec: ValueCodec<V>;
+  #stored: Buffer | undefined;
+  #value: V | undefined;
+
+  constructor(codec: ValueCodec<V>, key: K, stored: Buffer) {
+    this.key = key;
+    this.#codec = codec;
+    this.#stored = stored;
+  }
+
+  get value(): V {
+    if (this.#stored !== undefined) {
+      this.#value = this.#codec.decode(this.#stored, this.#stored.length);
+      this.#stored = undefined;
+    }
+    return this.#value as V;
+  }
+}
+
+/** Reads the environment as it is, or as one transaction sees it. */
+export class RowReader implements Reader {
+  readonly #environment: Environment;
+  readonly #frontier: () => Position;
+  readonly #transaction: Transaction | undefined;
+  #lastTable: AnyTable | undefined;
+  #lastStore: Store | undefined;
+
+  constructor(environment: Environment, frontier: () => Position, transaction?: Transaction) {
+    this.#environment = environment;
+    this.#frontier = frontier;
+    this.#transaction = transaction;
+  }
+
+  get frontier(): Position {
+    return this.#frontier();
+  }
+
+  get<K extends readonly unknown[], V>(table: Table<K, V>, key: K): V | undefined {
+    const stored = this.#fetch(table, key);
+    return stored === undefined ? undefined : table.value.decode(stored, stored.length);
+  }
+
+  has<K extends readonly unknown[], V>(table: Table<K, V>, key: K): boolean {
+    return this.#fetch(table, key) !== undefined;
+  }
+
+  range<K extends readonly unknown[], V>(table: Table<K, V>, options: RangeOptions<K> = {}): Iterable<Row<K, V>> {
+    const range = this.#rangeOf(table, options);
+    if (range === undefined) return [];
+    const { db } = this.store(table);
+    return {
+      *[Symbol.iterator]() {
+        for (const { key, value } of db.getRange(range))
+          yield new LazyRow<K, V>(table.value, key as unknown as K, value);
+      },
+    };
+  }
+
+  keys<K extends readonly unknown[], V>(table: Table<K, V>, options: RangeOptions<K> = {}): Iterable<K> {
+    const range = this.#rangeOf(table, options);
+    return range === undefined ? [] : (this.store(table).db.getKeys(range) as Iterable<unknown> as Iterable<K>);
+  }
+
+  count<K extends readonly unknown[], V>(table: Table<K, V>, options: RangeOptions<K> = {}): number {
+    const { limit, ...rest } = options;
+    const range = this.#rangeOf(table, rest);
+    if (range === undefined) return 0;
+    const count = this.store(table).db.getKeysCount(range);
+    return limit === undefined ? count : Math.min(limit, count);
+  }
+
+  seekLast<K extends readonly unknown[], V>(
+    table: Table<K, V>,
+    prefix: KeyPrefix<K>,
+    upTo?: KeyPrefix<K>,
+  ): Row<K, V> | undefined {
+    const conditions = upTo === undefined ? { prefix } : { prefix, lte: upTo };
+    const range = this.#rangeOf(table, { ...conditions, reverse: true, limit: 1 });
+    if (range === undefined) return undefined;
+    for (const { key, value } of this.store(table).db.getRange(range)) {
+      return new LazyRow<K, V>(table.value, key as unknown as K, value);
+    }
+    return undefined;
+  }
+
+  /** Throws {@link UnknownTable} if this environment does not have the table. */
+  store(table: AnyTable): Store {
+    if (table === this.#lastTable && this.#lastStore !== undefined) return this.#lastStore;
+    const store = this.#environment.store(table);
+    if (store === undefined)
+      throw new UnknownTable(`no projection of ${this.#environment.path} has table ${table.name}`);
+    this.#lastTable = table;
+    this.#lastStore = store;
+    return store;
+  }
+
+  /** The stored value, valid until the next read. */
+  #fetch<K extends readonly unknown[]>(table: Table<K, unknown>, key: K): Buffer | undefined {
+    const { db } = this.store(table);
+    // LMDB's types know no tuples as keys.
+    const options = this.#transaction === undefined ? undefined : { transaction: this.#transaction };
+    return (db.getBinaryFast as (key: unknown, options?: object) => Buffer | undefined).call(db, key, options);
+  }
+
+  #rangeOf<K extends readonly unknown[]>(table: Table<K, unknown>, options: RangeOptions<K>): LmdbRange | undefined {
+    const bounds = boundsOf(table.key, options);
+    if (bounds === undefined || options.limit === 0) return undefined;
+    const range: LmdbRange =
+      options.reverse === true
+        ? { start: bounds.upper, exclusiveStart: true, end: bounds.lower, inclusiveEnd: true, reverse: true }
+        : { start: bounds.lower, end: bounds.upper };
+    if (options.limit !== undefined) range.limit = options.limit;
+    if (this.#transaction !== undefined) range.transaction = this.#transaction;
+    return range;
+  }
+}
+
+/** Writes within a transaction of the environment, on behalf of one projection at a time. */
+export class RowWriter extends RowReader implements Writer {
+  /** The projection being applied. */
+  owner: Projection | undefined;
+  /** Who is to be woken, since it was last taken. */
+  touched = new Set<string>();
+
+  constructor(environment: Environment) {
+    super(environment, () => this.position);
+  }
+
+  /** The record being applied: what a reader within `apply` sees the rows of, once it is done. */
+  position: Position = BEFORE_FIRST;
+
+  put<K extends readonly unknown[], V>(table: Table<K, V>, key: K, value: V): void {
+    const { db } = this.#owned(table);
+    (db.putSync as (key: unknown, value: Uint8Array) => void).call(db, key, table.value.encode(value));
+  }
+
+  remove<K extends readonly unknown[], V>(table: Table<K, V>, key: K): boolean {
+    const { db } = this.#owned(table);
+    return (db.removeSync as (key: unknown) => boolean).call(db, key);
+  }
+
+  removeRange<K extends readonly unknown[], V>(table: Table<K, V>, options: RangeOptions<K>): number {
+    let removed = 0;
+    for (;;) {
+      const limit = Math.min(REMOVE_CHUNK, (options.limit ?? Number.POSITIVE_INFINITY) - removed);
+      const keys = [...this.keys(table, { ...options, limit })];
+      for (const key of keys) this.remove(table, key);
+      removed += keys.length;
+      if (keys.length < REMOVE_CHUNK) return removed;
+    }
+  }
+
+  touch(topic: string): void {
+    this.touched.add(topic);
+  }
+
+  #owned(table: AnyTable): Store {
+    const store = this.store(table);
+    if (store.owner !== this.owner) {
+      throw new UnknownTable(
+        `table ${table.name} belongs to ${store.owner.name}, not to ${this.owner?.name ?? 'anyone'}`,
+      );
+    }
+    return store;
+  }
+}
