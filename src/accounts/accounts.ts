@@ -6,7 +6,7 @@ import { PASSWORD_SECTION } from '#projections/accounts/records.ts';
 import { type UserRow, users } from '#projections/accounts/tables.ts';
 import type { Reader } from '#projections/engine/reader.ts';
 import { KeyedLock } from '#src/commands/keyed-lock.ts';
-import { StreamCommands } from '#src/commands/stream-command.ts';
+import type { StreamCommands } from '#src/commands/stream-command.ts';
 import type { Config } from '#src/config/schema.ts';
 import type { Requester } from '#src/http/endpoint.ts';
 import { forbidden, limitExceeded, MatrixError } from '#src/http/errors.ts';
@@ -28,6 +28,7 @@ import { PasswordHasher } from './password-hasher.ts';
 import { RegistrationTokens } from './registration-tokens.ts';
 import { newLocalpart, newUserStream, type RandomBytes } from './secrets.ts';
 import { type DeviceRequest, type IssuedSession, Sessions } from './sessions.ts';
+import { SharedSecretNonces } from './shared-secret.ts';
 import { UserCommands } from './user-commands.ts';
 
 /** The parts of the configuration that accounts depend on. */
@@ -37,8 +38,8 @@ export interface AccountsOptions {
   readonly config: AccountsConfig;
   readonly log: EventLog;
   readonly reader: Reader;
-  /** Resolves when the projections have applied what is in the log now. */
-  readonly caughtUp: () => Promise<void>;
+  /** The one that all changes of streams go through. */
+  readonly commands: StreamCommands;
   /** Milliseconds since the epoch. */
   readonly clock: () => number;
   readonly random: RandomBytes;
@@ -81,6 +82,7 @@ export class Accounts {
   readonly sessions: Sessions;
   readonly registrationTokens: RegistrationTokens;
   readonly interactive: InteractiveAuth;
+  readonly nonces: SharedSecretNonces;
   readonly #config: AccountsConfig;
   readonly #log: EventLog;
   readonly #reader: Reader;
@@ -102,7 +104,7 @@ export class Accounts {
     this.#random = random;
     this.#logger = logger;
     this.#hasher = options.passwordHasher ?? new PasswordHasher();
-    this.#streams = new StreamCommands({ log, caughtUp: options.caughtUp });
+    this.#streams = options.commands;
     this.#users = new UserCommands({ commands: this.#streams, reader, random });
     this.#attempts = config.rate_limits.enabled ? new RateLimiter({ now: clock }) : undefined;
     const activity = new ActivityLog();
@@ -112,6 +114,7 @@ export class Accounts {
     this.sessions = new Sessions({ reader, commands, clock, random, logger, activity, accessTokenLifetimeMs });
     this.registrationTokens = new RegistrationTokens({ reader, commands: this.#streams, clock, random });
     this.interactive = new InteractiveAuth({ clock, random });
+    this.nonces = new SharedSecretNonces({ clock, random });
   }
 
   /** Makes ready what the first login would else have to wait for. */
@@ -186,7 +189,7 @@ export class Accounts {
    */
   async login(user: string, password: string, device: DeviceRequest): Promise<LoggedIn> {
     checkDeviceRequest(device);
-    const userId = userIdForLogin(user, this.#config.server_name);
+    const userId = this.userIdOf(user);
     const verified = await this.verifyPassword(userId, password);
     if (userId === undefined || verified === undefined) {
       if (userId !== undefined && this.find(userId)?.isDeactivated === true)
@@ -215,9 +218,9 @@ export class Accounts {
     return isRight && !isTooLong ? user : undefined;
   }
 
-  /** Whether what somebody calls a user is this user: for stages of user-interactive authentication. */
-  isSameUser(user: string, userId: string): boolean {
-    return userIdForLogin(user, this.#config.server_name) === userId;
+  /** The user id that somebody means who gives it whole, or only its localpart; undefined if it cannot be one of ours. */
+  userIdOf(user: string): string | undefined {
+    return userIdForLogin(user, this.#config.server_name);
   }
 
   /**

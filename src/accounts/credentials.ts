@@ -43,10 +43,14 @@ export function userIdForUsername(username: string, serverName: string): string 
  * The user id that somebody logs in as: given whole, or only its localpart. Undefined if it cannot be one of this server's.
  */
 export function userIdForLogin(user: string, serverName: string): string | undefined {
-  if (!user.startsWith('@')) return `@${lowerAscii(user)}:${serverName}`;
-  const colon = user.indexOf(':');
-  if (colon === -1 || user.slice(colon + 1) !== serverName) return undefined;
-  return `@${lowerAscii(user.slice(1, colon))}:${serverName}`;
+  let localpart = user;
+  if (user.startsWith('@')) {
+    const colon = user.indexOf(':');
+    if (colon === -1 || user.slice(colon + 1) !== serverName) return undefined;
+    localpart = user.slice(1, colon);
+  }
+  const userId = `@${lowerAscii(localpart)}:${serverName}`;
+  return Buffer.byteLength(userId) > MAX_USER_ID_BYTES ? undefined : userId;
 }
 
 /** @throws {MatrixError} `M_WEAK_PASSWORD` if it is too short, `M_INVALID_PARAM` if too long. */

@@ -7,7 +7,7 @@
  */
 import { hash } from 'node:crypto';
 import { jsonAnswer, type RawAnswer } from '#src/http/answer.ts';
-import { forbidden, type MatrixError } from '#src/http/errors.ts';
+import { forbidden } from '#src/http/errors.ts';
 import { newOpaqueId, type RandomBytes } from './secrets.ts';
 
 /** Sessions at once; at the bound the oldest goes. */
@@ -238,9 +238,4 @@ function challenge(request: InteractiveRequest, session: Session, failed?: Faile
 /** Bodies are validated by one schema, so equal bodies have equal text. */
 function bodyDigest(body: object): string {
   return hash('sha256', JSON.stringify(body), 'base64url');
-}
-
-/** The answer of a stage that a `MatrixError` of its own code would say too. */
-export function failedAttempt(error: MatrixError): FailedAttempt {
-  return { errcode: error.errcode, error: error.message };
 }

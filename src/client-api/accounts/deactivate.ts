@@ -1,0 +1,24 @@
+import { z } from 'zod';
+import type { Context } from '#src/context.ts';
+import { endpoint } from '#src/http/endpoint.ts';
+import { authSchema, confirmedByPassword } from './interactive.ts';
+
+/**
+ * `POST /_matrix/client/v3/account/deactivate`: closes the account for ever.
+ * https://spec.matrix.org/v1.19/client-server-api/#post_matrixclientv3accountdeactivate
+ */
+export const deactivate = endpoint({
+  method: 'POST',
+  path: '/_matrix/client/v3/account/deactivate',
+  auth: 'optional',
+  rateLimit: 'login',
+  body: z.object({ auth: authSchema, id_server: z.string().optional(), erase: z.boolean().default(false) }),
+  handler: ({ body, requester }, { accounts }: Pick<Context, 'accounts'>) => {
+    const operation = 'POST /_matrix/client/v3/account/deactivate';
+    return confirmedByPassword(accounts, { operation, body, requester }, async (userId) => {
+      await accounts.deactivate(userId, { isErased: body.erase });
+      // No account here is bound to an address, so none is left to unbind.
+      return { id_server_unbind_result: 'success' };
+    });
+  },
+});

@@ -1,0 +1,24 @@
+import { z } from 'zod';
+import { MAX_DEVICES_PER_USER } from '#src/accounts/sessions.ts';
+import type { Context } from '#src/context.ts';
+import { endpoint } from '#src/http/endpoint.ts';
+import { authSchema, confirmedByPassword } from './interactive.ts';
+
+/**
+ * `POST /_matrix/client/v3/delete_devices`: removes several devices of the account, with their sessions.
+ * https://spec.matrix.org/v1.19/client-server-api/#post_matrixclientv3delete_devices
+ */
+export const deleteDevices = endpoint({
+  method: 'POST',
+  path: '/_matrix/client/v3/delete_devices',
+  auth: 'user',
+  rateLimit: 'login',
+  body: z.object({ auth: authSchema, devices: z.array(z.string()).max(MAX_DEVICES_PER_USER) }),
+  handler: ({ requester, body }, { accounts }: Pick<Context, 'accounts'>) => {
+    const operation = 'POST /_matrix/client/v3/delete_devices';
+    return confirmedByPassword(accounts, { operation, body, requester }, async (userId) => {
+      await accounts.devices.remove(userId, body.devices);
+      return {};
+    });
+  },
+});

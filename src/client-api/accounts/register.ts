@@ -1,0 +1,71 @@
+import { z } from 'zod';
+import type { Accounts } from '#src/accounts/accounts.ts';
+import { checkPassword } from '#src/accounts/credentials.ts';
+import type { Context } from '#src/context.ts';
+import { endpoint } from '#src/http/endpoint.ts';
+import { forbidden, missingParam } from '#src/http/errors.ts';
+import { queryChoice } from '#src/http/query.ts';
+import { tokenMembers } from './answers.ts';
+import { authSchema } from './interactive.ts';
+import { DUMMY, dummyStage, FOUND_TOKEN, REGISTRATION_TOKEN, registrationTokenStage } from './registration-stages.ts';
+
+const bodySchema = z.object({
+  auth: authSchema,
+  username: z.string().optional(),
+  password: z.string().optional(),
+  device_id: z.string().optional(),
+  initial_device_display_name: z.string().optional(),
+  inhibit_login: z.boolean().default(false),
+  refresh_token: z.boolean().default(false),
+});
+
+type Wish = Omit<z.output<typeof bodySchema>, 'auth'>;
+
+/**
+ * `POST /_matrix/client/v3/register`: makes an account. There are no guests on this server.
+ * https://spec.matrix.org/v1.19/client-server-api/#post_matrixclientv3register
+ */
+export const register = endpoint({
+  method: 'POST',
+  path: '/_matrix/client/v3/register',
+  auth: 'none',
+  rateLimit: 'register',
+  query: z.object({ kind: queryChoice(['user', 'guest']).optional() }),
+  body: bodySchema,
+  handler: ({ query, body: { auth, ...wish } }, { accounts, config }: Pick<Context, 'accounts' | 'config'>) => {
+    if (query.kind === 'guest') throw forbidden('This server has no guest accounts.');
+    if (!config.registration.open)
+      throw forbidden('Registration is not open here. Ask the administrator for an account.');
+    // What cannot become an account is refused before anybody goes through the stages.
+    if (wish.username !== undefined) accounts.checkUsername(wish.username);
+    if (wish.password !== undefined) checkPassword(wish.password);
+    const request = {
+      operation: 'POST /_matrix/client/v3/register',
+      body: wish,
+      bindsBody: false,
+      auth,
+      userId: undefined,
+      flows: [[config.registration.token_required ? REGISTRATION_TOKEN : DUMMY]],
+      stages: { [DUMMY]: dummyStage, [REGISTRATION_TOKEN]: registrationTokenStage(accounts) },
+    };
+    return accounts.interactive.run(request, ({ found }) => makeAccount(accounts, wish, found.get(FOUND_TOKEN)));
+  },
+});
+
+async function makeAccount(accounts: Accounts, wish: Wish, registrationToken: string | undefined): Promise<object> {
+  if (wish.password === undefined) throw missingParam('password');
+  const device = {
+    deviceId: wish.device_id,
+    displayName: wish.initial_device_display_name,
+    refreshes: wish.refresh_token,
+  };
+  const { userId, session } = await accounts.register({
+    username: wish.username,
+    password: wish.password,
+    isAdmin: false,
+    registrationToken,
+    device: wish.inhibit_login ? undefined : device,
+  });
+  if (session === undefined) return { user_id: userId };
+  return { user_id: userId, device_id: session.deviceId, ...tokenMembers(session) };
+}

@@ -1,0 +1,16 @@
+import { endpoint } from '#src/http/endpoint.ts';
+
+/** The versions of the specification whose client API this server speaks. */
+const VERSIONS = Array.from({ length: 19 }, (_, index) => `v1.${index + 1}`);
+
+/**
+ * `GET /_matrix/client/versions`: which versions of the specification the server speaks.
+ * https://spec.matrix.org/v1.19/client-server-api/#get_matrixclientversions
+ */
+export const versions = endpoint({
+  method: 'GET',
+  path: '/_matrix/client/versions',
+  auth: 'none',
+  rateLimit: 'read',
+  handler: () => ({ versions: VERSIONS, unstable_features: {} }),
+});
