@@ -66,14 +66,14 @@ export async function createRoom(
     {
       creator,
       preset: request.preset ?? (request.visibility === 'public' ? 'public_chat' : 'private_chat'),
-      creatorProfile: profileOf(context.reader, creator),
+      creatorProfile: { ...profileOf(context.reader, creator) },
       creationContent: request.creationContent,
       ...(alias !== undefined && { canonicalAlias: alias }),
       initialState: request.initialState,
       ...(request.name !== undefined && { name: request.name }),
       ...(request.topic !== undefined && { topic: request.topic }),
       invitees: new Map(
-        request.invitees.filter((id) => id !== creator).map((id) => [id, profileOf(context.reader, id)]),
+        request.invitees.filter((id) => id !== creator).map((id) => [id, { ...profileOf(context.reader, id) }]),
       ),
       isDirect: request.isDirect,
       powerLevelContentOverride: request.powerLevelContentOverride,
