@@ -125,6 +125,11 @@ describe('hasValidContentHash', () => {
   test('holds with and without padding, whatever the signatures and unsigned', () => {
     expect(hasValidContentHash(pdu)).toBe(true);
     expect(hasValidContentHash({ ...pdu, hashes: { sha256: `${pdu.hashes.sha256}=` } })).toBe(true);
+    const [last] = pdu.hashes.sha256.slice(-1);
+    const withUnusedBits = String.fromCharCode((last?.charCodeAt(0) ?? 0) + 1);
+    expect(hasValidContentHash({ ...pdu, hashes: { sha256: pdu.hashes.sha256.slice(0, -1) + withUnusedBits } })).toBe(
+      true,
+    );
     expect(hasValidContentHash({ ...pdu, unsigned: { age: 1 }, signatures: { a: { b: 'c' } } })).toBe(true);
   });
 

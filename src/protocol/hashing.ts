@@ -1,4 +1,5 @@
 import { hash } from 'node:crypto';
+import { decodeBase64, encodeBase64 } from './base64.ts';
 import { canonicalJson } from './canonical-json.ts';
 import type { JsonObject, Pdu } from './pdu.ts';
 import { redact } from './redaction.ts';
@@ -15,10 +16,18 @@ export function contentHash(event: JsonObject): string {
   return sha256Base64(canonicalJson(hashed));
 }
 
-/** Whether the content hash that an event carries is the one it should carry. If not, only its redacted form counts. */
+/**
+ * Whether the content hash that an event carries is the one it should carry. If not, only its redacted form counts.
+ *
+ * @throws {CanonicalJsonError} if the event has no canonical encoding.
+ */
 export function hasValidContentHash(pdu: Pdu): boolean {
   const claimed = pdu.hashes.sha256;
-  return typeof claimed === 'string' && stripPadding(claimed) === contentHash(pdu);
+  const expected = contentHash(pdu);
+  if (claimed === expected) return true;
+  // The bytes count, not how they are written.
+  const bytes = typeof claimed === 'string' ? decodeBase64(claimed) : undefined;
+  return bytes !== undefined && encodeBase64(bytes) === expected;
 }
 
 /**

@@ -4,7 +4,8 @@ import { anyPdu } from './arbitraries.test-support.ts';
 import { canonicalJson } from './canonical-json.ts';
 import { eventIdOf } from './hashing.ts';
 import type { JsonObject, JsonValue, Pdu } from './pdu.ts';
-import { joinPdu, redact, redactContent, redactedEventIdOf, splitPdu } from './redaction.ts';
+import { powerLevelsOf } from './power-levels.ts';
+import { joinPdu, redact, redactContent, redactedEventIdOf, redactionTakesEffect, splitPdu } from './redaction.ts';
 import { type RoomVersionRules, roomVersionRules, SUPPORTED_ROOM_VERSIONS } from './room-version.ts';
 
 const ALL_RULES = SUPPORTED_ROOM_VERSIONS.flatMap((version) => roomVersionRules(version) ?? []);
@@ -176,4 +177,15 @@ test('a redaction names its target in its content', () => {
   expect(redactedEventIdOf(redaction, V11)).toBe('$target');
   expect(redactedEventIdOf({ ...redaction, content: { redacts: 1 } }, V11)).toBeUndefined();
   expect(redactedEventIdOf({ ...redaction, type: 'm.room.message' }, V11)).toBeUndefined();
+});
+
+test.each([
+  ['a moderator, on anybody', '@mod:b.org', '@bob:c.org', true],
+  ['anybody, on their own', '@alice:a.org', '@alice:a.org', true],
+  ['anybody, on the server of the event', '@alice:a.org', '@other:a.org', true],
+  ['anybody else', '@alice:a.org', '@bob:c.org', false],
+])('a redaction by %s takes effect: %s on %s', (_who, redactor, target, expected) => {
+  const create = { sender: '@creator:a.org', content: {} };
+  const levels = powerLevelsOf({ users: { '@mod:b.org': 50 } }, create, V11);
+  expect(redactionTakesEffect(redactor, target, levels)).toBe(expected);
 });

@@ -1,5 +1,7 @@
+import { serverNameOf } from './identifiers.ts';
 import { isJsonObject, type MutableJsonObject, setOwnValue } from './json-object.ts';
 import type { JsonObject, JsonValue, Pdu } from './pdu.ts';
+import type { PowerLevels } from './power-levels.ts';
 import type { KeptPart, RoomVersionRules } from './room-version.ts';
 
 /** An event in two parts that are stored and erased apart. */
@@ -50,6 +52,17 @@ export function redactedEventIdOf(pdu: Pdu, rules: RoomVersionRules): string | u
   if (pdu.type !== 'm.room.redaction') return undefined;
   const target = rules.redaction.redactsInContent ? pdu.content.redacts : pdu.redacts;
   return typeof target === 'string' ? target : undefined;
+}
+
+/**
+ * Whether a redaction takes effect once both events are known: who sent it has the redact level, or is on the server of
+ * who sent the event. Source: rooms/v3, "Handling redactions".
+ */
+export function redactionTakesEffect(redactionSender: string, targetSender: string, levels: PowerLevels): boolean {
+  return (
+    levels.powerLevelOf(redactionSender) >= levels.redact ||
+    serverNameOf(redactionSender) === serverNameOf(targetSender)
+  );
 }
 
 const KEEP_NOTHING: KeptPart = {};
