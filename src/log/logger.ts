@@ -4,7 +4,8 @@
  * Secrets stay out of it by construction: requests are logged by route, never by URL or header, and configuration is
  * never logged as a whole.
  */
-import { type DestinationStream, destination, type Logger as PinoLogger, pino } from 'pino';
+import { type DestinationStream, type Logger as PinoLogger, pino } from 'pino';
+import { BufferedOutput } from './buffered-output.ts';
 
 /** From the loudest to the quietest; `silent` writes nothing. */
 export const LOG_LEVELS = ['trace', 'debug', 'info', 'warn', 'error', 'fatal', 'silent'] as const;
@@ -12,11 +13,6 @@ export type LogLevel = (typeof LOG_LEVELS)[number];
 
 /** Writes structured log lines: `log.info({ room: id }, 'a sentence')`. */
 export type Logger = PinoLogger;
-
-/** Lines are gathered up to this many bytes before they are written. */
-const BUFFER_BYTES = 4096;
-/** The longest a line waits in the buffer. */
-const FLUSH_INTERVAL_MS = 200;
 
 const STDERR = 2;
 
@@ -26,33 +22,29 @@ export interface LogOutput {
   flush(): void;
 }
 
-function levels(level: LogLevel) {
-  return {
-    level,
-    base: null,
-    timestamp: () => `,"time":"${new Date().toISOString()}"`,
-    formatters: { level: (label: string) => ({ level: label }) },
-  };
+let stampedMs = 0;
+let stamp = '';
+
+/** The time as pino wants it. Lines of one millisecond share the text. */
+function timestamp(): string {
+  const nowMs = Date.now();
+  if (nowMs !== stampedMs) {
+    stampedMs = nowMs;
+    stamp = `,"time":"${new Date(nowMs).toISOString()}"`;
+  }
+  return stamp;
 }
 
-/**
- * The log of a server process, to standard error. Lines are written in batches at most {@link FLUSH_INTERVAL_MS} late;
- * the buffer is also written when the process exits in order.
- */
+function levels(level: LogLevel) {
+  return { level, base: null, timestamp, formatters: { level: (label: string) => ({ level: label }) } };
+}
+
+/** The log of a server process, to standard error. What is in the buffer is also written when the process exits in order. */
 export function openLog(level: LogLevel): LogOutput {
-  const output = destination({ fd: STDERR, sync: false, minLength: BUFFER_BYTES });
-  const log = pino(levels(level), output);
-  setInterval(() => output.flush(), FLUSH_INTERVAL_MS).unref();
-  return {
-    log,
-    flush: () => {
-      try {
-        output.flushSync();
-      } catch {
-        // The output is gone (a closed pipe), or was never ready: there is nobody left to read it.
-      }
-    },
-  };
+  const output = new BufferedOutput(STDERR);
+  const flush = (): void => output.flushSync();
+  process.on('exit', flush);
+  return { log: pino(levels(level), output), flush };
 }
 
 /** A log that writes each line to `stream` at once. */
