@@ -34,7 +34,7 @@ export type KeyParts<K extends readonly unknown[]> = { readonly [I in keyof K]: 
 
 /** The leading parts of a key, from none to all. */
 export type KeyPrefix<K extends readonly unknown[]> = K extends readonly [...infer Leading, unknown]
-  ? K | KeyPrefix<Leading>
+  ? K | KeyPrefix<Readonly<Leading>>
   : readonly [];
 
 /** Encodes tuples of one shape. */
@@ -163,7 +163,7 @@ export const rawPart: KeyPart<Uint8Array> = {
 };
 
 /** A key of several parts, compared part by part. Throws TypeError if one that takes all the rest is not the last. */
-export function tuple<K extends readonly [unknown, ...unknown[]]>(...parts: KeyParts<K>): KeyCodec<K> {
+export function tuple<K extends readonly [unknown, ...unknown[]]>(...parts: KeyParts<K>): KeyCodec<Readonly<K>> {
   const list = parts as unknown as readonly KeyPart<unknown>[];
   if (list.slice(0, -1).some((part) => part.isOpenEnded)) throw new TypeError('only the last part of a key may be raw');
   const count = list.length;
