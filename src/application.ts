@@ -83,7 +83,7 @@ export function createApplication(parts: ApplicationParts): Application {
     config,
     log,
     reader,
-    caughtUp,
+    commands,
     clock,
     random: randomBytes,
     logger,

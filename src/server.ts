@@ -1,0 +1,115 @@
+/** A whole server: opens what is in the data folder, in order, and closes it in the other. */
+import { mkdir } from 'node:fs/promises';
+import path from 'node:path';
+import { coreProjections } from '#projections/catalogue.ts';
+import { ProjectionEngine } from '#projections/engine/engine.ts';
+import type { EngineProgress } from '#projections/engine/progress.ts';
+import type { EventLog } from '#streams/event-log.ts';
+import { openLog } from '#streams/open-log.ts';
+import { openSigningKey } from '#streams/transparency/signing-key.ts';
+import { latestPublishedSize, TransparencyLog } from '#streams/transparency/transparency-log.ts';
+import { createApplication, endpoints } from './application.ts';
+import type { Config } from './config/schema.ts';
+import { createMetrics } from './http/metrics.ts';
+import type { Readiness } from './http/ops-endpoints.ts';
+import { RateLimiter } from './http/rate-limit.ts';
+import { type ListeningAddress, startHttpServer } from './http/server.ts';
+import type { Logger } from './log/logger.ts';
+import { openMatrixSigningKey } from './signing-key.ts';
+
+export interface ServerOptions {
+  readonly logger: Logger;
+  /** Told while projections are built from the log. */
+  readonly onProgress?: (progress: EngineProgress) => void;
+}
+
+export interface RunningServer {
+  readonly addresses: readonly ListeningAddress[];
+  /** Answers long polls, lets requests end, writes what is queued, publishes the last checkpoint. */
+  stop(): Promise<void>;
+}
+
+/** Folders and files under the data folder. */
+export function dataPaths(dataDir: string) {
+  return {
+    log: path.join(dataDir, 'log'),
+    transparency: path.join(dataDir, 'transparency'),
+    logSigningKey: path.join(dataDir, 'log-signing.key'),
+    projections: path.join(dataDir, 'projections', 'core'),
+    media: path.join(dataDir, 'media'),
+  };
+}
+
+/** The origin line of this server's checkpoints. */
+export function logOrigin(serverName: string): string {
+  return `${serverName}/stele-log`;
+}
+
+/**
+ * Starts a server and resolves when it answers.
+ *
+ * @throws {Error} with a sentence for the operator: the data folder is in use or damaged, a key is missing, a port is taken.
+ */
+export async function startServer(config: Config, options: ServerOptions): Promise<RunningServer> {
+  const { logger } = options;
+  const paths = dataPaths(config.data_dir);
+  const closers: (() => Promise<void>)[] = [];
+  const closeAll = async (): Promise<void> => {
+    for (const close of closers.splice(0).reverse()) await close();
+  };
+  try {
+    await mkdir(config.data_dir, { recursive: true, mode: 0o700 });
+    let transparency: TransparencyLog | undefined;
+    const log = await openLog({
+      dir: paths.log,
+      mustHaveAtLeast: await latestPublishedSize(paths.transparency),
+      onCommit: (leaves) => transparency?.add(leaves),
+    });
+    closers.push(() => log.close());
+    const signer = await openSigningKey({
+      keyFile: paths.logSigningKey,
+      origin: logOrigin(config.server_name),
+      folder: paths.transparency,
+    });
+    transparency = await TransparencyLog.open({
+      folder: paths.transparency,
+      signer,
+      leaves: { size: () => log.head() + 1, readLeaves: (index) => log.readLeaves(index - 1) },
+      onNotice: (notice) => logger.warn({ notice }, 'transparency log'),
+    });
+    closers.push(() => transparency.close());
+    const signingKey = await openMatrixSigningKey(config.signing_key_file);
+    const engine = await ProjectionEngine.open({
+      dir: paths.projections,
+      log,
+      projections: coreProjections,
+      onError: (error) => logger.error({ err: error }, 'projections'),
+      ...(options.onProgress && { onProgress: options.onProgress }),
+    });
+    closers.push(() => engine.close());
+    const application = createApplication({ config, log, engine, signingKey, logger });
+    closers.push(() => application.close());
+    const metrics = createMetrics();
+    const http = await startHttpServer({
+      listeners: config.listeners,
+      endpoints,
+      context: application.context,
+      authenticate: application.context.accounts.authenticate,
+      limiter: config.rate_limits.enabled ? new RateLimiter({ now: Date.now }) : undefined,
+      log: logger,
+      metrics,
+      readiness: () => readiness(log, engine),
+    });
+    closers.push(() => http.stop());
+    return { addresses: http.addresses, stop: closeAll };
+  } catch (error) {
+    await closeAll();
+    throw error;
+  }
+}
+
+function readiness(log: EventLog, engine: ProjectionEngine): Readiness {
+  if (engine.failure) return { ready: false, reason: engine.failure.message };
+  const state = log.writeState();
+  return state.writable ? { ready: true } : { ready: false, reason: state.reason };
+}
