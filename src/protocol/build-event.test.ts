@@ -5,6 +5,8 @@ import { buildEvent, type EventDraft } from './build-event.ts';
 import { CanonicalJsonError, canonicalJson } from './canonical-json.ts';
 import { checkEventFormat } from './event-format.ts';
 import { contentHash, eventIdOf, hasValidContentHash } from './hashing.ts';
+import { MAX_JSON_DEPTH } from './json-limits.ts';
+import type { JsonObject } from './pdu.ts';
 import { splitPdu } from './redaction.ts';
 import { roomVersionRules, SUPPORTED_ROOM_VERSIONS } from './room-version.ts';
 import { signingKeyFromSeed, signJson, verifyEventSignature } from './signing.ts';
@@ -62,6 +64,20 @@ describe.each(ALL_RULES)('an event built in room version $version', (rules) => {
     expect(() => buildEvent({ ...MESSAGE, content: { level: 0.5 } }, rules, SERVER, KEY)).toThrow(CanonicalJsonError);
     expect(() => buildEvent({ ...MESSAGE, content: { '\ud800': 1 } }, rules, SERVER, KEY)).toThrow(CanonicalJsonError);
   });
+});
+
+test('may nest as deep as an event from elsewhere may, and no deeper', () => {
+  const [rules] = ALL_RULES;
+  if (rules === undefined) throw new Error('no room version');
+  const nested = (levels: number): EventDraft => {
+    let content: JsonObject = {};
+    for (let level = 1; level < levels; level += 1) content = { a: content };
+    return { ...MESSAGE, room_id: roomId(rules.roomIdFormat), content };
+  };
+  // The event itself is one level.
+  const { pdu } = buildEvent(nested(MAX_JSON_DEPTH - 1), rules, SERVER, KEY);
+  expect(checkEventFormat(pdu, rules)).toMatchObject({ valid: true });
+  expect(() => buildEvent(nested(MAX_JSON_DEPTH), rules, SERVER, KEY)).toThrow(CanonicalJsonError);
 });
 
 function roomId(format: 'opaque_with_domain' | 'create_event_hash'): string {

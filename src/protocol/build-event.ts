@@ -1,6 +1,6 @@
 import { Buffer } from 'node:buffer';
 import { encodeBase64 } from './base64.ts';
-import { canonicalJson, canonicalKeys, canonicalString } from './canonical-json.ts';
+import { canonicalKeys, canonicalMember } from './canonical-json.ts';
 import { eventIdFromReferenceHash, sha256Base64, sha256Base64Url } from './hashing.ts';
 import type { JsonObject, Pdu } from './pdu.ts';
 import { redactContent } from './redaction.ts';
@@ -56,10 +56,11 @@ export function buildEvent(
   const keptEnd = `${withoutLastComma(encoded.keptAfterSignatures)}}`;
   const signedJson = keptStart + keptEnd;
   const signature = encodeBase64(key.sign(Buffer.from(signedJson)));
-  const signaturesJson = `"signatures":{${canonicalString(serverName)}:{${canonicalString(key.keyId)}:"${signature}"}},`;
-  const unsignedJson = draft.unsigned === undefined ? '' : `"unsigned":${canonicalJson(draft.unsigned)},`;
+  const signatures = { [serverName]: { [key.keyId]: signature } };
+  const signaturesJson = `${canonicalMember('signatures', signatures)},`;
+  const unsignedJson = draft.unsigned === undefined ? '' : `${canonicalMember('unsigned', draft.unsigned)},`;
   return {
-    pdu: { ...draft, hashes: { sha256 }, signatures: { [serverName]: { [key.keyId]: signature } } },
+    pdu: { ...draft, hashes: { sha256 }, signatures },
     eventId: eventIdFromReferenceHash(sha256Base64Url(signedJson)),
     skeletonJson: keptStart + signaturesJson + keptEnd,
     // The comma after the last member stands for the closing brace.
@@ -87,10 +88,10 @@ function encodeMembers(draft: EventDraft, rules: RoomVersionRules): EncodedMembe
   for (const key of canonicalKeys(draft)) {
     const value = draft[key];
     if (value === undefined || NOT_HASHED.has(key)) continue;
-    const member = `${canonicalString(key)}:${canonicalJson(value)},`;
+    const member = `${canonicalMember(key, value)},`;
     encoded.whole += member;
     if (!rules.redaction.keptKeys.includes(key)) continue;
-    const kept = key === 'content' ? `"content":${canonicalJson(redactContent(draft, rules))},` : member;
+    const kept = key === 'content' ? `${canonicalMember(key, redactContent(draft, rules))},` : member;
     if (key < 'hashes') encoded.keptBeforeHashes += kept;
     else if (key < 'signatures') encoded.keptBeforeSignatures += kept;
     else encoded.keptAfterSignatures += kept;

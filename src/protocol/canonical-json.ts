@@ -36,9 +36,12 @@ export function canonicalJson(value: JsonValue): string {
   return encodeValue(value, 0);
 }
 
-/** As {@link canonicalJson}, for a string alone: with quotes, escaped in the shortest way. */
-export function canonicalString(text: string): string {
-  return encodeString(text);
+/**
+ * As {@link canonicalJson}, for one member of an object: `"key":value`. It may nest as deep as it may inside of the
+ * object.
+ */
+export function canonicalMember(key: string, value: JsonValue): string {
+  return `${encodeString(key)}:${encodeValue(value, 1)}`;
 }
 
 /** The keys of an object in canonical order: by code point, keys whose value is `undefined` included. */

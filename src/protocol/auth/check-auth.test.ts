@@ -1,4 +1,6 @@
+import fc from 'fast-check';
 import { describe, expect, test } from 'vitest';
+import { canonicalObject, canonicalValue, unicodeText } from '../arbitraries.test-support.ts';
 import type { JsonObject } from '../pdu.ts';
 import { checkAuth } from './check-auth.ts';
 import {
@@ -192,4 +194,47 @@ test('every rule of a version has a number of its own', () => {
     const given = Object.values(numbers).filter((number) => number !== '');
     expect(new Set(given).size).toBe(given.length);
   }
+});
+
+test('whatever events and state hold, there is a verdict with a reason and never an exception', () => {
+  const types = [
+    'm.room.create',
+    'm.room.member',
+    'm.room.power_levels',
+    'm.room.third_party_invite',
+    'm.room.message',
+  ];
+  const membership = fc.constantFrom('join', 'invite', 'leave', 'ban', 'knock');
+  const content = fc
+    .tuple(canonicalObject, fc.record({ membership }, { requiredKeys: [] }))
+    .map(([any, own]) => ({ ...any, ...own }));
+  const levels = fc.record(
+    {
+      users: canonicalValue,
+      events: canonicalValue,
+      notifications: canonicalValue,
+      ban: canonicalValue,
+      invite: fc.nat(100),
+    },
+    { requiredKeys: [] },
+  );
+  const thirdParty = fc.record({ membership, third_party_invite: canonicalValue });
+  const user = fc.constantFrom(CREATOR, ADMIN, MOD, ALICE, BOB, BANNED, '@x', '');
+  fc.assert(
+    fc.property(
+      fc.record({
+        type: fc.constantFrom(...types),
+        sender: user,
+        state_key: user,
+        content: fc.oneof(content, levels, thirdParty),
+      }),
+      fc.record({ create: canonicalObject, joinRule: unicodeText, levels: fc.oneof(levels, canonicalObject) }),
+      fc.constantFrom(...BOTH),
+      (event, room, rules) => {
+        const verdict = judge(rules, room, event);
+        if (!verdict.allowed) expect([verdict.rule, verdict.reason]).not.toContain('');
+      },
+    ),
+    { numRuns: 1000 },
+  );
 });
