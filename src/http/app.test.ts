@@ -384,6 +384,30 @@ test('answers made by hand keep status, headers and body', async () => {
   expect([answer.statusCode, answer.headers['content-type'], answer.body]).toEqual([202, 'image/png', 'abc']);
 });
 
+test('a stream that fails before its first byte is an error, later it breaks the connection', async () => {
+  const broken = (path: string, chunks: string[]) =>
+    endpoint({
+      method: 'GET',
+      path,
+      auth: 'none',
+      rateLimit: 'none',
+      handler: () => {
+        const body = Readable.from(
+          (async function* () {
+            yield* chunks;
+            throw new Error('the disk is gone');
+          })(),
+        );
+        return new RawAnswer({ headers: { 'content-type': 'image/png' }, body });
+      },
+    });
+  const app = appWith([broken('/early', []), broken('/late', ['some bytes'])]);
+  const url = await app.listen({ port: 0, host: '127.0.0.1' });
+  const early = await fetch(`${url}/early`);
+  expect([early.status, early.headers.get('content-type')]).toEqual([500, 'application/json; charset=utf-8']);
+  await expect(fetch(`${url}/late`).then((answer) => answer.text())).rejects.toThrow();
+});
+
 test('too many requests are asked to wait', async () => {
   const app = appWith([send], { limiter: new RateLimiter({ now: () => 0 }) });
   let answer = await put(app, '{}');

@@ -2,7 +2,7 @@
 import { createServer, type Server as HttpServer, type RequestListener, type ServerOptions } from 'node:http';
 import { createServer as createTlsServer } from 'node:https';
 import type { Socket } from 'node:net';
-import { type FastifyInstance, type FastifyReply, fastify } from 'fastify';
+import { type FastifyInstance, fastify } from 'fastify';
 import type { Endpoint } from './endpoint.ts';
 import { MatrixError } from './errors.ts';
 import { type RegisterOptions, registerEndpoints } from './register.ts';
@@ -17,10 +17,6 @@ const REQUEST_TIMEOUT_MS = 30 * 60_000;
 const HEADERS_TIMEOUT_MS = 60_000;
 /** How long an idle connection is kept; longer than the reverse proxies in front keep theirs. */
 const KEEP_ALIVE_TIMEOUT_MS = 75_000;
-
-const CORS_ORIGIN = '*';
-const CORS_METHODS = 'GET, POST, PUT, DELETE, OPTIONS';
-const CORS_HEADERS = 'X-Requested-With, Content-Type, Authorization';
 
 /** Certificate chain and private key, as PEM. */
 export interface TlsCredentials {
@@ -54,18 +50,11 @@ export function createHttpApp<C>(options: HttpAppOptions<C>): FastifyInstance {
     forceCloseConnections: 'idle',
     return503OnClosing: false,
     routerOptions: { maxParamLength: MAX_PARAM_LENGTH },
-    frameworkErrors: (error, _request, reply) => {
-      addCors(reply);
-      sendFailure(reply, error);
-    },
+    frameworkErrors: (error, _request, reply) => sendFailure(reply, error),
     clientErrorHandler: answerBrokenRequest,
     serverFactory: (handler) => listenWith(handler, options.tls),
   });
   app.decorateRequest('call', undefined);
-  app.addHook('onRequest', (_request, reply, done) => {
-    addCors(reply);
-    done();
-  });
   app.setErrorHandler((error, request, reply) => {
     sendFailure(reply, error, request.call?.log ?? options.log);
   });
@@ -73,18 +62,10 @@ export function createHttpApp<C>(options: HttpAppOptions<C>): FastifyInstance {
     sendFailure(reply, new MatrixError('M_UNRECOGNIZED'));
   });
   app.options('*', (_request, reply) => {
-    reply.code(200);
     send(reply, {});
   });
   registerEndpoints(app, options.endpoints, options);
   return app;
-}
-
-/** https://spec.matrix.org/v1.19/client-server-api/#web-browser-clients */
-function addCors(reply: FastifyReply): void {
-  reply.header('access-control-allow-origin', CORS_ORIGIN);
-  reply.header('access-control-allow-methods', CORS_METHODS);
-  reply.header('access-control-allow-headers', CORS_HEADERS);
 }
 
 function listenWith(handler: RequestListener, tls: TlsCredentials | undefined): HttpServer {
@@ -118,7 +99,7 @@ function answerBrokenRequest(error: Error & { code?: string }, socket: Socket): 
     const body = JSON.stringify(failure.toBody());
     socket.write(
       `HTTP/1.1 ${status}\r\nContent-Type: application/json\r\nContent-Length: ${Buffer.byteLength(body)}\r\n` +
-        `Access-Control-Allow-Origin: ${CORS_ORIGIN}\r\nConnection: close\r\n\r\n${body}`,
+        `Access-Control-Allow-Origin: *\r\nConnection: close\r\n\r\n${body}`,
     );
   }
   socket.destroy(error);

@@ -7,11 +7,25 @@ import { failureOf } from './failures.ts';
 
 const JSON_TYPE = 'application/json; charset=utf-8';
 
+/** On every answer: https://spec.matrix.org/v1.19/client-server-api/#web-browser-clients */
+export const CORS_HEADERS = {
+  'access-control-allow-origin': '*',
+  'access-control-allow-methods': 'GET, POST, PUT, DELETE, OPTIONS',
+  'access-control-allow-headers': 'X-Requested-With, Content-Type, Authorization',
+} as const;
+
+/** Headers of a JSON answer, names and values by turns, up to where the length goes. */
+const JSON_HEAD: readonly string[] = [
+  ...Object.entries(CORS_HEADERS).flat(),
+  'content-type',
+  JSON_TYPE,
+  'content-length',
+];
+
 /** Sends what a handler gave. Does nothing when the client is not there any more. */
 export function send(reply: FastifyReply, result: HandlerResult): void {
   if (!(result instanceof RawAnswer)) {
-    if (reply.raw.destroyed) return;
-    reply.header('content-type', JSON_TYPE).send(JSON.stringify(result));
+    sendJson(reply, 200, JSON.stringify(result));
     return;
   }
   const { body } = result;
@@ -19,7 +33,7 @@ export function send(reply: FastifyReply, result: HandlerResult): void {
     if (body instanceof Readable) body.destroy();
     return;
   }
-  reply.code(result.status).headers(result.headers).send(body);
+  reply.code(result.status).headers(CORS_HEADERS).headers(result.headers).send(body);
 }
 
 /** Sends an error as Matrix clients expect it, and tells the operator if it is a fault of the server. */
@@ -28,6 +42,23 @@ export function sendFailure(reply: FastifyReply, error: unknown, log?: Logger): 
   // When the client went away, what was stopped because of that is no fault.
   if (reply.raw.destroyed) return;
   if (isFault) log?.error({ err: error }, 'a request failed');
-  if (answer.headers !== undefined) reply.headers(answer.headers);
-  reply.code(answer.status).header('content-type', JSON_TYPE).send(JSON.stringify(answer.toBody()));
+  if (reply.raw.headersSent) {
+    // Half an answer is out already; a broken connection tells the client that the rest is missing.
+    reply.raw.destroy();
+    return;
+  }
+  // Where a body was not read to its end, Fastify asks for the connection to be closed.
+  const connection = reply.getHeader('connection') === undefined ? undefined : { connection: 'close' };
+  sendJson(reply, answer.status, JSON.stringify(answer.toBody()), { ...answer.headers, ...connection });
+}
+
+/** Most answers go this way, so it writes to the response itself: what Fastify would look at is known here. */
+function sendJson(reply: FastifyReply, status: number, text: string, headers?: Readonly<Record<string, string>>): void {
+  const { raw } = reply;
+  if (raw.destroyed) return;
+  reply.hijack();
+  const head = [...JSON_HEAD, String(Buffer.byteLength(text))];
+  if (headers !== undefined) head.push(...Object.entries(headers).flat());
+  raw.writeHead(status, head);
+  raw.end(text);
 }
