@@ -28,6 +28,7 @@ import type { Logger } from './log/logger.ts';
 import { MediaStore } from './media/media-store.ts';
 import { Directory } from './rooms/directory.ts';
 import { Rooms } from './rooms/rooms.ts';
+import { ShownLog } from './shown-log.ts';
 
 /** Everything that the client API of this version answers. */
 export const endpoints: readonly Endpoint<Context>[] = [
@@ -71,8 +72,9 @@ const LETTERS = 'ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz';
 
 /** Puts an application together on an open log and its projections. */
 export function createApplication(parts: ApplicationParts): Application {
-  const { config, log, engine, signingKey, logger, clock = Date.now } = parts;
+  const { config, engine, signingKey, logger, clock = Date.now } = parts;
   const { reader } = engine;
+  const log = new ShownLog(parts.log, engine);
   const serverName = config.server_name;
   const newRecordId = (): Uint8Array => randomBytes(RECORD_ID_BYTES);
   const caughtUp = (): Promise<void> => engine.waitFor(log.head());
@@ -82,6 +84,7 @@ export function createApplication(parts: ApplicationParts): Application {
   const accounts = new Accounts({
     config,
     log,
+    engine,
     reader,
     commands,
     clock,

@@ -98,7 +98,7 @@ export async function startServer(config: Config, options: ServerOptions): Promi
       limiter: config.rate_limits.enabled ? new RateLimiter({ now: Date.now }) : undefined,
       log: logger,
       metrics,
-      readiness: () => readiness(log, engine),
+      readiness: () => readiness(application.context.log),
     });
     closers.push(() => http.stop());
     return { addresses: http.addresses, stop: closeAll };
@@ -108,8 +108,7 @@ export async function startServer(config: Config, options: ServerOptions): Promi
   }
 }
 
-function readiness(log: EventLog, engine: ProjectionEngine): Readiness {
-  if (engine.failure) return { ready: false, reason: engine.failure.message };
+function readiness(log: EventLog): Readiness {
   const state = log.writeState();
   return state.writable ? { ready: true } : { ready: false, reason: state.reason };
 }

@@ -1,0 +1,73 @@
+import type { ProjectionEngine } from '#projections/engine/engine.ts';
+import {
+  type Appended,
+  type EventLog,
+  type LogRecord,
+  NotWritten,
+  type Position,
+  type ReadStreamOptions,
+  type RecordDraft,
+  type Revision,
+  type Subscriber,
+  type Subscription,
+  type WriteState,
+} from '#streams/event-log.ts';
+
+/**
+ * The log of a server whose projections must show what is written: once they have stopped, it turns appends down, since
+ * nobody would see what they say. Reading goes on.
+ */
+export class ShownLog implements EventLog {
+  readonly #log: EventLog;
+  readonly #engine: ProjectionEngine;
+
+  constructor(log: EventLog, engine: ProjectionEngine) {
+    this.#log = log;
+    this.#engine = engine;
+  }
+
+  append(stream: string, expectedRevision: Revision, records: readonly RecordDraft[]): Promise<Appended> {
+    const state = this.writeState();
+    if (!state.writable) return Promise.reject(new NotWritten(state.reason));
+    return this.#log.append(stream, expectedRevision, records);
+  }
+
+  writeState(): WriteState {
+    const { failure } = this.#engine;
+    return failure === undefined
+      ? this.#log.writeState()
+      : { writable: false, reason: `The projections have stopped: ${failure.message}` };
+  }
+
+  readStream(stream: string, options?: ReadStreamOptions): AsyncIterable<LogRecord> {
+    return this.#log.readStream(stream, options);
+  }
+
+  readAll(from: Position): AsyncIterable<readonly LogRecord[]> {
+    return this.#log.readAll(from);
+  }
+
+  readAt(position: Position): Promise<LogRecord | undefined> {
+    return this.#log.readAt(position);
+  }
+
+  subscribeAll(from: Position, subscriber: Subscriber): Subscription {
+    return this.#log.subscribeAll(from, subscriber);
+  }
+
+  head(): Position {
+    return this.#log.head();
+  }
+
+  revisionOf(stream: string): Promise<Revision> {
+    return this.#log.revisionOf(stream);
+  }
+
+  destroyKey(position: Position, section: number): Promise<void> {
+    return this.#log.destroyKey(position, section);
+  }
+
+  close(): Promise<void> {
+    return this.#log.close();
+  }
+}
