@@ -73,6 +73,13 @@ export class Frontier {
     return this.#size;
   }
 
+  /** Another frontier of the same tree, to grow apart from this one. */
+  copy(): Frontier {
+    const copy = new Frontier();
+    for (const { height, hash } of this.#subtrees) copy.appendSubtree(height, hash);
+    return copy;
+  }
+
   append(leaf: Uint8Array): void {
     this.appendSubtree(0, leaf);
   }
