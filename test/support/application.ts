@@ -1,0 +1,157 @@
+/** The whole application in this process, on a log in memory, for tests that speak HTTP to it without a socket. */
+import { mkdtemp, rm } from 'node:fs/promises';
+import { tmpdir } from 'node:os';
+import path from 'node:path';
+import type { FastifyInstance, LightMyRequestResponse } from 'fastify';
+import { coreProjections } from '#projections/catalogue.ts';
+import { ProjectionEngine } from '#projections/engine/engine.ts';
+import { signingKeyFromSeed } from '#protocol/signing.ts';
+import { PasswordHasher } from '#src/accounts/password-hasher.ts';
+import { createApplication, endpoints } from '#src/application.ts';
+import { type Config, settingsSchema } from '#src/config/schema.ts';
+import type { Context } from '#src/context.ts';
+import { createHttpApp } from '#src/http/app.ts';
+import { silentLog } from '#src/log/logger.ts';
+import { type MemoryLog, openMemoryLog } from '#streams/memory/memory-log.ts';
+
+export interface TestApplication {
+  readonly http: FastifyInstance;
+  readonly log: MemoryLog;
+  readonly engine: ProjectionEngine;
+  readonly context: Context;
+  /** Milliseconds since the epoch by the application's clock; moves only by {@link TestApplication.advance} and a millisecond a look. */
+  now(): number;
+  advance(ms: number): void;
+  /** Registers a user and gives who can call as them. */
+  register(username: string): Promise<TestClient>;
+  /** Fires the signal that long polls see when the server stops. */
+  beginClosing(): void;
+  close(): Promise<void>;
+}
+
+export interface TestAnswer {
+  readonly status: number;
+  readonly body: Record<string, never> & Record<string, unknown>;
+  readonly raw: LightMyRequestResponse;
+}
+
+/** A user who calls the client API. */
+export class TestClient {
+  readonly http: FastifyInstance;
+  readonly userId: string;
+  readonly deviceId: string;
+  readonly accessToken: string;
+
+  constructor(http: FastifyInstance, userId: string, deviceId: string, accessToken: string) {
+    this.http = http;
+    this.userId = userId;
+    this.deviceId = deviceId;
+    this.accessToken = accessToken;
+  }
+
+  /** Calls with the user's token; `at` is below `/_matrix/client/v3` unless it begins with `/_`. */
+  async call(method: 'GET' | 'PUT' | 'POST' | 'DELETE', at: string, body?: unknown): Promise<TestAnswer> {
+    return request(this.http, method, at, body, this.accessToken);
+  }
+
+  /** Calls, and throws unless the answer is 200; gives its body. */
+  async ok(method: 'GET' | 'PUT' | 'POST' | 'DELETE', at: string, body?: unknown): Promise<TestAnswer['body']> {
+    const answer = await this.call(method, at, body);
+    if (answer.status !== 200) throw new Error(`${method} ${at}: ${answer.status} ${JSON.stringify(answer.body)}`);
+    return answer.body;
+  }
+}
+
+/** Calls without a token, or with the one given. A string body is sent as it is. */
+export async function request(
+  http: FastifyInstance,
+  method: 'GET' | 'PUT' | 'POST' | 'DELETE',
+  at: string,
+  body?: unknown,
+  accessToken?: string,
+): Promise<TestAnswer> {
+  const raw = await http.inject({
+    method,
+    url: at.startsWith('/_') || at.startsWith('/.') ? at : `/_matrix/client/v3${at}`,
+    headers: {
+      ...(accessToken !== undefined && { authorization: `Bearer ${accessToken}` }),
+      ...(body !== undefined && { 'content-type': 'application/json' }),
+    },
+    ...(body !== undefined && { payload: typeof body === 'string' ? body : JSON.stringify(body) }),
+  });
+  const isJson = String(raw.headers['content-type'] ?? '').includes('json');
+  return { status: raw.statusCode, body: isJson ? raw.json() : {}, raw };
+}
+
+/** Starts one. `settings` are laid over open registration without rate limits. Close it when done. */
+export async function startApplication(settings: object = {}): Promise<TestApplication> {
+  const dir = await mkdtemp(path.join(tmpdir(), 'stele-app-'));
+  const parsed = settingsSchema.parse({
+    server_name: 'localhost',
+    data_dir: dir,
+    registration: { open: true, token_required: false },
+    rate_limits: { enabled: false },
+    ...settings,
+  });
+  const config: Config = {
+    ...parsed,
+    signing_key_file: path.join(dir, 'signing.key'),
+    public_base_url: 'http://127.0.0.1:8008',
+  };
+  const logger = silentLog();
+  let nowMs = 1_700_000_000_000;
+  const clock = (): number => nowMs++;
+  const log = openMemoryLog({ now: clock });
+  const engine = await ProjectionEngine.open({
+    dir: path.join(dir, 'projections'),
+    log,
+    projections: coreProjections,
+    safeCopies: false,
+  });
+  const application = createApplication({
+    config,
+    log,
+    engine,
+    signingKey: signingKeyFromSeed('ed25519:test', Buffer.alloc(32, 1)),
+    logger,
+    clock,
+    passwordHasher: new PasswordHasher({ opsLimit: 1, memoryLimitBytes: 8192 }),
+  });
+  const closer = new AbortController();
+  const http = createHttpApp({
+    endpoints,
+    context: application.context,
+    authenticate: application.context.accounts.authenticate,
+    log: logger,
+    closing: closer.signal,
+  });
+  await http.ready();
+  return {
+    http,
+    log,
+    engine,
+    context: application.context,
+    now: () => nowMs,
+    advance: (ms) => {
+      nowMs += ms;
+    },
+    register: async (username) => {
+      const { status, body } = await request(http, 'POST', '/register', {
+        username,
+        password: 'correct horse battery staple',
+        auth: { type: 'm.login.dummy' },
+      });
+      if (status !== 200) throw new Error(`registering ${username}: ${status} ${JSON.stringify(body)}`);
+      return new TestClient(http, String(body['user_id']), String(body['device_id']), String(body['access_token']));
+    },
+    beginClosing: () => closer.abort(),
+    close: async () => {
+      closer.abort();
+      await http.close();
+      await application.close();
+      await engine.close();
+      await log.close();
+      await rm(dir, { recursive: true, force: true });
+    },
+  };
+}
