@@ -4,6 +4,7 @@
  */
 import { PASSWORD_SECTION } from '#projections/accounts/records.ts';
 import { type UserRow, users } from '#projections/accounts/tables.ts';
+import type { ProjectionEngine } from '#projections/engine/engine.ts';
 import type { Reader } from '#projections/engine/reader.ts';
 import { KeyedLock } from '#src/commands/keyed-lock.ts';
 import type { StreamCommands } from '#src/commands/stream-command.ts';
@@ -38,6 +39,8 @@ export interface AccountsOptions {
   readonly config: AccountsConfig;
   readonly log: EventLog;
   readonly reader: Reader;
+  /** Tells which accounts a commit changed. */
+  readonly engine: Pick<ProjectionEngine, 'onAdvance'>;
   /** The one that all changes of streams go through. */
   readonly commands: StreamCommands;
   /** Milliseconds since the epoch. */
@@ -114,6 +117,9 @@ export class Accounts {
     this.sessions = new Sessions({ reader, commands, clock, random, logger, activity, accessTokenLifetimeMs });
     this.registrationTokens = new RegistrationTokens({ reader, commands: this.#streams, clock, random });
     this.interactive = new InteractiveAuth({ clock, random });
+    options.engine.onAdvance((_frontier, touched) => {
+      for (const topic of touched) this.sessions.onTouched(topic);
+    });
     this.nonces = new SharedSecretNonces({ clock, random });
   }
 

@@ -51,6 +51,8 @@ export interface InteractiveRequest {
   /** Each a list of stages in order. */
   readonly flows: readonly (readonly string[])[];
   readonly stages: Readonly<Record<string, Stage>>;
+  /** Throws for what cannot be done, before anybody goes through the stages. Not asked when it was done already. */
+  readonly precheck?: () => void;
 }
 
 /** A session, as stages and the work at the end see it. */
@@ -124,10 +126,12 @@ export class InteractiveAuth {
   ): Promise<Answer | RawAnswer> {
     this.#dropExpired();
     const { auth } = request;
+    const known = auth?.session === undefined ? undefined : this.#sessions.get(auth.session);
+    if (known?.outcome === undefined) request.precheck?.();
     if (auth === undefined || (auth.type === undefined && auth.session === undefined)) {
       return challenge(request, this.#begin(request));
     }
-    const session = auth.session === undefined ? this.#begin(request) : this.#sessions.get(auth.session);
+    const session = auth.session === undefined ? this.#begin(request) : known;
     if (session === undefined) {
       return challenge(request, this.#begin(request), {
         errcode: 'M_UNAUTHORIZED',

@@ -16,6 +16,9 @@ export const MAX_WAITING_HASHES = 256;
 /** When a client that was turned away should try again. */
 const RETRY_AFTER_MS = 5_000;
 
+/** What is hashed where there is nothing to compare. The binding takes no empty input. */
+const DECOY_PASSWORD = 'decoy';
+
 /** What {@link PasswordHasher} costs, for tests that hash much. */
 export interface PasswordHasherOptions {
   readonly opsLimit?: number;
@@ -41,8 +44,9 @@ export class PasswordHasher {
     this.#maxWaiting = options.maxWaiting ?? MAX_WAITING_HASHES;
   }
 
-  /** The argon2id string of a password. Throws `M_LIMIT_EXCEEDED` when too many wait. */
+  /** The argon2id string of a password, which must not be empty. Throws `M_LIMIT_EXCEEDED` when too many wait. */
   async hash(password: string): Promise<string> {
+    if (password === '') throw new RangeError('an empty password has no hash');
     return this.#withTurn(
       () =>
         new Promise((resolve, reject) => {
@@ -58,13 +62,13 @@ export class PasswordHasher {
   }
 
   /**
-   * Whether the password is the one of the hash. Without a hash (no such user, or one without a password) the answer is no,
+   * Whether the password is the one of the hash. Without a hash (no such user, or one without a password), and for an empty password, the answer is no,
    * after the same work, so that the time taken does not tell which it was. Throws `M_LIMIT_EXCEEDED` when too many wait.
    */
   async verify(hash: string | null | undefined, password: string): Promise<boolean> {
-    const isReal = typeof hash === 'string';
+    const isReal = typeof hash === 'string' && password !== '';
     const against = isReal ? hash : await this.#decoyHash();
-    const matches = await this.#withTurn(() => verifyHash(against, password));
+    const matches = await this.#withTurn(() => verifyHash(against, isReal ? password : DECOY_PASSWORD));
     return isReal && matches;
   }
 

@@ -36,9 +36,6 @@ export const register = endpoint({
     if (query.kind === 'guest') throw forbidden('This server has no guest accounts.');
     if (!config.registration.open)
       throw forbidden('Registration is not open here. Ask the administrator for an account.');
-    // What cannot become an account is refused before anybody goes through the stages.
-    if (wish.username !== undefined) accounts.checkUsername(wish.username);
-    if (wish.password !== undefined) checkPassword(wish.password);
     const request = {
       operation: 'POST /_matrix/client/v3/register',
       body: wish,
@@ -47,6 +44,10 @@ export const register = endpoint({
       userId: undefined,
       flows: [[config.registration.token_required ? REGISTRATION_TOKEN : DUMMY]],
       stages: { [DUMMY]: dummyStage, [REGISTRATION_TOKEN]: registrationTokenStage(accounts) },
+      precheck: () => {
+        if (wish.username !== undefined) accounts.checkUsername(wish.username);
+        if (wish.password !== undefined) checkPassword(wish.password);
+      },
     };
     return accounts.interactive.run(request, ({ found }) => makeAccount(accounts, wish, found.get(FOUND_TOKEN)));
   },
