@@ -14,6 +14,7 @@ import { filterEndpoints } from './client-api/filters/index.ts';
 import { mediaEndpoints } from './client-api/media/index.ts';
 import { messageEndpoints } from './client-api/messages/index.ts';
 import { profileEndpoints } from './client-api/profile/index.ts';
+import { Profiles } from './client-api/profile/profiles.ts';
 import { pushRuleEndpoints } from './client-api/push-rules/index.ts';
 import { receiptEndpoints } from './client-api/receipts/index.ts';
 import { roomEndpoints } from './client-api/rooms/index.ts';
@@ -102,6 +103,7 @@ export function createApplication(parts: ApplicationParts): Application {
     newStreamId: () => randomBytes(STREAM_ID_BYTES).toString('base64url'),
   });
   const directory = new Directory({ commands, reader, serverName, newRecordId });
+  const profiles = new Profiles({ reader, commands, rooms, newRecordId, logger });
   const typing = new Typing({ bus });
   const media = new MediaStore({ log, reader, config, newRecordId });
   const context: Context = {
@@ -114,6 +116,7 @@ export function createApplication(parts: ApplicationParts): Application {
     commands,
     rooms,
     directory,
+    profiles,
     typing,
     media,
     clock,
@@ -123,6 +126,7 @@ export function createApplication(parts: ApplicationParts): Application {
   return {
     context,
     close: async () => {
+      await profiles.settled();
       stopWaking();
       typing[Symbol.dispose]();
     },

@@ -2,6 +2,7 @@ import type { Reader } from '#projections/engine/reader.ts';
 import type { EventLog } from '#streams/event-log.ts';
 import type { Accounts } from './accounts/accounts.ts';
 import type { Bus } from './bus/bus.ts';
+import type { Profiles } from './client-api/profile/profiles.ts';
 import type { StreamCommands } from './commands/stream-command.ts';
 import type { Config } from './config/schema.ts';
 import type { Typing } from './ephemeral/typing.ts';
@@ -21,6 +22,7 @@ export interface Context {
   readonly commands: StreamCommands;
   readonly rooms: Rooms;
   readonly directory: Directory;
+  readonly profiles: Profiles;
   readonly typing: Typing;
   readonly media: MediaStore;
   /** Milliseconds since the epoch. */
