@@ -67,13 +67,13 @@ export class TokenCache {
     if (this.#young.size >= this.#maxTokens) {
       this.#old = this.#young;
       this.#young = new Map();
-      this.#forgetAccountsWithoutTokens();
+      this.#forgetAccountsWithoutTokens(entry.requester.userId);
     }
     this.#young.set(token, entry);
   }
 
-  #forgetAccountsWithoutTokens(): void {
-    const held = new Set<string>();
+  #forgetAccountsWithoutTokens(arriving: string): void {
+    const held = new Set([arriving]);
     for (const entry of this.#old.values()) held.add(entry.requester.userId);
     for (const [userId, account] of this.#accounts) {
       if (held.has(userId)) continue;
