@@ -61,7 +61,7 @@ export interface ChunkResult {
 
 /** A level 0 tile, and the records that have another leaf in it than in the log. */
 export interface DifferingTile {
-  readonly index: number;
+  readonly path: string;
   readonly positions: readonly number[];
 }
 
@@ -247,7 +247,7 @@ class Run {
       const end = start + HASH_BYTES;
       if (published.compare(this.#leaves, start, end, start, end) !== 0) positions.push(index * TILE_WIDTH + at);
     }
-    this.#differing.push({ index, positions });
+    this.#differing.push({ path: this.#files.pathOf(tile), positions });
   }
 
   #find(kind: Finding['kind'], position: number, complaint: string): void {

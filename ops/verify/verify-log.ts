@@ -9,8 +9,9 @@ import { Frontier, sameBytes, subtreesOf } from '#streams/transparency/merkle.ts
 import { NoteError, type NoteVerifier } from '#streams/transparency/note.ts';
 import { TileBuilder, type TileContent } from '#streams/transparency/tile-builder.ts';
 import { subtreesFromTiles, type TileFiles } from '#streams/transparency/tile-files.ts';
-import { edgeTiles, TILE_HEIGHT, TILE_WIDTH, tilePath, tileWidth } from '#streams/transparency/tiles.ts';
+import { edgeTiles, TILE_HEIGHT, TILE_WIDTH, tileWidth } from '#streams/transparency/tiles.ts';
 import { type Finding, Findings } from './finding.ts';
+import { TileComparison } from './tile-comparison.ts';
 import { type ChunkRequest, type ChunkResult, revisionComplaint } from './verify-chunk.ts';
 
 /** Records of a run. */
@@ -81,12 +82,14 @@ interface RootToCompare {
 class Verification {
   readonly #options: VerifyOptions;
   readonly #findings = new Findings();
+  readonly #tiles: TileComparison;
   readonly #from: number;
   readonly #lastRevisions = new Map<string, number>();
   #roots: RootToCompare[] = [];
   #compared = 0;
   #otherKeys = 0;
   #publishedSize = 0;
+  #isPublishedRootRight = false;
   /** The tree up to the run that is joined next; undefined where some leaf is known from nowhere. */
   #tree: Frontier | undefined = new Frontier();
   /** Level 1 tiles and up: their level 0 hashes are the roots of level 0 tiles. */
@@ -99,6 +102,7 @@ class Verification {
 
   constructor(options: VerifyOptions) {
     this.#options = options;
+    this.#tiles = new TileComparison(options.files);
     this.#from = Math.floor(Math.min(options.from ?? 0, options.size) / TILE_WIDTH) * TILE_WIDTH;
   }
 
@@ -108,6 +112,7 @@ class Verification {
     await this.#runChunks();
     await this.#compareAt(new Map());
     this.#reportUnreached();
+    this.#tiles.report(this.#findings, this.#isPublishedRootRight);
     return {
       from: this.#from,
       records: this.#records,
@@ -229,6 +234,7 @@ class Verification {
     this.#unread += chunk.unread;
     this.#destroyed += chunk.destroyedSections;
     this.#findings.merge(chunk.findings, chunk.findingCount);
+    this.#tiles.addDiffering(chunk.differing);
     this.#joinStreams(chunk);
     for (let at = 0; at < chunk.tileRoots.length; at += HASH_BYTES) {
       await this.#compareAt(chunk.partials);
@@ -252,7 +258,7 @@ class Verification {
     this.#tree?.appendSubtree(TILE_HEIGHT, root);
     const filled: TileContent[] = [];
     this.#upper?.append(root, (tile) => filled.push(tile));
-    for (const tile of filled) await this.#compareUpperTile(tile);
+    for (const tile of filled) await this.#tiles.compareUpper(tile, this.#publishedSize);
   }
 
   /** Compares what is to be compared where the tree is now: the published tree's upper partial tiles, checkpoints' roots. */
@@ -265,7 +271,7 @@ class Verification {
     }
     if (wholeTiles(this.#publishedSize) === size && !this.#areUpperPartialsCompared) {
       this.#areUpperPartialsCompared = true;
-      for (const partial of this.#upper.partials()) await this.#compareUpperTile(partial);
+      for (const partial of this.#upper.partials()) await this.#tiles.compareUpper(partial, this.#publishedSize);
     }
   }
 
@@ -278,25 +284,14 @@ class Verification {
     }
     this.#roots = this.#roots.filter((one) => one !== root);
     this.#compared++;
-    if (sameBytes(whole.root(), checkpoint.root)) return;
+    if (sameBytes(whole.root(), checkpoint.root)) {
+      if (source === this.#options.files.checkpointPath) this.#isPublishedRootRight = true;
+      return;
+    }
     const was = Buffer.from(checkpoint.root).toString('base64');
     const is = Buffer.from(whole.root()).toString('base64');
     const message = `${source}: the root of the first ${checkpoint.size} records was ${was}, the log's is ${is}: history was changed`;
     this.#findings.add({ kind: 'checkpoint', message });
-  }
-
-  /** `content` is in terms of level 1 and up. */
-  async #compareUpperTile({ tile, bytes }: TileContent): Promise<void> {
-    const published = { level: tile.level + 1, index: tile.index, width: 0 };
-    published.width = tileWidth(published.level, published.index, this.#publishedSize);
-    if (published.width < tile.width) return;
-    const there = await this.#options.files.readIfThere(published);
-    if (there !== undefined && sameBytes(there, bytes)) return;
-    const what = there === undefined ? 'is missing or cut short' : 'is not what the log gives';
-    this.#findings.add({
-      kind: 'tile',
-      message: `${this.#options.files.pathOf(published)} ${what} (${tilePath(published)})`,
-    });
   }
 
   #reportUnreached(): void {
