@@ -29,6 +29,7 @@ import type { Logger } from './log/logger.ts';
 import { MediaStore } from './media/media-store.ts';
 import { Directory } from './rooms/directory.ts';
 import { Rooms } from './rooms/rooms.ts';
+import { Sync } from './sync/sync.ts';
 import { ShownLog } from './shown-log.ts';
 
 /** Everything that the client API of this version answers. */
@@ -68,6 +69,8 @@ export interface Application {
 /** Random parts of stream names: opaque, since a stream's name is public for ever. */
 const STREAM_ID_BYTES = 15;
 const RECORD_ID_BYTES = 16;
+/** Names one run of the server in sync tokens, so that a restart is noticed. */
+const EPOCH_BYTES = 4;
 const ROOM_ID_CHARACTERS = 18;
 const LETTERS = 'ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz';
 
@@ -105,6 +108,7 @@ export function createApplication(parts: ApplicationParts): Application {
   const directory = new Directory({ commands, reader, serverName, newRecordId });
   const profiles = new Profiles({ reader, commands, rooms, newRecordId, logger });
   const typing = new Typing({ bus });
+  const sync = new Sync({ reader, log, bus, typing, clock, epoch: randomBytes(EPOCH_BYTES).toString('hex') });
   const media = new MediaStore({ log, reader, config, newRecordId });
   const context: Context = {
     config,
@@ -115,6 +119,7 @@ export function createApplication(parts: ApplicationParts): Application {
     accounts,
     commands,
     rooms,
+    sync,
     directory,
     profiles,
     typing,

@@ -9,6 +9,7 @@ import type { Typing } from './ephemeral/typing.ts';
 import type { MediaStore } from './media/media-store.ts';
 import type { Directory } from './rooms/directory.ts';
 import type { Rooms } from './rooms/rooms.ts';
+import type { Sync } from './sync/sync.ts';
 
 /** What the endpoints of this server work with. Made once, in server.ts. */
 export interface Context {
@@ -21,6 +22,7 @@ export interface Context {
   readonly accounts: Accounts;
   readonly commands: StreamCommands;
   readonly rooms: Rooms;
+  readonly sync: Sync;
   readonly directory: Directory;
   readonly profiles: Profiles;
   readonly typing: Typing;

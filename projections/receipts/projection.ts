@@ -37,19 +37,30 @@ export const roomReceipts = defineTable({
   why: 'A sync asks for the receipts of a room after a position: one range, with all that the answer says.',
 });
 
+export const receiptOrder = defineTable({
+  name: 'receipts.order',
+  key: tuple<[at: number]>(u48),
+  value: str,
+  why: 'In which rooms receipts came after a position is one range, so that a sync need not look into each of its rooms.',
+});
+
 export const receiptsProjection: Projection = {
   name: 'receipts',
   version: 1,
-  tables: [latestReceipts, roomReceipts],
+  tables: [latestReceipts, roomReceipts, receiptOrder],
   apply(tx, record) {
     if (record.kind !== RECEIPT_SENT) return;
     const receipt = readReceipt(record);
     if (receipt === undefined) return;
     const { roomId, userId, type, eventId, threadId = UNTHREADED, tsMs } = receipt;
     const before = tx.get(latestReceipts, [roomId, userId, type, threadId]);
-    if (before !== undefined) tx.remove(roomReceipts, [roomId, before.at]);
+    if (before !== undefined) {
+      tx.remove(roomReceipts, [roomId, before.at]);
+      tx.remove(receiptOrder, [before.at]);
+    }
     tx.put(latestReceipts, [roomId, userId, type, threadId], { at: record.position, eventId, tsMs });
     tx.put(roomReceipts, [roomId, record.position], [userId, type, eventId, threadId, tsMs]);
+    tx.put(receiptOrder, [record.position], roomId);
     // A private receipt concerns nobody but its sender.
     tx.touch(type === 'm.read.private' ? `user:${userId}` : `room:${roomId}`);
   },

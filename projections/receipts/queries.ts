@@ -1,7 +1,7 @@
 /** What the receipts projection can be asked. All of it reads the committed frontier of the reader, synchronously. */
 import type { Reader } from '#projections/engine/reader.ts';
 import type { Position } from '#streams/event-log.ts';
-import { type LatestReceiptRow, latestReceipts, roomReceipts, UNTHREADED } from './projection.ts';
+import { type LatestReceiptRow, latestReceipts, receiptOrder, roomReceipts, UNTHREADED } from './projection.ts';
 import type { Receipt, ReceiptType } from './records.ts';
 
 /**
@@ -51,6 +51,16 @@ export function receiptContentsSince(
     content[eventId][type][userId] = threadId === undefined ? { ts: tsMs } : { ts: tsMs, thread_id: threadId };
   }
   return contents;
+}
+
+/** The rooms in which receipts came after a position, each with the position of a receipt that still stands, in their order. */
+export function* receiptRoomsSince(
+  reader: Reader,
+  since: Position,
+): Generator<{ readonly at: Position; readonly roomId: string }> {
+  for (const { key, value } of reader.range(receiptOrder, since < 0 ? {} : { gt: [since] })) {
+    yield { at: key[0], roomId: value };
+  }
 }
 
 /** The latest receipt of a user in a room, of one type, for the whole room or one thread. */

@@ -65,6 +65,12 @@ export function eventAt(reader: Reader, position: Position): Event | undefined {
   return row && { position, ...row };
 }
 
+/** The events of all rooms that came after a position, in the order in which they came. */
+export function* eventsSince(reader: Reader, since: Position): Generator<Event> {
+  for (const { key, value } of reader.range(events, since < 0 ? {} : { gt: [since] }))
+    yield { position: key[0], ...value };
+}
+
 /** Position of an event by its id. */
 export function positionOfEvent(reader: Reader, eventId: string): Position | undefined {
   return reader.get(eventIds, eventIdKey(eventId));
@@ -113,6 +119,37 @@ export function stateContent(
 ): JsonObject | undefined {
   const event = stateEvent(reader, room, type, stateKey, version);
   return event && (JSON.parse(event.contentJson) as JsonObject);
+}
+
+/** For how long a state event had its place: from its version on, until the version that replaced it. */
+export interface StateSpan {
+  /** Undefined where the key had no event yet. */
+  readonly position: Position | undefined;
+  /** First version of the room's state that it is in; 0 if there was no event. */
+  readonly from: number;
+  /** First version that it is not in any more; Infinity if it still stands. */
+  readonly until: number;
+}
+
+/** The state event of a key at a version of the room's state, with the span of versions in which it stands. */
+export function stateSpan(reader: Reader, room: Position, type: string, stateKey: string, version: number): StateSpan {
+  const prefix: [number, string, string] = [room, type, stateKey];
+  const at: [number, string, string, number] = [room, type, stateKey, version];
+  const row = reader.seekLast(state, prefix, at);
+  let until = Number.POSITIVE_INFINITY;
+  for (const key of reader.keys(state, { prefix, gt: at, limit: 1 })) until = key[3];
+  return { position: row?.value, from: row?.key[3] ?? 0, until };
+}
+
+/** The events that have had the place of a key, with the version that each made, the newest first. */
+export function* stateHistoryBackwards(
+  reader: Reader,
+  room: Position,
+  type: string,
+  stateKey: string,
+): Generator<{ readonly version: number; readonly position: Position }> {
+  for (const { key, value } of reader.range(state, { prefix: [room, type, stateKey], reverse: true }))
+    yield { version: key[3], position: value };
 }
 
 /** Positions of all state events, now or at a version, in order of type and state key; of one type if given. */

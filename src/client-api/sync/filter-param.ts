@@ -1,0 +1,55 @@
+import { z } from 'zod';
+import { filterJson } from '#projections/account-data/queries.ts';
+import type { Reader } from '#projections/engine/reader.ts';
+import { MatrixError } from '#src/http/errors.ts';
+import { Lru } from '#src/sync/lru.ts';
+import {
+  compileFilter,
+  compileRoomEventFilter,
+  type Filter,
+  NO_FILTER,
+  NO_ROOM_EVENT_FILTER,
+  type RoomEventFilter,
+} from '../filters/filter.ts';
+
+/** Compiled filters that are kept, by their text. */
+const MAX_COMPILED_FILTERS = 1000;
+
+const compiled = new Lru<string, Filter>(MAX_COMPILED_FILTERS);
+const compiledForEvents = new Lru<string, RoomEventFilter>(MAX_COMPILED_FILTERS);
+
+/**
+ * The filter that the `filter` parameter of `/sync` means: JSON, or the id of one that the user uploaded.
+ * @throws {MatrixError} M_INVALID_PARAM
+ */
+export function syncFilter(reader: Reader, userId: string, parameter: string | undefined): Filter {
+  if (parameter === undefined) return NO_FILTER;
+  if (parameter.startsWith('{')) return compiledOnce(compiled, parameter, compileFilter);
+  const uploaded = filterJson(reader, userId, parameter);
+  if (uploaded === undefined) throw new MatrixError('M_INVALID_PARAM', 'You have no filter with this id.');
+  return compiledOnce(compiled, uploaded, compileFilter);
+}
+
+/**
+ * The filter that the `filter` parameter of `/messages` and `/context` means.
+ * @throws {MatrixError} M_INVALID_PARAM
+ */
+export function roomEventFilter(parameter: string | undefined): RoomEventFilter {
+  if (parameter === undefined) return NO_ROOM_EVENT_FILTER;
+  return compiledOnce(compiledForEvents, parameter, compileRoomEventFilter);
+}
+
+function compiledOnce<F>(cache: Lru<string, F>, text: string, compile: (value: unknown) => F): F {
+  const known = cache.get(text);
+  if (known !== undefined) return known;
+  try {
+    const filter = compile(JSON.parse(text));
+    cache.set(text, filter);
+    return filter;
+  } catch (error) {
+    if (error instanceof SyntaxError) throw new MatrixError('M_INVALID_PARAM', 'The filter is not JSON.');
+    if (error instanceof z.ZodError)
+      throw new MatrixError('M_INVALID_PARAM', 'The filter does not have the right shape.');
+    throw error;
+  }
+}

@@ -1,0 +1,43 @@
+import { z } from 'zod';
+import type { Context } from '#src/context.ts';
+import { jsonTextAnswer } from '#src/http/answer.ts';
+import { endpoint } from '#src/http/endpoint.ts';
+import { queryChoice, queryFlag, queryInteger, queryText } from '#src/http/query.ts';
+import { viewerOf } from '#src/sync/client-event.ts';
+import { parseSyncToken } from '#src/sync/tokens.ts';
+import { syncFilter } from './filter-param.ts';
+
+/** Longest time that a client may wait for something new; proxies and phones give up sooner. */
+const MAX_TIMEOUT_MS = 180_000;
+
+/**
+ * `GET /_matrix/client/v3/sync`: what is new for the user since a token, or everything; waits for something new if asked to.
+ * https://spec.matrix.org/v1.19/client-server-api/#get_matrixclientv3sync
+ */
+export const sync = endpoint({
+  method: 'GET',
+  path: '/_matrix/client/v3/sync',
+  auth: 'guest',
+  rateLimit: 'read',
+  query: z.object({
+    filter: queryText().optional(),
+    since: queryText().optional(),
+    full_state: queryFlag().default(false),
+    set_presence: queryChoice(['offline', 'online', 'unavailable']).optional(),
+    timeout: queryInteger({ cap: MAX_TIMEOUT_MS }).default(0),
+    use_state_after: queryFlag().default(false),
+  }),
+  handler: async (request, context: Context) => {
+    const { query, requester } = request;
+    const json = await context.sync.respond({
+      viewer: viewerOf(requester),
+      filter: syncFilter(context.reader, requester.userId, query.filter),
+      since: query.since === undefined ? undefined : parseSyncToken(query.since),
+      isFullState: query.full_state,
+      usesStateAfter: query.use_state_after,
+      timeoutMs: query.timeout,
+      stops: () => [request.signal, request.closing],
+    });
+    return jsonTextAnswer(json);
+  },
+});

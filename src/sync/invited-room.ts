@@ -1,0 +1,39 @@
+/** The sections of a sync's answer about rooms that the user is invited to, or has asked to join. */
+import { type Event, eventAt, type Room, stateEvent } from '#projections/rooms/queries.ts';
+import type { Position } from '#streams/event-log.ts';
+import { strippedEvent } from './client-event.ts';
+import type { SyncRun } from './run.ts';
+
+/** What tells somebody outside what the room is. Source: client-server API, "Stripped state". */
+const STRIPPED_STATE_TYPES = [
+  'm.room.create',
+  'm.room.name',
+  'm.room.avatar',
+  'm.room.topic',
+  'm.room.join_rules',
+  'm.room.canonical_alias',
+  'm.room.encryption',
+];
+
+/**
+ * JSON text of a room that the user is invited to or knocks on, as it was then: later changes are not for people outside.
+ * Undefined if the one who invites is somebody whom the user ignores.
+ */
+export function strippedRoom(
+  run: SyncRun,
+  room: Room,
+  section: 'invite_state' | 'knock_state',
+  membershipEvent: Position,
+): string | undefined {
+  const membership = eventAt(run.reader, membershipEvent);
+  if (membership === undefined || run.ignored.has(membership.sender)) return undefined;
+  const events: Event[] = [];
+  const add = (type: string, stateKey: string): void => {
+    const event = stateEvent(run.reader, room.id, type, stateKey, membership.stateVersion);
+    if (event !== undefined) events.push(event);
+  };
+  for (const type of STRIPPED_STATE_TYPES) add(type, '');
+  if (membership.sender !== membership.stateKey) add('m.room.member', membership.sender);
+  events.push(membership);
+  return `{"${section}":{"events":[${events.map(strippedEvent).join(',')}]}}`;
+}

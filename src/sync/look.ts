@@ -1,0 +1,176 @@
+/** One look at everything that may be new for a user, and the answer that says so. */
+import { type AccountDataEntry, accountDataChangesSince, allAccountData } from '#projections/account-data/queries.ts';
+import { findRoom, type Room, roomById, roomsOf, userRoomOf } from '#projections/rooms/queries.ts';
+import type { UserRoomRow } from '#projections/rooms/tables.ts';
+import type { Typing } from '#src/ephemeral/typing.ts';
+import { strippedRoom } from './invited-room.ts';
+import { accountDataJson, joinedRoom } from './joined-room.ts';
+import type { JoinedRooms } from './joined-rooms.ts';
+import { leftRoom } from './left-room.ts';
+import type { RecentChanges } from './recent-changes.ts';
+import type { SyncRun } from './run.ts';
+import type { SyncToken } from './tokens.ts';
+
+export interface Answer {
+  /** JSON text of the whole response. */
+  readonly json: string;
+  /** Whether it says nothing but where to go on. */
+  readonly isEmpty: boolean;
+  /** What the client has seen with it. */
+  readonly next: SyncToken;
+}
+
+export interface LookOptions {
+  readonly next: SyncToken;
+  /** `next` as text. */
+  readonly nextBatch: string;
+  readonly typing: Typing;
+  /** What the client knows of who is typing, and whether that is from this run of the server; undefined for a new client. */
+  readonly typingSince: { readonly serial: number; readonly isCurrent: boolean } | undefined;
+  readonly joinedRooms: JoinedRooms;
+  readonly recent: RecentChanges;
+}
+
+type Section = 'invite' | 'join' | 'knock' | 'leave';
+
+interface Candidate {
+  readonly room: Room;
+  readonly row: UserRoomRow;
+  readonly typing: readonly string[] | undefined;
+}
+
+/** What is new after `run.since`, up to `run.upTo`. */
+export async function lookForNews(run: SyncRun, options: LookOptions): Promise<Answer> {
+  // All that decides which rooms are looked at is read before the first pause, so it is of one moment.
+  const accountData = accountDataOf(run);
+  const candidates = candidatesOf(run, options, accountData.byRoom);
+  const sections: Record<Section, string[]> = { invite: [], join: [], knock: [], leave: [] };
+  for (const candidate of candidates) {
+    const { roomId } = candidate.room;
+    const found = await roomNews(run, candidate, accountData.byRoom.get(roomId) ?? []);
+    if (found !== undefined) sections[found.section].push(`${JSON.stringify(roomId)}:${found.json}`);
+    if (run.pacer.isDue) await run.pacer.pause();
+  }
+  const parts = Object.entries(sections).filter(([, rooms]) => rooms.length > 0);
+  const isEmpty = parts.length === 0 && accountData.global.length === 0;
+  let json = '{';
+  if (accountData.global.length > 0) json += `"account_data":{"events":[${accountData.global.join(',')}]},`;
+  json += `"device_one_time_keys_count":{},"next_batch":"${options.nextBatch}"`;
+  if (parts.length > 0) {
+    json += `,"rooms":{${parts.map(([section, rooms]) => `"${section}":{${rooms.join(',')}}`).join(',')}}`;
+  }
+  return { json: `${json}}`, isEmpty, next: options.next };
+}
+
+/** The rooms to look into, in the order in which they came about. */
+function candidatesOf(
+  run: SyncRun,
+  options: LookOptions,
+  accountDataByRoom: ReadonlyMap<string, readonly AccountDataEntry[]>,
+): Candidate[] {
+  const { reader, viewer } = run;
+  const rows = new Map<number, { row: UserRoomRow; typing?: readonly string[] }>();
+  const changed = run.isInitial || run.isFullState ? undefined : options.recent.roomsSince(reader, run.since);
+  if (changed === undefined) {
+    for (const { room, ...row } of roomsOf(reader, viewer.userId)) rows.set(room, { row });
+  } else {
+    for (const room of changed) addRow(run, room, rows);
+  }
+  for (const roomId of accountDataByRoom.keys()) {
+    const room = findRoom(reader, roomId);
+    if (room !== undefined) addRow(run, room.id, rows);
+  }
+  if (mayHaveTyping(options)) {
+    for (const { id, roomId } of options.joinedRooms.of(reader, viewer.userId)) {
+      const typing = typingNews(options, roomId);
+      if (typing === undefined) continue;
+      addRow(run, id, rows);
+      const known = rows.get(id);
+      if (known !== undefined) known.typing = typing;
+    }
+  }
+  const candidates: Candidate[] = [];
+  for (const [id, { row, typing }] of rows) {
+    const room = row.forgotten ? undefined : roomById(reader, id);
+    if (room !== undefined && run.filter.room.matchesRoom(room.roomId)) candidates.push({ room, row, typing });
+  }
+  return candidates;
+}
+
+function addRow(run: SyncRun, room: number, rows: Map<number, { row: UserRoomRow }>): void {
+  if (rows.has(room)) return;
+  const row = userRoomOf(run.reader, run.viewer.userId, room);
+  if (row !== undefined) rows.set(room, { row });
+}
+
+function mayHaveTyping({ typing, typingSince }: LookOptions): boolean {
+  if (typingSince?.isCurrent === true) return typing.serial !== typingSince.serial;
+  return typing.serial > 0 || (typingSince?.serial ?? 0) > 0;
+}
+
+/** Who is typing in a room, if the client has to be told. */
+function typingNews({ typing, typingSince }: LookOptions, roomId: string): readonly string[] | undefined {
+  if (typingSince?.isCurrent === true) return typing.typingSince(roomId, typingSince.serial);
+  const users = typing.usersIn(roomId);
+  // Whom the last run of the server saw typing is not known any more: the client is told who types in each room now.
+  return users.length > 0 || (typingSince?.serial ?? 0) > 0 ? users : undefined;
+}
+
+async function roomNews(
+  run: SyncRun,
+  { room, row, typing }: Candidate,
+  accountData: readonly AccountDataEntry[],
+): Promise<{ readonly section: Section; readonly json: string } | undefined> {
+  const isNew = run.isInitial || run.isFullState || row.event > run.since;
+  let section: Section;
+  let json: string | undefined;
+  switch (row.membership) {
+    case 'join':
+      section = 'join';
+      json = await joinedRoom(run, room, row, { accountData, typing });
+      break;
+    case 'invite':
+    case 'knock':
+      section = row.membership;
+      json = isNew ? strippedRoom(run, room, `${row.membership}_state`, row.event) : undefined;
+      break;
+    default:
+      section = 'leave';
+      json = isShownAsLeft(run, row) ? await leftRoom(run, room, row, accountData) : undefined;
+  }
+  return json === undefined ? undefined : { section, json };
+}
+
+/** A room is shown as left when that is news; earlier ones only to clients that ask for them, with everything else. */
+function isShownAsLeft(run: SyncRun, row: UserRoomRow): boolean {
+  if (!run.isInitial && row.event > run.since) return true;
+  return run.filter.room.includeLeave && (run.isInitial || run.isFullState);
+}
+
+interface AccountData {
+  /** JSON texts of what is of no room. */
+  readonly global: readonly string[];
+  readonly byRoom: ReadonlyMap<string, readonly AccountDataEntry[]>;
+}
+
+function accountDataOf(run: SyncRun): AccountData {
+  const { reader, viewer, filter } = run;
+  const global: string[] = [];
+  const byRoom = new Map<string, AccountDataEntry[]>();
+  const entries = run.isInitial
+    ? allAccountData(reader, viewer.userId)
+    : accountDataChangesSince(reader, viewer.userId, run.since);
+  for (const entry of entries) {
+    const { roomId, type, contentJson } = entry;
+    if (roomId === undefined) {
+      if (filter.accountData.matchesTypeAndSender(type, undefined)) global.push(accountDataJson(type, contentJson));
+      continue;
+    }
+    // A new client gets the data of each room with the room.
+    if (run.isInitial) break;
+    const known = byRoom.get(roomId);
+    if (known === undefined) byRoom.set(roomId, [entry]);
+    else known.push(entry);
+  }
+  return { global, byRoom };
+}

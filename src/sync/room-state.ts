@@ -1,0 +1,105 @@
+/** Which state events of a room a sync sends. Long states are read in slices; versions of the past do not change meanwhile. */
+import type { Reader } from '#projections/engine/reader.ts';
+import { type Event, eventAt, stateEventPosition } from '#projections/rooms/queries.ts';
+import { state, stateVersions } from '#projections/rooms/tables.ts';
+import type { Position } from '#streams/event-log.ts';
+import type { Pacer } from './pacer.ts';
+
+const MEMBER = 'm.room.member';
+/** Rows that are read at a time. */
+const SLICE_ROWS = 512;
+
+/** Where a room's state is read. */
+export interface StateSource {
+  readonly reader: Reader;
+  readonly room: Position;
+  readonly pacer: Pacer;
+}
+
+/** Positions of state events by their key, see {@link stateKeyOf}. */
+export type StateMap = Map<string, Position>;
+
+/** Names a key of the state: type and state key, kept apart whatever characters are in them. */
+export function stateKeyOf(type: string, stateKey: string): string {
+  return `${type.length}:${type}${stateKey}`;
+}
+
+/** The whole state at a version; without the members where those are sent lazily. */
+export async function stateAtVersion(source: StateSource, version: number, withMembers: boolean): Promise<StateMap> {
+  const found: StateMap = new Map();
+  if (withMembers) {
+    await collectState(source, version, { prefix: [source.room] }, found);
+  } else {
+    await collectState(source, version, { prefix: [source.room], lt: [source.room, MEMBER] }, found);
+    await collectState(source, version, { prefix: [source.room], gt: [source.room, MEMBER] }, found);
+  }
+  return found;
+}
+
+type StateKey = readonly [room: Position, type: string, stateKey: string, version: number];
+
+interface StateRange {
+  readonly prefix: readonly [Position];
+  readonly lt?: readonly [Position, string];
+  readonly gt?: readonly [Position, string] | StateKey;
+}
+
+async function collectState(
+  { reader, pacer }: StateSource,
+  version: number,
+  bounds: StateRange,
+  found: StateMap,
+): Promise<void> {
+  let from = bounds;
+  for (;;) {
+    let last: StateKey | undefined;
+    let rows = 0;
+    for (const { key, value } of reader.range(state, { ...from, limit: SLICE_ROWS })) {
+      rows += 1;
+      last = key;
+      if (key[3] <= version) found.set(stateKeyOf(key[1], key[2]), value);
+    }
+    if (last === undefined || rows < SLICE_ROWS) return;
+    from = { ...bounds, gt: last };
+    if (pacer.isDue) await pacer.pause();
+  }
+}
+
+/** What came into the state after one version, up to another: the last event of each key. */
+export async function stateDelta(source: StateSource, after: number, upTo: number): Promise<StateMap> {
+  const { reader, room, pacer } = source;
+  const found: StateMap = new Map();
+  for (let from = after; from < upTo; from += SLICE_ROWS) {
+    const until = Math.min(from + SLICE_ROWS, upTo);
+    for (const { value } of reader.range(stateVersions, { prefix: [room], gt: [room, from], lte: [room, until] })) {
+      const event = eventAt(reader, value);
+      if (event?.stateKey !== undefined) found.set(stateKeyOf(event.type, event.stateKey), value);
+    }
+    if (pacer.isDue) await pacer.pause();
+  }
+  return found;
+}
+
+/** Adds the member events of some users at a version, where they have one. */
+export function addMembers(source: StateSource, version: number, userIds: Iterable<string>, to: StateMap): void {
+  for (const userId of userIds) {
+    const position = stateEventPosition(source.reader, source.room, MEMBER, userId, version);
+    if (position !== undefined) to.set(stateKeyOf(MEMBER, userId), position);
+  }
+}
+
+/** The events of a state, those that a filter lets through, in the order in which they happened. */
+export async function stateEvents(
+  { reader, pacer }: Pick<StateSource, 'reader' | 'pacer'>,
+  positions: Iterable<Position>,
+  accepts: (event: Event) => boolean,
+): Promise<Event[]> {
+  const events: Event[] = [];
+  let count = 0;
+  for (const position of [...positions].sort((a, b) => a - b)) {
+    const event = eventAt(reader, position);
+    if (event !== undefined && accepts(event)) events.push(event);
+    if (++count % SLICE_ROWS === 0 && pacer.isDue) await pacer.pause();
+  }
+  return events;
+}

@@ -1,0 +1,76 @@
+/** One look at what is new for a user, and what the sections of its answer are made with. */
+import type { Reader } from '#projections/engine/reader.ts';
+import type { Event, Room } from '#projections/rooms/queries.ts';
+import type { Filter } from '#src/client-api/filters/filter.ts';
+import { RoomVisibility } from '#src/rooms/visibility.ts';
+import type { EventLog, Position } from '#streams/event-log.ts';
+import type { EventView, Viewer } from './client-event.ts';
+import { federationEvents } from './federation-event.ts';
+import type { LazyMembers } from './lazy-members.ts';
+import type { Pacer } from './pacer.ts';
+import type { SharedEvents } from './shared-events.ts';
+import type { Heroes } from './summary.ts';
+
+/** Events of one room's timeline when the filter does not say. */
+export const DEFAULT_TIMELINE_LIMIT = 10;
+/** Most events of one room's timeline, whatever the filter says. */
+export const MAX_TIMELINE_LIMIT = 500;
+
+export interface SyncRun {
+  readonly reader: Reader;
+  readonly log: EventLog;
+  readonly viewer: Viewer;
+  readonly filter: Filter;
+  /** What the client has seen; `BEFORE_FIRST` when it comes for the first time. */
+  readonly since: Position;
+  readonly isInitial: boolean;
+  /** The moment of the answer: what comes later comes with the next one. */
+  readonly upTo: Position;
+  readonly isFullState: boolean;
+  readonly usesStateAfter: boolean;
+  readonly nowMs: number;
+  readonly pacer: Pacer;
+  readonly heroes: Heroes;
+  readonly lazyMembers: LazyMembers;
+  readonly shared: SharedEvents;
+  /** Whose events the user does not want to see. */
+  readonly ignored: ReadonlySet<string>;
+}
+
+/** A room as the user of a run sees it. */
+export interface RoomRun {
+  readonly run: SyncRun;
+  readonly room: Room;
+  readonly visibility: RoomVisibility;
+  readonly view: EventView;
+}
+
+/** A room as the user of a run sees it. */
+export function roomRunOf(run: SyncRun, room: Room): RoomRun {
+  const visibility = new RoomVisibility(run.reader, room.id, run.viewer.userId);
+  const { selectFields } = run.filter;
+  const view: EventView = {
+    reader: run.reader,
+    visibility,
+    viewer: run.viewer,
+    nowMs: run.nowMs,
+    ...(selectFields && { selectFields }),
+  };
+  return { run, room, visibility, view };
+}
+
+/** JSON text of a list of events, in the format that the filter asks for. */
+export async function eventsJson({ run, view }: RoomRun, events: readonly Event[]): Promise<string> {
+  if (events.length === 0) return '[]';
+  if (run.filter.eventFormat === 'federation') return federationEvents(run.log, run.reader, events);
+  if (events.length <= EVENTS_A_SLICE) return run.shared.texts(view, events);
+  const slices: string[] = [];
+  for (let from = 0; from < events.length; from += EVENTS_A_SLICE) {
+    if (run.pacer.isDue) await run.pacer.pause();
+    slices.push(run.shared.texts(view, events.slice(from, from + EVENTS_A_SLICE)).slice(1, -1));
+  }
+  return `[${slices.join(',')}]`;
+}
+
+/** Events that are written out at a time. */
+const EVENTS_A_SLICE = 256;

@@ -1,0 +1,70 @@
+/** The summary of a room, from which clients that do not know all its members can name it. */
+import type { Reader } from '#projections/engine/reader.ts';
+import { headOf, membersOf, type Room, stateContent } from '#projections/rooms/queries.ts';
+import { Lru } from './lru.ts';
+
+/** How many members name a room. Source: client-server API, `m.heroes`. */
+const HEROES = 5;
+/** Most members that are looked at for heroes. */
+const MAX_MEMBERS_LOOKED_AT = 10_000;
+/** Rooms whose heroes are remembered. */
+const MAX_ROOMS_REMEMBERED = 2000;
+
+/** Members who can name a room, one more than are shown, so that a hero who asks can be left out. */
+interface Candidates {
+  readonly stateVersion: number;
+  readonly userIds: readonly string[];
+}
+
+/** Finds the heroes of rooms, and remembers them for as long as a room's state does not change. */
+export class Heroes {
+  readonly #remembered = new Lru<number, Candidates>(MAX_ROOMS_REMEMBERED);
+
+  /** The users that name a room to somebody: the members who have been there longest, or else those who left. */
+  of(reader: Reader, room: Room, userId: string): string[] {
+    const stateVersion = headOf(reader, room.id)?.stateVersion ?? 0;
+    let candidates = this.#remembered.get(room.id);
+    if (candidates?.stateVersion !== stateVersion) {
+      candidates = { stateVersion, userIds: candidatesOf(reader, room) };
+      this.#remembered.set(room.id, candidates);
+    }
+    return candidates.userIds.filter((hero) => hero !== userId).slice(0, HEROES);
+  }
+}
+
+function candidatesOf(reader: Reader, room: Room): string[] {
+  const present: [event: number, userId: string][] = [];
+  const gone: [event: number, userId: string][] = [];
+  let lookedAt = 0;
+  for (const { userId, membership, event } of membersOf(reader, room.id)) {
+    if (++lookedAt > MAX_MEMBERS_LOOKED_AT) break;
+    const list = membership === 'join' || membership === 'invite' ? present : gone;
+    if (membership !== 'knock') list.push([event, userId]);
+  }
+  // The one who asks is among those present, and is left out.
+  const shown = present.length > 1 ? present : [...present, ...earliest(gone)];
+  return earliest(shown).map(([, userId]) => userId);
+}
+
+function earliest(members: [event: number, userId: string][]): [number, string][] {
+  return members.sort(([a], [b]) => a - b).slice(0, HEROES + 1);
+}
+
+/** Whether the room has neither a name nor an alias, so that its members name it. */
+export function isNamedByMembers(reader: Reader, room: Room): boolean {
+  return (
+    !isText(stateContent(reader, room.id, 'm.room.name')?.['name']) &&
+    !isText(stateContent(reader, room.id, 'm.room.canonical_alias')?.['alias'])
+  );
+}
+
+function isText(value: unknown): boolean {
+  return typeof value === 'string' && value !== '';
+}
+
+/** JSON text of a room's `summary`. */
+export function summaryJson(reader: Reader, room: Room, heroes: readonly string[] | undefined): string {
+  const head = headOf(reader, room.id);
+  const counts = `"m.invited_member_count":${head?.invited ?? 0},"m.joined_member_count":${head?.joined ?? 0}`;
+  return heroes === undefined ? `{${counts}}` : `{"m.heroes":${JSON.stringify(heroes)},${counts}}`;
+}

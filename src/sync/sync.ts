@@ -1,0 +1,139 @@
+/**
+ * What is new for a user: the work behind `/sync`.
+ * https://spec.matrix.org/v1.19/client-server-api/#syncing
+ */
+import type { Reader } from '#projections/engine/reader.ts';
+import { type Bus, BusFullError, roomTopic, type Topic, userTopic } from '#src/bus/bus.ts';
+import { Waiter } from '#src/bus/wait.ts';
+import type { Filter } from '#src/client-api/filters/filter.ts';
+import type { Typing } from '#src/ephemeral/typing.ts';
+import { BEFORE_FIRST, type EventLog } from '#streams/event-log.ts';
+import type { Viewer } from './client-event.ts';
+import { ignoredUsers } from './ignored-users.ts';
+import { JoinedRooms } from './joined-rooms.ts';
+import { LazyMembers } from './lazy-members.ts';
+import { type Answer, lookForNews } from './look.ts';
+import { Pacer } from './pacer.ts';
+import { RecentChanges } from './recent-changes.ts';
+import type { SyncRun } from './run.ts';
+import { SharedEvents } from './shared-events.ts';
+import { StopSignal } from './stop-signal.ts';
+import { Heroes } from './summary.ts';
+import { formatSyncToken, type SyncToken } from './tokens.ts';
+
+export interface SyncOptions {
+  /** The committed projections. */
+  readonly reader: Reader;
+  readonly log: EventLog;
+  readonly bus: Bus;
+  readonly typing: Typing;
+  /** Milliseconds since the epoch. */
+  readonly clock: () => number;
+  /** Names this run of the server in tokens: a few lower-case letters and digits. */
+  readonly epoch: string;
+}
+
+/** What a client asks for. */
+export interface SyncRequest {
+  readonly viewer: Viewer;
+  readonly filter: Filter;
+  /** Missing when the client comes for the first time. */
+  readonly since: SyncToken | undefined;
+  readonly isFullState: boolean;
+  readonly usesStateAfter: boolean;
+  /** How long to wait for something new, in milliseconds. */
+  readonly timeoutMs: number;
+  /** Ends the waiting: the client has gone, or the server stops. Only read when there is something to wait for. */
+  readonly stops: () => readonly AbortSignal[];
+}
+
+/** Answers syncs of all users, and remembers what saves work between them; all of that can be lost at any time. */
+export class Sync {
+  readonly #options: SyncOptions;
+  readonly #recent = new RecentChanges();
+  readonly #joinedRooms = new JoinedRooms(this.#recent);
+  readonly #shared = new SharedEvents();
+  readonly #heroes = new Heroes();
+  readonly #lazyMembers = new LazyMembers();
+
+  constructor(options: SyncOptions) {
+    this.#options = options;
+  }
+
+  /** JSON text of the answer: at once if there is something new, else when there is, or when the time is up. */
+  async respond(request: SyncRequest): Promise<string> {
+    if (request.since === undefined || request.isFullState || request.timeoutMs <= 0) {
+      return (await this.#look(request, request.since)).json;
+    }
+    return this.#waitForNews(request, request.since);
+  }
+
+  async #waitForNews(request: SyncRequest, since: SyncToken): Promise<string> {
+    const deadline = performance.now() + request.timeoutMs;
+    using stop = new StopSignal(request.stops());
+    let seen = since;
+    for (;;) {
+      // Registered before looking, so that nothing which comes in between is missed.
+      using waiter = this.#waiter(request.viewer.userId);
+      const answer = await this.#look(request, seen);
+      if (!answer.isEmpty || waiter === undefined) return answer.json;
+      const outcome = await waiter.wait({ signal: stop.signal, timeoutMs: deadline - performance.now() });
+      if (outcome !== 'woken') return answer.json;
+      seen = answer.next;
+    }
+  }
+
+  /** Undefined where the node holds as many waiters as it can: the client then gets its answer at once. */
+  #waiter(userId: string): Waiter | undefined {
+    const { reader, bus } = this.#options;
+    const topics: Topic[] = [userTopic(userId)];
+    for (const { roomId } of this.#joinedRooms.of(reader, userId)) topics.push(roomTopic(roomId));
+    try {
+      return new Waiter(bus, topics);
+    } catch (error) {
+      if (error instanceof BusFullError) return undefined;
+      throw error;
+    }
+  }
+
+  #look(request: SyncRequest, since: SyncToken | undefined): Answer | Promise<Answer> {
+    const { reader, log, typing, clock, epoch } = this.#options;
+    const next: SyncToken = { position: reader.frontier, serial: typing.serial, epoch };
+    const nextBatch = formatSyncToken(next);
+    if (since !== undefined && !request.isFullState && hasSeen(since, next)) return { ...emptyAnswer(nextBatch), next };
+    const run: SyncRun = {
+      reader,
+      log,
+      viewer: request.viewer,
+      filter: request.filter,
+      // A token from the future of this log (it was restored from a copy) counts as one of now.
+      since: since === undefined ? BEFORE_FIRST : Math.min(since.position, next.position),
+      isInitial: since === undefined,
+      upTo: next.position,
+      isFullState: request.isFullState,
+      usesStateAfter: request.usesStateAfter,
+      nowMs: clock(),
+      pacer: new Pacer(),
+      heroes: this.#heroes,
+      lazyMembers: this.#lazyMembers,
+      shared: this.#shared,
+      ignored: ignoredUsers(reader, request.viewer.userId),
+    };
+    return lookForNews(run, {
+      next,
+      nextBatch,
+      typing,
+      typingSince: since === undefined ? undefined : { serial: since.serial, isCurrent: since.epoch === epoch },
+      joinedRooms: this.#joinedRooms,
+      recent: this.#recent,
+    });
+  }
+}
+
+function hasSeen(since: SyncToken, next: SyncToken): boolean {
+  return since.position >= next.position && since.serial === next.serial && since.epoch === next.epoch;
+}
+
+function emptyAnswer(nextBatch: string): Omit<Answer, 'next'> {
+  return { isEmpty: true, json: `{"device_one_time_keys_count":{},"next_batch":"${nextBatch}"}` };
+}
