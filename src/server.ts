@@ -1,15 +1,16 @@
 /** A whole server: opens what is in the data folder, in order, and closes it in the other. */
 import { mkdir } from 'node:fs/promises';
-import path from 'node:path';
 import { coreProjections } from '#projections/catalogue.ts';
 import { ProjectionEngine } from '#projections/engine/engine.ts';
 import type { EngineProgress } from '#projections/engine/progress.ts';
 import type { EventLog } from '#streams/event-log.ts';
 import { openLog } from '#streams/open-log.ts';
+import { originOf } from '#streams/transparency/checkpoint.ts';
 import { openSigningKey } from '#streams/transparency/signing-key.ts';
 import { latestPublishedSize, TransparencyLog } from '#streams/transparency/transparency-log.ts';
 import { createApplication, endpoints } from './application.ts';
 import type { Config } from './config/schema.ts';
+import { dataPaths } from './data-paths.ts';
 import { createMetrics } from './http/metrics.ts';
 import type { Readiness } from './http/ops-endpoints.ts';
 import { RateLimiter } from './http/rate-limit.ts';
@@ -27,22 +28,6 @@ export interface RunningServer {
   readonly addresses: readonly ListeningAddress[];
   /** Answers long polls, lets requests end, writes what is queued, publishes the last checkpoint. */
   stop(): Promise<void>;
-}
-
-/** Folders and files under the data folder. */
-export function dataPaths(dataDir: string) {
-  return {
-    log: path.join(dataDir, 'log'),
-    transparency: path.join(dataDir, 'transparency'),
-    logSigningKey: path.join(dataDir, 'log-signing.key'),
-    projections: path.join(dataDir, 'projections', 'core'),
-    media: path.join(dataDir, 'media'),
-  };
-}
-
-/** The origin line of this server's checkpoints. */
-export function logOrigin(serverName: string): string {
-  return `${serverName}/stele-log`;
 }
 
 /**
@@ -68,7 +53,7 @@ export async function startServer(config: Config, options: ServerOptions): Promi
     closers.push(() => log.close());
     const signer = await openSigningKey({
       keyFile: paths.logSigningKey,
-      origin: logOrigin(config.server_name),
+      origin: originOf(config.server_name),
       folder: paths.transparency,
     });
     transparency = await TransparencyLog.open({

@@ -1,0 +1,13 @@
+/** What is where in the data folder. */
+import path from 'node:path';
+
+/** Folders and files under the data folder. */
+export function dataPaths(dataDir: string) {
+  return {
+    log: path.join(dataDir, 'log'),
+    transparency: path.join(dataDir, 'transparency'),
+    logSigningKey: path.join(dataDir, 'log-signing.key'),
+    projections: path.join(dataDir, 'projections', 'core'),
+    media: path.join(dataDir, 'media'),
+  };
+}
