@@ -4,6 +4,7 @@
  *
  * Data goes to standard output, words and progress to standard error.
  */
+import type { LoadOptions } from '#src/config/load.ts';
 import type { Config } from '#src/config/schema.ts';
 
 /** The command did what it was asked. */
@@ -51,6 +52,8 @@ export interface CommandContext<O extends OptionDeclarations = OptionDeclaration
   readonly positionals: readonly string[];
   /** Whether `--json` was given: print one JSON value (or one a line) instead of words. Only where `printsData` is set. */
   readonly json: boolean;
+  /** Where the configuration comes from, for commands about the configuration itself. */
+  readonly configSource: LoadOptions;
   /** The configuration: the file of `--config` (or the defaults of `npm start` without one) and the environment. */
   loadConfig(): Promise<Config>;
   /** Writes a line to standard output: data. */

@@ -24,6 +24,11 @@ export function processEnvironment(): Environment {
   return process.env;
 }
 
+/** Whether npm runs this process for one of its scripts: then `stele` is best called the same way. */
+export function isStartedByNpm(): boolean {
+  return process.env.npm_command !== undefined;
+}
+
 /** A setting that the environment gives. */
 export interface EnvironmentSetting {
   readonly variable: string;

@@ -1,0 +1,14 @@
+import type { Command } from './command.ts';
+
+interface CommandModule {
+  readonly command: Command;
+}
+
+/** Every verb of `stele` and the file it is in, in the order of help. A file is loaded when its verb is used. */
+export const COMMANDS: Readonly<Record<string, () => Promise<CommandModule>>> = {
+  serve: () => import('./commands/serve.ts'),
+  'config check': () => import('./commands/config-check.ts'),
+  'config explain': () => import('./commands/config-explain.ts'),
+  'users add': () => import('./commands/users-add.ts'),
+  version: () => import('./commands/version.ts'),
+};

@@ -1,0 +1,28 @@
+/** The `stele` command as a process: its signals, its exit status. */
+import { processSurroundings, runCommandLine } from './run-command-line.ts';
+
+/**
+ * A signal within this time of the first is the same one come twice: a terminal sends it to the launcher and to us, and
+ * the launcher passes it on.
+ */
+const SAME_SIGNAL_MS = 1_000;
+/** What shells add to a signal's number when it ends a process. */
+const SIGNAL_STATUS = { SIGINT: 130, SIGTERM: 143 } as const;
+
+const stopper = new AbortController();
+let firstSignalMs: number | undefined;
+for (const signal of ['SIGINT', 'SIGTERM'] as const) {
+  process.on(signal, () => {
+    const nowMs = performance.now();
+    if (firstSignalMs === undefined) {
+      firstSignalMs = nowMs;
+      stopper.abort();
+    } else if (nowMs - firstSignalMs > SAME_SIGNAL_MS) {
+      process.exit(SIGNAL_STATUS[signal]);
+    }
+  });
+}
+// Whoever reads our output may stop reading: `stele config explain | head`.
+process.stdout.on('error', (error: NodeJS.ErrnoException) => process.exit(error.code === 'EPIPE' ? 0 : 1));
+
+process.exit(await runCommandLine(process.argv.slice(2), processSurroundings(stopper.signal)));

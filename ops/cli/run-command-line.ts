@@ -1,0 +1,172 @@
+/** Finds the command of a command line, parses its options, runs it, and makes an exit status of what comes of it. */
+import { parseArgs } from 'node:util';
+import { type Environment, processEnvironment } from '#src/config/environment.ts';
+import { ConfigError } from '#src/config/errors.ts';
+import { loadConfig } from '#src/config/load.ts';
+import { nearestName } from '#src/config/nearest.ts';
+import type { Config } from '#src/config/schema.ts';
+import {
+  type Command,
+  type CommandContext,
+  type ExitStatus,
+  FINDING,
+  type OptionDeclarations,
+  SUCCESS,
+  UsageError,
+  WRONG_USAGE,
+} from './command.ts';
+import { COMMANDS } from './commands.ts';
+import { commandHelp, generalHelp, implicitOptions, usageLine } from './help.ts';
+
+/** What a command line works with. */
+export interface Surroundings {
+  readonly print: (line: string) => void;
+  readonly say: (line: string) => void;
+  readonly signal: AbortSignal;
+  readonly environment: Environment;
+  readonly workingDir: string;
+}
+
+/** The surroundings of this process. */
+export function processSurroundings(signal: AbortSignal): Surroundings {
+  return {
+    print: (line) => process.stdout.write(`${line}\n`),
+    say: (line) => process.stderr.write(`${line}\n`),
+    signal,
+    environment: processEnvironment(),
+    workingDir: process.cwd(),
+  };
+}
+
+/** Runs `stele` with these arguments. Never rejects: what goes wrong is said, and shows in the status. */
+export async function runCommandLine(args: readonly string[], surroundings: Surroundings): Promise<ExitStatus> {
+  const { print, say } = surroundings;
+  let command: Command | undefined;
+  try {
+    const [first] = args;
+    if (first === undefined) {
+      say(await allHelp());
+      return WRONG_USAGE;
+    }
+    if (first === 'help' || first === '--help' || first === '-h') {
+      const topic = args.slice(1).filter((word) => !word.startsWith('-'));
+      print(topic.length === 0 ? await allHelp() : commandHelp((await findCommand(topic)).command));
+      return SUCCESS;
+    }
+    const found = await findCommand(first === '--version' || first === '-v' ? ['version'] : args);
+    command = found.command;
+    const { values, positionals } = parseOptions(command, args.slice(found.words));
+    if (values.help === true) {
+      print(commandHelp(command));
+      return SUCCESS;
+    }
+    return await command.run(contextOf(command, values, positionals, surroundings));
+  } catch (error) {
+    return explain(error, command, surroundings);
+  }
+}
+
+async function allHelp(): Promise<string> {
+  const modules = await Promise.all(Object.values(COMMANDS).map((load) => load()));
+  return generalHelp(modules.map(({ command }) => command));
+}
+
+/** The command that the first words name: two words before one, so `proof check` is found before `proof`. */
+async function findCommand(args: readonly string[]): Promise<{ command: Command; words: number }> {
+  for (const words of [2, 1]) {
+    const load = Object.hasOwn(COMMANDS, args.slice(0, words).join(' ')) && COMMANDS[args.slice(0, words).join(' ')];
+    if (load) return { command: (await load()).command, words };
+  }
+  throw new UsageError(unknownVerb(args));
+}
+
+function unknownVerb(args: readonly string[]): string {
+  const [first = '', second] = args;
+  const names = Object.keys(COMMANDS);
+  const below = names.filter((name) => name.startsWith(`${first} `));
+  if (below.length > 0) {
+    const given =
+      second === undefined || second.startsWith('-') ? `${first} needs another word` : `unknown: ${first} ${second}`;
+    return `${given}; there is ${below.join(', ')}`;
+  }
+  const two = second === undefined ? undefined : nearestName(`${first} ${second}`, names);
+  const near = two ?? nearestName(first, [...names, ...names.map((name) => name.split(' ', 1)[0] ?? name), 'help']);
+  return near === undefined ? `unknown verb ${first}` : `unknown verb ${first}; did you mean ${near}?`;
+}
+
+type Values = Record<string, string | boolean | readonly (string | boolean)[] | undefined>;
+
+function parseOptions(command: Command, args: readonly string[]): { values: Values; positionals: string[] } {
+  const declared: OptionDeclarations = { ...command.options, ...implicitOptions(command) };
+  const options = Object.fromEntries(
+    Object.entries(declared).map(([name, { type, short, ...rest }]) => [
+      name,
+      { type, ...(short === undefined ? {} : { short }), multiple: 'multiple' in rest && rest.multiple === true },
+    ]),
+  );
+  let parsed: { values: Values; positionals: string[] };
+  try {
+    parsed = parseArgs({ args: [...args], options, allowPositionals: true, strict: true });
+  } catch (error) {
+    throw new UsageError(optionProblem(error, Object.keys(declared)));
+  }
+  const { values, positionals } = parsed;
+  if (values.help !== true) {
+    const { min, max } = command.positionals ?? { min: 0, max: 0 };
+    if (positionals.length < min) throw new UsageError(`${command.name} needs ${command.usage}`);
+    if (positionals.length > max)
+      throw new UsageError(`${command.name} does not know what to do with ${positionals[max]}`);
+  }
+  for (const [name, { type }] of Object.entries(declared)) if (type === 'boolean') values[name] ??= false;
+  return { values, positionals };
+}
+
+function optionProblem(error: unknown, names: readonly string[]): string {
+  const message = error instanceof Error ? error.message : String(error);
+  const unknown = /^Unknown option '(--?)([^']*)'/.exec(message);
+  if (unknown?.[2] === undefined) return message.split('. ', 1)[0] ?? message;
+  const near = unknown[1] === '--' ? nearestName(unknown[2], names) : undefined;
+  return `unknown option ${unknown[1]}${unknown[2]}${near === undefined ? '' : `; did you mean --${near}?`}`;
+}
+
+function contextOf(
+  command: Command,
+  values: Values,
+  positionals: readonly string[],
+  { print, say, signal, environment, workingDir }: Surroundings,
+): CommandContext {
+  return {
+    options: values as CommandContext['options'],
+    positionals,
+    json: command.printsData === true && values.json === true,
+    print,
+    say,
+    signal,
+    configSource: { file: typeof values.config === 'string' ? values.config : undefined, environment, workingDir },
+    async loadConfig(): Promise<Config> {
+      const { config, warnings } = await loadConfig(this.configSource);
+      for (const warning of warnings) say(`warning: ${warning}`);
+      return config;
+    },
+  };
+}
+
+/** Errors that are mistakes in the program rather than in its surroundings: their stack helps whoever mends it. */
+const PROGRAMMING_ERRORS = [TypeError, ReferenceError, RangeError, SyntaxError];
+
+function explain(error: unknown, command: Command | undefined, { say }: Surroundings): ExitStatus {
+  if (error instanceof UsageError) {
+    say(`stele: ${error.message}`);
+    say(command === undefined ? 'See: stele help' : `${usageLine(command)}\nSee: stele help ${command.name}`);
+    return WRONG_USAGE;
+  }
+  if (error instanceof ConfigError) {
+    say(`stele: ${error.message}`);
+    say('See: stele config explain');
+    return WRONG_USAGE;
+  }
+  const isMistake = PROGRAMMING_ERRORS.some((kind) => error instanceof kind);
+  const message = error instanceof Error ? ((isMistake ? error.stack : undefined) ?? error.message) : String(error);
+  say(`stele: ${message}`);
+  return FINDING;
+}

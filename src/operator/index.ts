@@ -1,0 +1,6 @@
+import type { Context } from '#src/context.ts';
+import type { Endpoint } from '#src/http/endpoint.ts';
+import { addUser } from './add-user.ts';
+
+/** Everything that the operator's socket answers. */
+export const operatorEndpoints: readonly Endpoint<Context>[] = [addUser];
