@@ -16,6 +16,8 @@ import type { Readiness } from './http/ops-endpoints.ts';
 import { RateLimiter } from './http/rate-limit.ts';
 import { type ListeningAddress, startHttpServer } from './http/server.ts';
 import type { Logger } from './log/logger.ts';
+import { operatorEndpoints } from './operator/index.ts';
+import { openOperatorSocket } from './operator/operator-socket.ts';
 import { openMatrixSigningKey } from './signing-key.ts';
 
 export interface ServerOptions {
@@ -74,6 +76,13 @@ export async function startServer(config: Config, options: ServerOptions): Promi
     closers.push(() => engine.close());
     const application = createApplication({ config, log, engine, signingKey, logger });
     closers.push(() => application.close());
+    const operator = await openOperatorSocket({
+      dataDir: config.data_dir,
+      endpoints: operatorEndpoints,
+      context: application.context,
+      log: logger,
+    });
+    closers.push(() => operator.close());
     const metrics = createMetrics();
     const http = await startHttpServer({
       listeners: config.listeners,
