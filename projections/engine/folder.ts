@@ -183,7 +183,8 @@ export class EnvironmentFolder {
   }
 
   async #nextPath(): Promise<string> {
-    const numbers = (await readdir(this.dir)).map((name) => Number(ENVIRONMENT_NAME.exec(name)?.[1] ?? 0));
+    const names = [...(await readdir(this.dir)), (await this.currentName()) ?? ''];
+    const numbers = names.map((name) => Number(ENVIRONMENT_NAME.exec(name)?.[1] ?? 0));
     return join(this.dir, `env-${Math.max(0, ...numbers) + 1}`);
   }
 
