@@ -15,6 +15,7 @@ export const capabilities = endpoint({
     capabilities: {
       'm.change_password': { enabled: true },
       'm.room_versions': { default: config.default_room_version, available: availableRoomVersions() },
+      'm.profile_fields': { enabled: true },
       'm.set_displayname': { enabled: true },
       'm.set_avatar_url': { enabled: true },
       'm.3pid_changes': { enabled: false },
