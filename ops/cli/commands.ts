@@ -10,5 +10,6 @@ export const COMMANDS: Readonly<Record<string, () => Promise<CommandModule>>> = 
   'config check': () => import('./commands/config-check.ts'),
   'config explain': () => import('./commands/config-explain.ts'),
   'users add': () => import('./commands/users-add.ts'),
+  'users token': () => import('./commands/users-token.ts'),
   version: () => import('./commands/version.ts'),
 };

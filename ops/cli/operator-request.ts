@@ -3,7 +3,6 @@ import { request } from 'node:http';
 import type { Config } from '#src/config/schema.ts';
 import { silentLog } from '#src/log/logger.ts';
 import { operatorSocketPath } from '#src/operator/operator-socket.ts';
-import { startServer } from '#src/server.ts';
 
 /** How long the server may take to answer. */
 const ANSWER_TIMEOUT_MS = 30_000;
@@ -24,6 +23,7 @@ export async function askServer(config: Config, path: string, body: object): Pro
   } catch (error) {
     if (!isNobodyThere(error)) throw error;
   }
+  const { startServer } = await import('#src/server.ts');
   const server = await startServer({ ...config, listeners: [] }, { logger: silentLog() });
   try {
     return await post(socketPath, path, body);

@@ -84,14 +84,11 @@ function unknownVerb(args: readonly string[]): string {
   const [first = '', second] = args;
   const names = Object.keys(COMMANDS);
   const below = names.filter((name) => name.startsWith(`${first} `));
-  if (below.length > 0) {
-    const given =
-      second === undefined || second.startsWith('-') ? `${first} needs another word` : `unknown: ${first} ${second}`;
-    return `${given}; there is ${below.join(', ')}`;
-  }
-  const two = second === undefined ? undefined : nearestName(`${first} ${second}`, names);
+  const two = second === undefined || second.startsWith('-') ? undefined : nearestName(`${first} ${second}`, names);
+  if (below.length > 0 && two === undefined) return `${first} needs another word: ${below.join(', ')}`;
   const near = two ?? nearestName(first, [...names, ...names.map((name) => name.split(' ', 1)[0] ?? name), 'help']);
-  return near === undefined ? `unknown verb ${first}` : `unknown verb ${first}; did you mean ${near}?`;
+  const verb = below.length > 0 ? `${first} ${second}` : first;
+  return near === undefined ? `unknown verb ${verb}` : `unknown verb ${verb}; did you mean ${near}?`;
 }
 
 type Values = Record<string, string | boolean | readonly (string | boolean)[] | undefined>;

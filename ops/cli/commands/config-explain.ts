@@ -1,6 +1,7 @@
 import { type ExplainedSetting, explainConfig } from '#src/config/explain.ts';
 import { loadConfig } from '#src/config/load.ts';
-import { defineCommand, SUCCESS } from '../command.ts';
+import { nearestName } from '#src/config/nearest.ts';
+import { defineCommand, SUCCESS, UsageError } from '../command.ts';
 
 /** `stele config explain` */
 export const command = defineCommand({
@@ -18,12 +19,18 @@ A setting is given in the YAML file, or in the environment variable that is name
     const [key = ''] = positionals;
     const all = explainConfig(loaded);
     const chosen = all.filter((setting) => key === '' || setting.key === key || setting.key.startsWith(`${key}.`));
+    if (chosen.length === 0) {
+      const near = nearestName(
+        key,
+        all.map((setting) => setting.key),
+      );
+      throw new UsageError(`there is no setting ${key}${near === undefined ? '' : `; did you mean ${near}?`}`);
+    }
     if (json) {
       print(JSON.stringify(chosen, null, 2));
       return SUCCESS;
     }
     for (const warning of loaded.warnings) say(`warning: ${warning}`);
-    if (chosen.length === 0) say(`There is no setting ${key}.`);
     print(chosen.map(paragraph).join('\n\n'));
     return SUCCESS;
   },

@@ -2,7 +2,7 @@ import { once } from 'node:events';
 import { isStartedByNpm } from '#src/config/environment.ts';
 import type { Config } from '#src/config/schema.ts';
 import { openLog } from '#src/log/logger.ts';
-import { type RunningServer, startServer } from '#src/server.ts';
+import type { RunningServer } from '#src/server.ts';
 import { defineCommand, SUCCESS } from '../command.ts';
 import { count } from '../progress.ts';
 
@@ -17,6 +17,8 @@ SIGTERM or SIGINT stops it in order; a second one at once.`,
   options: {},
   run: async ({ loadConfig, say, signal }) => {
     const config = await loadConfig();
+    // Loaded here, so that help and other verbs need not load a whole server.
+    const { startServer } = await import('#src/server.ts');
     const { log, flush } = openLog(config.logging.level);
     try {
       const server = await startServer(config, {
