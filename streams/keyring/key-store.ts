@@ -12,6 +12,8 @@ export interface StagedKeys {
 }
 
 export interface KeyStore {
+  /** Makes room for so many keys and throws what the disk says if there is none; nothing is written before. */
+  reserve(count: number): Promise<void>;
   /**
    * Gives slots to the keys of a batch whose first record will be at `firstPosition`. Slots are never given twice, even
    * if the batch fails.

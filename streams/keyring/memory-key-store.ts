@@ -5,6 +5,10 @@ import { KEY_BYTES, type KeyStore, type StagedKeys } from './key-store.ts';
 export class MemoryKeyStore implements KeyStore {
   readonly #keys: (Buffer | null)[] = [];
 
+  reserve(): Promise<void> {
+    return Promise.resolve();
+  }
+
   stage(keys: readonly Buffer[]): StagedKeys {
     const firstSlot = this.#keys.length;
     for (const block of keys) {

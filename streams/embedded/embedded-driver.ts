@@ -1,0 +1,402 @@
+/**
+ * The driver that keeps a log in segment files of its own. Every append that is queued while a commit is under way goes
+ * out with the next one: one write and one sync of the segment, and beside them one of the keys.
+ *
+ * When the disk fails: what is not written fails with `NotWritten` and leaves no trace; a sync that failed leaves the
+ * outcome unknown, and the log stays closed for writing until it is opened again, as nothing can be learnt from syncing
+ * again. A full disk is the one failure after which writing is tried again.
+ */
+import path from 'node:path';
+import {
+  Conflict,
+  MAX_APPEND_BYTES,
+  NO_STREAM,
+  NotWritten,
+  OutcomeUnknown,
+  type Position,
+  type ReadStreamOptions,
+  type Revision,
+  type WriteState,
+} from '../event-log.ts';
+import type { FileKeyring } from '../keyring/file-keyring.ts';
+import type { DriverEvents, LogDriver, SealedAppend, StoredRecord } from '../log-driver.ts';
+import { errorCode, type FileSystem, isOutOfSpace } from './files.ts';
+import { encodeFrame, encodeSegmentHeader, frameSize, SEGMENT_HEADER_BYTES } from './frame.ts';
+import { GrowingFile } from './growing-file.ts';
+import { nextChain } from './heads.ts';
+import type { RecordStore } from './record-store.ts';
+import { encodeIndex } from './segment-index.ts';
+import { OffsetList, type Segment, segmentAt } from './segments.ts';
+
+/** Most bytes of one commit. */
+export const MAX_COMMIT_BYTES = MAX_APPEND_BYTES;
+/** Most records of one commit: what subscribers do with them must not hold the event loop for long. */
+export const MAX_COMMIT_RECORDS = 1024;
+/** Size at which a new segment is begun. */
+export const SEGMENT_BYTES = 64 * 1024 * 1024;
+/** How far a segment grows at once. */
+const GROW_BYTES = 4 * 1024 * 1024;
+const NEW_SEGMENT = 'new.tmp';
+/** How long appends are turned down after a full disk, before one tries again; doubled each time up to the most. */
+export const RETRY_MS = 250;
+const MAX_RETRY_MS = 10_000;
+
+export interface EmbeddedDriverOptions {
+  readonly files: FileSystem;
+  /** Folder of the segments. */
+  readonly folder: string;
+  readonly store: RecordStore;
+  readonly keyring: FileKeyring;
+  /** The last segment, opened for writing; undefined for a log without any. */
+  readonly active: ActiveSegment | undefined;
+  readonly segmentBytes?: number;
+  readonly retryMs?: number;
+  /** Releases what was taken for the log, last of all. */
+  readonly onClosed?: () => void;
+}
+
+/** The segment that is written. */
+export interface ActiveSegment {
+  readonly segment: Segment;
+  readonly growing: GrowingFile;
+  /** Streams with records in it. */
+  readonly touched: Set<string>;
+}
+
+/** Why the log takes no appends; `retryAtMs` (of the monotonic clock) where it will try again. */
+interface Stopped {
+  readonly reason: string;
+  readonly retryAtMs: number | undefined;
+}
+
+export class EmbeddedDriver<Append extends SealedAppend> implements LogDriver<Append> {
+  readonly #options: EmbeddedDriverOptions;
+  readonly #store: RecordStore;
+  readonly #keyring: FileKeyring;
+  readonly #segmentBytes: number;
+  readonly #buffer = Buffer.allocUnsafeSlow(MAX_COMMIT_BYTES);
+  #events: DriverEvents<Append> | undefined;
+  #active: ActiveSegment | undefined;
+  #queue: Append[] = [];
+  #committing: Promise<void> | undefined;
+  /** Finished segments whose index is being written. */
+  readonly #finishing = new Set<Promise<void>>();
+  #stopped: Stopped | undefined;
+  #retryMs: number;
+  #dirty = false;
+
+  constructor(options: EmbeddedDriverOptions) {
+    this.#options = options;
+    this.#store = options.store;
+    this.#keyring = options.keyring;
+    this.#active = options.active;
+    this.#segmentBytes = options.segmentBytes ?? SEGMENT_BYTES;
+    this.#retryMs = options.retryMs ?? RETRY_MS;
+  }
+
+  start(events: DriverEvents<Append>): void {
+    this.#events = events;
+  }
+
+  enqueue(append: Append): void {
+    const refusal = this.refusal();
+    if (refusal !== undefined) {
+      this.#events?.failed([append], new NotWritten(refusal));
+      return;
+    }
+    const head = this.#store.heads.of(append.stream);
+    if (head.queued !== append.expectedRevision) {
+      const actual = head.queued;
+      if (actual === NO_STREAM) this.#store.heads.rollBack(append.stream);
+      this.#events?.failed([append], new Conflict(append.stream, append.expectedRevision, actual));
+      return;
+    }
+    head.queued += append.records.length;
+    this.#queue.push(append);
+    // Everything that this turn of the event loop brings goes into one commit.
+    this.#committing ??= new Promise((resolve) => {
+      setImmediate(() => resolve(this.#commitAll()));
+    });
+  }
+
+  async settled(): Promise<void> {
+    while (this.#committing) await this.#committing;
+  }
+
+  revisionOf(stream: string): Revision {
+    return this.#store.heads.get(stream)?.queued ?? NO_STREAM;
+  }
+
+  refusal(): string | undefined {
+    if (this.#stopped === undefined) return undefined;
+    const { reason, retryAtMs } = this.#stopped;
+    return retryAtMs !== undefined && performance.now() >= retryAtMs ? undefined : reason;
+  }
+
+  writeState(): WriteState {
+    return this.#stopped === undefined ? { writable: true } : { writable: false, reason: this.#stopped.reason };
+  }
+
+  head(): Position {
+    return this.#store.head();
+  }
+
+  readStream(stream: string, options: ReadStreamOptions): AsyncIterable<readonly StoredRecord[]> {
+    return this.#store.readStream(stream, options);
+  }
+
+  readAll(from: Position): AsyncIterable<readonly StoredRecord[]> {
+    return this.#store.readAll(from);
+  }
+
+  readAt(position: Position): Promise<StoredRecord | undefined> {
+    return this.#store.readAt(position);
+  }
+
+  async close(): Promise<void> {
+    await this.settled();
+    await Promise.all(this.#finishing);
+    if (this.#dirty && this.#stopped === undefined) {
+      // Without the mark the next start only looks harder at the end of the log.
+      await this.#keyring.markClean(this.head() + 1).catch(() => undefined);
+    }
+    await this.#active?.growing.settled();
+    await this.#active?.growing.file.close();
+    await this.#store.segments.close();
+    this.#options.onClosed?.();
+  }
+
+  async #commitAll(): Promise<void> {
+    while (this.#queue.length > 0) {
+      const batch = this.#takeBatch();
+      const failure = await this.#commit(batch);
+      if (failure !== undefined) this.#failAll(batch, failure);
+    }
+    this.#committing = undefined;
+  }
+
+  #takeBatch(): Append[] {
+    let bytes = 0;
+    let records = 0;
+    let count = 0;
+    for (const append of this.#queue) {
+      bytes += append.bytes;
+      records += append.records.length;
+      if (count > 0 && (bytes > MAX_COMMIT_BYTES || records > MAX_COMMIT_RECORDS)) break;
+      count += 1;
+    }
+    return this.#queue.splice(0, count);
+  }
+
+  /** Makes a batch durable and reports it; gives the error if it failed. */
+  async #commit(batch: readonly Append[]): Promise<Error | undefined> {
+    let active: ActiveSegment;
+    try {
+      active = await this.#makeRoom(batch);
+    } catch (error) {
+      return this.#stop(error, 'nothing was written');
+    }
+    const { segment, growing } = active;
+    const staged = this.#keyring.stage(
+      batch.flatMap((append) => append.records.map((record) => record.keys)),
+      this.head() + 1,
+    );
+    const offsets: number[] = [];
+    const end = this.#encode(batch, segment, staged.firstSlot, offsets);
+    this.#dirty = true;
+    const results = await Promise.allSettled([
+      this.#write(growing, this.#buffer.subarray(0, end - segment.end), segment.end),
+      staged.write(),
+    ]);
+    const errors = results.flatMap((result) => (result.status === 'rejected' ? [result.reason as unknown] : []));
+    if (errors.length > 0) return this.#withdraw(active, errors);
+    for (const offset of offsets) segment.offsets?.push(offset);
+    segment.count += offsets.length;
+    segment.end = end;
+    for (const append of batch) {
+      const head = this.#store.heads.of(append.stream);
+      if (head.writing) {
+        head.revision = head.writing.revision;
+        head.chain = head.writing.chain;
+        head.writing = undefined;
+      }
+      active.touched.add(append.stream);
+    }
+    this.#stopped = undefined;
+    this.#retryMs = this.#options.retryMs ?? RETRY_MS;
+    growing.growAhead(end, this.#segmentBytes);
+    this.#events?.committed(batch);
+    return undefined;
+  }
+
+  /** Sees to it that the batch has a segment with room and slots with room. Throws what the disk says. */
+  async #makeRoom(batch: readonly Append[]): Promise<ActiveSegment> {
+    let bytes = 0;
+    let keys = 0;
+    for (const append of batch) {
+      for (const record of append.records) {
+        bytes += frameSize(record);
+        keys += record.sections.length;
+      }
+    }
+    let active = this.#active;
+    if (active === undefined || (active.segment.count > 0 && active.segment.end + bytes > this.#segmentBytes)) {
+      active = await this.#beginSegment();
+    }
+    await Promise.all([active.growing.reserve(active.segment.end + bytes), this.#keyring.reserve(keys)]);
+    return active;
+  }
+
+  /** Frames the batch into the buffer; gives where it will end in the segment. */
+  #encode(batch: readonly Append[], segment: Segment, firstSlot: number, offsets: number[]): number {
+    const commitStart = segment.end;
+    const lastAppend = batch.at(-1);
+    let position = this.head() + 1;
+    let slot = firstSlot;
+    let at = 0;
+    for (const append of batch) {
+      append.firstPosition = position;
+      const head = this.#store.heads.of(append.stream);
+      let { revision, chain } = head.writing ?? head;
+      const lastRecord = append === lastAppend ? append.records.at(-1) : undefined;
+      for (const record of append.records) {
+        const previous = chain[0] ?? -1;
+        chain = nextChain(chain, revision, position);
+        revision += 1;
+        offsets.push(commitStart + at);
+        at = encodeFrame(this.#buffer, at, record, {
+          position,
+          previous,
+          skip: chain[1] ?? -1,
+          firstKeySlot: slot,
+          commitStart,
+          lastOfCommit: record === lastRecord,
+        });
+        position += 1;
+        slot += record.sections.length;
+      }
+      head.writing = { revision, chain };
+    }
+    return commitStart + at;
+  }
+
+  async #write(growing: GrowingFile, bytes: Buffer, at: number): Promise<void> {
+    await growing.file.write(bytes, at);
+    try {
+      await growing.file.datasync();
+    } catch (error) {
+      throw new OutcomeUnknown(`${growing.file.path} could not be synced: ${messageOf(error)}`);
+    }
+  }
+
+  /** Takes back a commit of which something failed. */
+  async #withdraw(active: ActiveSegment, errors: readonly unknown[]): Promise<Error> {
+    const unsynced = errors.find((error) => error instanceof OutcomeUnknown);
+    if (unsynced instanceof OutcomeUnknown) return this.#giveUp(unsynced.message);
+    const failure = errors[0];
+    try {
+      // What was written of it must not be there after a restart.
+      await active.growing.cut(active.segment.end);
+    } catch (error) {
+      return this.#giveUp(`${messageOf(failure)}, and what was written could not be taken back: ${messageOf(error)}`);
+    }
+    return this.#stop(failure, 'what was written of the last commit was taken back');
+  }
+
+  /** The outcome of a commit is unknown: nothing more is written until the log is opened again. */
+  #giveUp(what: string): OutcomeUnknown {
+    this.#stopped = {
+      reason: `the disk failed (${what}); check the disk, then restart the server`,
+      retryAtMs: undefined,
+    };
+    return new OutcomeUnknown(`${what}. After a restart the records are either all there or not at all.`);
+  }
+
+  #stop(error: unknown, consequence: string): NotWritten {
+    const folder = this.#options.folder;
+    if (isOutOfSpace(error)) {
+      const reason = `the disk with ${folder} is full (${messageOf(error)}); free some space, writing goes on by itself`;
+      this.#stopped = { reason, retryAtMs: performance.now() + this.#retryMs };
+      this.#retryMs = Math.min(MAX_RETRY_MS, 2 * this.#retryMs);
+    } else {
+      const help =
+        errorCode(error) === 'EROFS'
+          ? 'mount the file system for writing, then restart the server'
+          : 'check the disk, then restart the server';
+      const reason = `the log in ${folder} cannot be written (${messageOf(error)}; ${consequence}); ${help}`;
+      this.#stopped = { reason, retryAtMs: undefined };
+    }
+    return new NotWritten(this.#stopped.reason);
+  }
+
+  #failAll(batch: readonly Append[], error: Error): void {
+    const behind = this.#queue;
+    this.#queue = [];
+    for (const append of batch) this.#store.heads.rollBack(append.stream);
+    for (const append of behind) this.#store.heads.rollBack(append.stream);
+    this.#events?.failed(batch, error);
+    if (behind.length === 0) return;
+    this.#events?.failed(behind, new NotWritten(`a commit before this append failed: ${error.message}`));
+  }
+
+  /** Finishes the segment that is written, and begins the next. */
+  async #beginSegment(): Promise<ActiveSegment> {
+    const { files, folder } = this.#options;
+    const segment = segmentAt(folder, this.head() + 1);
+    const temporary = path.join(folder, NEW_SEGMENT);
+    const made = await files.open(temporary, 'create');
+    try {
+      await made.write(encodeSegmentHeader({ firstPosition: segment.firstPosition, logId: this.#keyring.logId }), 0);
+      await made.datasync();
+    } finally {
+      await made.close();
+    }
+    await files.rename(temporary, segment.path);
+    await files.syncFolder(folder);
+    const file = await files.open(segment.path, 'write');
+    segment.offsets = new OffsetList();
+    if (this.#active) this.#finish(this.#active);
+    this.#active = {
+      segment,
+      growing: new GrowingFile(file, SEGMENT_HEADER_BYTES, Math.min(GROW_BYTES, this.#segmentBytes)),
+      touched: new Set(),
+    };
+    this.#store.segments.add(segment);
+    return this.#active;
+  }
+
+  /** Writes the index of a finished segment beside what else goes on. It can be made again, so failing does no harm. */
+  #finish({ segment, growing, touched }: ActiveSegment): void {
+    const heads = [...touched].map((stream) => {
+      const { revision, chain } = this.#store.heads.of(stream);
+      return { stream, revision, chain };
+    });
+    const offsets = segment.offsets?.toArray() ?? new Uint32Array();
+    const index = encodeIndex(segment.firstPosition, segment.end, offsets, heads);
+    const work = (async () => {
+      await growing.cut(segment.end);
+      await growing.file.close();
+      await writeIndexFile(this.#options.files, segment, index);
+      await this.#store.segments.useIndexFile(segment);
+    })()
+      .catch(() => undefined)
+      .finally(() => this.#finishing.delete(work));
+    this.#finishing.add(work);
+  }
+}
+
+/** Writes an index so that it is there whole or not at all; it carries checksums and needs no sync. */
+export async function writeIndexFile(files: FileSystem, segment: Segment, index: Buffer): Promise<void> {
+  const temporary = `${segment.indexPath}.tmp`;
+  const file = await files.open(temporary, 'create');
+  try {
+    await file.write(index, 0);
+  } finally {
+    await file.close();
+  }
+  await files.rename(temporary, segment.indexPath);
+}
+
+function messageOf(error: unknown): string {
+  return error instanceof Error ? error.message : String(error);
+}

@@ -1,0 +1,60 @@
+/**
+ * A file that grows in steps of zeros ahead of what is written: a synced write inside it need not change its size, and a
+ * full disk is noticed before anything is written.
+ */
+import type { OpenFile } from './files.ts';
+
+/** Zeros written at once. */
+const ZEROS = Buffer.alloc(256 * 1024);
+
+export class GrowingFile {
+  readonly file: OpenFile;
+  readonly #stepBytes: number;
+  #allocated: number;
+  #growing: Promise<void> | undefined;
+
+  /** `allocated`: the size of the file, all zeros behind what was written. */
+  constructor(file: OpenFile, allocated: number, stepBytes: number) {
+    this.file = file;
+    this.#allocated = allocated;
+    this.#stepBytes = stepBytes;
+  }
+
+  /** Makes sure that bytes up to `end` are there; throws what the file system says, with nothing written before. */
+  async reserve(end: number): Promise<void> {
+    while (end > this.#allocated) {
+      if (this.#growing) await this.#growing.catch(() => undefined);
+      else await this.#grow(Math.max(end, this.#allocated + this.#stepBytes));
+    }
+  }
+
+  /** Grows beside what else goes on when less than half a step is left, up to `limit`. A failure is met again by `reserve`. */
+  growAhead(end: number, limit: number): void {
+    if (this.#growing !== undefined || this.#allocated - end > this.#stepBytes / 2 || this.#allocated >= limit) return;
+    this.#growing = this.#grow(Math.min(limit, this.#allocated + this.#stepBytes))
+      .catch(() => undefined)
+      .finally(() => {
+        this.#growing = undefined;
+      });
+  }
+
+  /** Waits for growing that was begun beside. */
+  async settled(): Promise<void> {
+    await this.#growing;
+  }
+
+  /** Cuts the file; what comes next is zeros again. Durable when resolved. */
+  async cut(end: number): Promise<void> {
+    await this.#growing;
+    await this.file.truncate(end);
+    this.#allocated = end;
+    await this.file.datasync();
+  }
+
+  async #grow(target: number): Promise<void> {
+    for (let at = this.#allocated; at < target; at += ZEROS.length) {
+      await this.file.write(target - at < ZEROS.length ? ZEROS.subarray(0, target - at) : ZEROS, at);
+    }
+    this.#allocated = target;
+  }
+}
