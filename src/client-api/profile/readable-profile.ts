@@ -1,4 +1,4 @@
-import { users } from '#projections/accounts/tables.ts';
+import { isActiveUser } from '#projections/accounts/queries.ts';
 import { fullProfileOf } from '#projections/profiles/queries.ts';
 import { isUserId } from '#protocol/identifiers.ts';
 import type { JsonObject } from '#protocol/pdu.ts';
@@ -11,7 +11,6 @@ import { invalidParam, notFound } from '#src/http/errors.ts';
  */
 export function readableProfile({ reader }: Pick<Context, 'reader'>, userId: string): JsonObject {
   if (!isUserId(userId)) throw invalidParam('This is not a user id.');
-  const user = reader.get(users, [userId]);
-  if (user === undefined || user.isDeactivated) throw notFound('There is no profile of this user.');
+  if (!isActiveUser(reader, userId)) throw notFound('There is no profile of this user.');
   return fullProfileOf(reader, userId);
 }

@@ -1,0 +1,18 @@
+import type { Context } from '#src/context.ts';
+import type { Endpoint } from '#src/http/endpoint.ts';
+import { download } from './download.ts';
+import { frozenDownload } from './frozen-download.ts';
+import { frozenThumbnail } from './frozen-thumbnail.ts';
+import { mediaConfig } from './media-config.ts';
+import { thumbnail } from './thumbnail.ts';
+import { upload } from './upload.ts';
+
+/** The content repository. */
+export const mediaEndpoints: readonly Endpoint<Context>[] = [
+  upload,
+  download,
+  thumbnail,
+  mediaConfig,
+  frozenDownload,
+  frozenThumbnail,
+];

@@ -1,0 +1,17 @@
+import type { Context } from '#src/context.ts';
+import { endpoint } from '#src/http/endpoint.ts';
+import { storedRule } from './stored-rules.ts';
+
+/**
+ * `GET /_matrix/client/v3/pushrules/global/{kind}/{ruleId}/actions`: what a push rule does.
+ * https://spec.matrix.org/v1.19/client-server-api/#get_matrixclientv3pushrulesglobalkindruleidactions
+ */
+export const getPushRuleActions = endpoint({
+  method: 'GET',
+  path: '/_matrix/client/v3/pushrules/global/{kind}/{ruleId}/actions',
+  auth: 'guest',
+  rateLimit: 'read',
+  handler: ({ params, requester }, context: Pick<Context, 'reader'>) => ({
+    actions: storedRule(context, requester.userId, params.kind, params.ruleId).actions,
+  }),
+});
