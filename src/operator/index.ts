@@ -1,6 +1,7 @@
 import type { Context } from '#src/context.ts';
 import type { Endpoint } from '#src/http/endpoint.ts';
+import { addRegistrationToken } from './add-registration-token.ts';
 import { addUser } from './add-user.ts';
 
 /** Everything that the operator's socket answers. */
-export const operatorEndpoints: readonly Endpoint<Context>[] = [addUser];
+export const operatorEndpoints: readonly Endpoint<Context>[] = [addUser, addRegistrationToken];
