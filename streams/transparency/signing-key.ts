@@ -3,7 +3,7 @@
  */
 import { open, readFile } from 'node:fs/promises';
 import { dirname } from 'node:path';
-import { type NoteSigner, newSignerText, parseSigner } from './note.ts';
+import { type NoteSigner, type NoteVerifier, newSignerText, parseSigner } from './note.ts';
 import { TileFiles } from './tile-files.ts';
 
 /** The key file is missing though it has signed checkpoints, is no key, or is that of another server name. */
@@ -43,6 +43,14 @@ export async function openSigningKey({ keyFile, origin, folder }: SigningKeyOpti
   const text = newSignerText(origin);
   await writeNew(keyFile, `${text}\n`);
   return parseSigner(text);
+}
+
+/** The public key of a key file, for those who only read. Throws {@link SigningKeyError} where it cannot be had. */
+export async function readPublicKey(keyFile: string): Promise<NoteVerifier> {
+  const signer = await readSigner(keyFile);
+  if (signer === undefined)
+    throw new SigningKeyError(`${keyFile} is missing: start the server once, it makes the file`);
+  return signer.verifier;
 }
 
 async function readSigner(keyFile: string): Promise<NoteSigner | undefined> {

@@ -1,0 +1,112 @@
+/** Verifies the log in a data folder, whether a server writes it at the moment or not. */
+import { availableParallelism } from 'node:os';
+import { openLogReadOnly } from '#streams/open-log.ts';
+import type { ReadOnlyLog } from '#streams/raw-log.ts';
+import { readCheckpoint } from '#streams/transparency/checkpoint.ts';
+import type { NoteVerifier } from '#streams/transparency/note.ts';
+import { remakeTiles } from '#streams/transparency/tile-check.ts';
+import { TileFiles } from '#streams/transparency/tile-files.ts';
+import { checkPduRecord } from './pdu-check.ts';
+import { verifyChunk } from './verify-chunk.ts';
+import { CHUNK_RECORDS, type KnownCheckpoint, type VerifyReport, verifyLog } from './verify-log.ts';
+import { VerifyWorkers } from './worker-pool.ts';
+
+/** Most threads. */
+export const MAX_WORKERS = 64;
+
+/** What is verified, and how. */
+export interface VerifyFolderOptions {
+  readonly logFolder: string;
+  readonly transparencyFolder: string;
+  /** The log's public key, where it can be had. */
+  readonly verifier?: NoteVerifier;
+  /** First record to read. Default 0. */
+  readonly from?: number;
+  /** Checkpoints kept elsewhere. */
+  readonly checkpoints?: readonly KnownCheckpoint[];
+  /** Whether sections are opened with their keys. Default true. */
+  readonly opens?: boolean;
+  /** Whether opened PDUs are hashed and compared with their event ids. Default false. */
+  readonly checksEvents?: boolean;
+  /** Threads. Default one for each processor. */
+  readonly workers?: number;
+  readonly onProgress?: (records: number, total: number) => void;
+  readonly signal?: AbortSignal;
+}
+
+/** See the file's comment. Throws what openLogReadOnly throws. */
+export async function verifyFolder(options: VerifyFolderOptions): Promise<VerifyReport> {
+  const opens = options.opens ?? true;
+  const log = await openLogReadOnly({ dir: options.logFolder, withKeys: opens });
+  try {
+    const size = log.head() + 1;
+    const isSmall = size - (options.from ?? 0) <= CHUNK_RECORDS;
+    return isSmall ? await verifyHere(log, size, options, opens) : await verifyInWorkers(size, options, opens);
+  } finally {
+    await log.close();
+  }
+}
+
+function verifyHere(
+  log: ReadOnlyLog,
+  size: number,
+  options: VerifyFolderOptions,
+  opens: boolean,
+): Promise<VerifyReport> {
+  const files = new TileFiles(options.transparencyFolder);
+  const checkContent = options.checksEvents ? checkPduRecord : undefined;
+  return verifyLog({
+    ...options,
+    size,
+    files,
+    opens,
+    lanes: 1,
+    verifyChunk: (request) => verifyChunk(log, files, request, checkContent),
+  });
+}
+
+async function verifyInWorkers(size: number, options: VerifyFolderOptions, opens: boolean): Promise<VerifyReport> {
+  const count = Math.min(options.workers ?? availableParallelism(), MAX_WORKERS);
+  const workers = new VerifyWorkers(count, {
+    logFolder: options.logFolder,
+    transparencyFolder: options.transparencyFolder,
+    opens,
+    checksContent: options.checksEvents ?? false,
+  });
+  try {
+    return await verifyLog({
+      ...options,
+      size,
+      files: new TileFiles(options.transparencyFolder),
+      opens,
+      lanes: count,
+      verifyChunk: (request) => workers.verifyChunk(request),
+    });
+  } finally {
+    await workers.close();
+  }
+}
+
+/**
+ * Makes tiles that are missing or damaged again from the log, where the log has the published root. Gives how many.
+ * Throws HistoryContradicted where it has not.
+ */
+export async function repairTiles(
+  options: Pick<VerifyFolderOptions, 'logFolder' | 'transparencyFolder' | 'onProgress' | 'signal'>,
+): Promise<number> {
+  const files = new TileFiles(options.transparencyFolder);
+  const text = await files.checkpoint();
+  if (text === undefined) return 0;
+  const log = await openLogReadOnly({ dir: options.logFolder, withKeys: false });
+  try {
+    const leaves = { size: () => log.head() + 1, readLeaves: (index: number) => log.readLeaves(index - 1) };
+    const head = readCheckpoint(text);
+    const remade = await remakeTiles(files, leaves, head, {
+      onProgress: (done) => options.onProgress?.(done, head.size),
+      ...(options.signal && { signal: options.signal }),
+    });
+    return remade.length;
+  } finally {
+    await log.close();
+  }
+}

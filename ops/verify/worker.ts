@@ -1,0 +1,28 @@
+/** A thread that verifies runs of records, one after the other; see worker-pool.ts. */
+import { parentPort, workerData } from 'node:worker_threads';
+import { openLogReadOnly } from '#streams/open-log.ts';
+import { TileFiles } from '#streams/transparency/tile-files.ts';
+import { checkPduRecord } from './pdu-check.ts';
+import { type ChunkRequest, verifyChunk } from './verify-chunk.ts';
+import type { WorkerAnswer, WorkerTask } from './worker-pool.ts';
+
+const task = workerData as WorkerTask;
+const port = parentPort;
+if (port === null) throw new Error('this module runs in a worker');
+
+const log = await openLogReadOnly({ dir: task.logFolder, withKeys: task.opens });
+const files = new TileFiles(task.transparencyFolder);
+const checkContent = task.checksContent ? checkPduRecord : undefined;
+
+let last: Promise<void> = Promise.resolve();
+port.on('message', (request: ChunkRequest) => {
+  last = last.then(async () => port.postMessage(await answer(request)));
+});
+
+async function answer(request: ChunkRequest): Promise<WorkerAnswer> {
+  try {
+    return { from: request.from, result: await verifyChunk(log, files, request, checkContent) };
+  } catch (error) {
+    return { from: request.from, error };
+  }
+}
