@@ -27,6 +27,9 @@ import {
   userRooms,
 } from './tables.ts';
 
+/** No id is longer; what is cannot be looked up. Source: appendices, "Common Identifier Format". */
+const MAX_ID_CHARACTERS = 255;
+
 /** A room with its internal id. */
 export interface Room extends RoomRow {
   readonly id: Position;
@@ -44,7 +47,7 @@ export interface UserRoom extends UserRoomRow {
 
 /** The room with this room id, if the server takes part in it. */
 export function findRoom(reader: Reader, roomId: string): Room | undefined {
-  const id = reader.get(roomIds, [roomId]);
+  const id = roomId.length > MAX_ID_CHARACTERS ? undefined : reader.get(roomIds, [roomId]);
   return id === undefined ? undefined : roomById(reader, id);
 }
 
@@ -73,7 +76,7 @@ export function* eventsSince(reader: Reader, since: Position): Generator<Event> 
 
 /** Position of an event by its id. */
 export function positionOfEvent(reader: Reader, eventId: string): Position | undefined {
-  return reader.get(eventIds, eventIdKey(eventId));
+  return eventId.length > MAX_ID_CHARACTERS ? undefined : reader.get(eventIds, eventIdKey(eventId));
 }
 
 /** An event by its id. */

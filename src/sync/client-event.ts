@@ -40,13 +40,6 @@ export function clientEvent(view: EventView, event: Event): string {
   return JSON.stringify(view.selectFields(JSON.parse(text) as JsonObject));
 }
 
-/** A list of events, as JSON text between brackets. */
-export function clientEvents(view: EventView, events: readonly Event[]): string {
-  let text = '[';
-  for (const event of events) text += text === '[' ? clientEvent(view, event) : `,${clientEvent(view, event)}`;
-  return `${text}]`;
-}
-
 /**
  * JSON text of a state event for people who are not in the room yet.
  * https://spec.matrix.org/v1.19/client-server-api/#stripped-state

@@ -9,6 +9,6 @@ export function ignoredUsers(reader: Reader, userId: string): ReadonlySet<string
   const contentJson = accountData(reader, userId, 'm.ignored_user_list');
   if (contentJson === undefined) return NOBODY;
   const content: unknown = JSON.parse(contentJson);
-  const users = isJsonObject(content) ? content['ignored_users'] : undefined;
+  const users = isJsonObject(content) ? content.ignored_users : undefined;
   return isJsonObject(users) ? new Set(Object.keys(users)) : NOBODY;
 }

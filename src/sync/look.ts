@@ -1,7 +1,8 @@
 /** One look at everything that may be new for a user, and the answer that says so. */
-import { type AccountDataEntry, accountDataChangesSince, allAccountData } from '#projections/account-data/queries.ts';
+import type { AccountDataEntry } from '#projections/account-data/queries.ts';
 import { findRoom, type Room, roomById, roomsOf, userRoomOf } from '#projections/rooms/queries.ts';
 import type { UserRoomRow } from '#projections/rooms/tables.ts';
+import { accountDataForFirstSync, accountDataForSync } from '#src/client-api/account-data/entries.ts';
 import type { Typing } from '#src/ephemeral/typing.ts';
 import { strippedRoom } from './invited-room.ts';
 import { accountDataJson, joinedRoom } from './joined-room.ts';
@@ -158,8 +159,8 @@ function accountDataOf(run: SyncRun): AccountData {
   const global: string[] = [];
   const byRoom = new Map<string, AccountDataEntry[]>();
   const entries = run.isInitial
-    ? allAccountData(reader, viewer.userId)
-    : accountDataChangesSince(reader, viewer.userId, run.since);
+    ? accountDataForFirstSync(reader, viewer.userId)
+    : accountDataForSync(reader, viewer.userId, run.since);
   for (const entry of entries) {
     const { roomId, type, contentJson } = entry;
     if (roomId === undefined) {

@@ -36,10 +36,17 @@ export async function stateAtVersion(source: StateSource, version: number, withM
   return found;
 }
 
+/** The member events of a version. */
+export async function membersAtVersion(source: StateSource, version: number): Promise<StateMap> {
+  const found: StateMap = new Map();
+  await collectState(source, version, { prefix: [source.room, MEMBER] }, found);
+  return found;
+}
+
 type StateKey = readonly [room: Position, type: string, stateKey: string, version: number];
 
 interface StateRange {
-  readonly prefix: readonly [Position];
+  readonly prefix: readonly [Position] | readonly [Position, string];
   readonly lt?: readonly [Position, string];
   readonly gt?: readonly [Position, string] | StateKey;
 }

@@ -7,6 +7,7 @@ import type { EventLog, Position } from '#streams/event-log.ts';
 import type { EventView, Viewer } from './client-event.ts';
 import { federationEvents } from './federation-event.ts';
 import type { LazyMembers } from './lazy-members.ts';
+import { pacedEvents } from './paced-events.ts';
 import type { Pacer } from './pacer.ts';
 import type { SharedEvents } from './shared-events.ts';
 import type { Heroes } from './summary.ts';
@@ -60,17 +61,8 @@ export function roomRunOf(run: SyncRun, room: Room): RoomRun {
 }
 
 /** JSON text of a list of events, in the format that the filter asks for. */
-export async function eventsJson({ run, view }: RoomRun, events: readonly Event[]): Promise<string> {
+export function eventsJson({ run, view }: RoomRun, events: readonly Event[]): string | Promise<string> {
   if (events.length === 0) return '[]';
   if (run.filter.eventFormat === 'federation') return federationEvents(run.log, run.reader, events);
-  if (events.length <= EVENTS_A_SLICE) return run.shared.texts(view, events);
-  const slices: string[] = [];
-  for (let from = 0; from < events.length; from += EVENTS_A_SLICE) {
-    if (run.pacer.isDue) await run.pacer.pause();
-    slices.push(run.shared.texts(view, events.slice(from, from + EVENTS_A_SLICE)).slice(1, -1));
-  }
-  return `[${slices.join(',')}]`;
+  return pacedEvents(events, run.pacer, (event) => run.shared.text(view, event));
 }
-
-/** Events that are written out at a time. */
-const EVENTS_A_SLICE = 256;

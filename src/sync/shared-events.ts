@@ -44,13 +44,6 @@ export class SharedEvents {
     return text;
   }
 
-  /** JSON text of a list of events. */
-  texts(view: EventView, events: readonly Event[]): string {
-    let text = '';
-    for (const event of events) text += text === '' ? this.text(view, event) : `,${this.text(view, event)}`;
-    return `[${text}]`;
-  }
-
   #keepUp({ frontier }: Reader): void {
     if (frontier === this.#frontier) return;
     this.#frontier = frontier;

@@ -53,8 +53,8 @@ function earliest(members: [event: number, userId: string][]): [number, string][
 /** Whether the room has neither a name nor an alias, so that its members name it. */
 export function isNamedByMembers(reader: Reader, room: Room): boolean {
   return (
-    !isText(stateContent(reader, room.id, 'm.room.name')?.['name']) &&
-    !isText(stateContent(reader, room.id, 'm.room.canonical_alias')?.['alias'])
+    !isText(stateContent(reader, room.id, 'm.room.name')?.name) &&
+    !isText(stateContent(reader, room.id, 'm.room.canonical_alias')?.alias)
   );
 }
 

@@ -5,7 +5,7 @@
  */
 import type { TopologicalPlace } from '#projections/rooms/queries.ts';
 import { MatrixError } from '#src/http/errors.ts';
-import { BEFORE_FIRST, type Position } from '#streams/event-log.ts';
+import type { Position } from '#streams/event-log.ts';
 
 /** How far a client has seen. */
 export interface SyncToken {
@@ -66,8 +66,8 @@ export function placeBefore({ depth, position }: TopologicalPlace): TopologicalP
 /** The place before the first event of any room: events have a depth of at least 1. */
 export const FIRST_PLACE: TopologicalPlace = { depth: 0, position: 0 };
 
-/** What a client that has no token has seen. */
-export const NOTHING_SEEN: Position = BEFORE_FIRST;
+/** The place after the last event of any room. */
+export const LAST_PLACE: TopologicalPlace = { depth: MAX_POSITION, position: MAX_POSITION };
 
 function malformed(): MatrixError {
   return new MatrixError('M_INVALID_PARAM', 'This is not a token that the server gave out.');

@@ -1,0 +1,40 @@
+import { eventAt, findRoom, membershipOf, membersOf } from '#projections/rooms/queries.ts';
+import type { JsonObject } from '#protocol/pdu.ts';
+import type { Context } from '#src/context.ts';
+import { jsonTextAnswer } from '#src/http/answer.ts';
+import { endpoint } from '#src/http/endpoint.ts';
+import { forbidden } from '#src/http/errors.ts';
+import { Pacer } from '#src/sync/pacer.ts';
+
+/**
+ * `GET /_matrix/client/v3/rooms/{roomId}/joined_members`: the names and avatars of those who are in a room.
+ * https://spec.matrix.org/v1.19/client-server-api/#get_matrixclientv3roomsroomidjoined_members
+ */
+export const joinedMembers = endpoint({
+  method: 'GET',
+  path: '/_matrix/client/v3/rooms/{roomId}/joined_members',
+  auth: 'guest',
+  rateLimit: 'read',
+  handler: async ({ params, requester }, { reader }: Context) => {
+    const room = findRoom(reader, params.roomId);
+    if (room === undefined || membershipOf(reader, room.id, requester.userId) !== 'join') {
+      throw forbidden('You are not in this room.');
+    }
+    const pacer = new Pacer();
+    const joined = [...membersOf(reader, room.id)].filter(({ membership }) => membership === 'join');
+    const parts: string[] = [];
+    for (const { userId, event } of joined) {
+      parts.push(`${JSON.stringify(userId)}:${JSON.stringify(profileIn(eventAt(reader, event)?.contentJson ?? '{}'))}`);
+      if (pacer.isDue) await pacer.pause();
+    }
+    return jsonTextAnswer(`{"joined":{${parts.join(',')}}}`);
+  },
+});
+
+function profileIn(contentJson: string): { display_name?: string; avatar_url?: string } {
+  const { displayname, avatar_url } = JSON.parse(contentJson) as JsonObject;
+  return {
+    ...(typeof displayname === 'string' && { display_name: displayname }),
+    ...(typeof avatar_url === 'string' && { avatar_url }),
+  };
+}

@@ -1,0 +1,73 @@
+import { z } from 'zod';
+import type { Context } from '#src/context.ts';
+import { jsonTextAnswer } from '#src/http/answer.ts';
+import { endpoint } from '#src/http/endpoint.ts';
+import { queryChoice, queryInteger, queryText } from '#src/http/query.ts';
+import { viewRoom } from '#src/rooms/room-view.ts';
+import { clientEvent, type EventView, viewerOf } from '#src/sync/client-event.ts';
+import { pacedEvents } from '#src/sync/paced-events.ts';
+import { Pacer } from '#src/sync/pacer.ts';
+import { formatPlace, parsePaginationToken } from '#src/sync/tokens.ts';
+import { roomEventFilter } from '../sync/filter-param.ts';
+import { membersOfSenders } from './lazy-members.ts';
+import { outermostPlace, pageEvents, placeOf, readPage, versionAfter } from './page.ts';
+
+/** Events of a page when the client does not say. Source: the endpoint's specification. */
+const DEFAULT_LIMIT = 10;
+/** Most events of a page. */
+const MAX_LIMIT = 500;
+
+/**
+ * `GET /_matrix/client/v3/rooms/{roomId}/messages`: a page of a room's history.
+ * https://spec.matrix.org/v1.19/client-server-api/#get_matrixclientv3roomsroomidmessages
+ */
+export const messages = endpoint({
+  method: 'GET',
+  path: '/_matrix/client/v3/rooms/{roomId}/messages',
+  auth: 'guest',
+  rateLimit: 'read',
+  query: z.object({
+    dir: queryChoice(['b', 'f']),
+    from: queryText().optional(),
+    to: queryText().optional(),
+    limit: queryInteger({ cap: MAX_LIMIT }).default(DEFAULT_LIMIT),
+    filter: queryText().optional(),
+  }),
+  handler: async ({ params, query, requester }, context: Context) => {
+    const { reader } = context;
+    const filter = roomEventFilter(query.filter);
+    const given = query.from === undefined ? undefined : parsePaginationToken(query.from);
+    const until = query.to === undefined ? undefined : parsePaginationToken(query.to);
+    const room = viewRoom(reader, params.roomId, requester.userId);
+    const pacer = new Pacer();
+    const from = given === undefined ? outermostPlace(reader, room, query.dir) : placeOf(reader, room, given);
+    const { events, end } = await readPage({
+      reader,
+      view: room,
+      from,
+      to: until && placeOf(reader, room, until),
+      direction: query.dir,
+      limit: Math.min(query.limit, filter.limit ?? query.limit),
+      pacer,
+      accepts: pageEvents(reader, room, requester.userId, filter),
+    });
+    const view: EventView = {
+      reader,
+      visibility: room.visibility,
+      viewer: viewerOf(requester),
+      nowMs: context.clock(),
+      roomId: params.roomId,
+    };
+    const text = (event: (typeof events)[number]): string => clientEvent(view, event);
+    const [first] = events;
+    let json = `{"chunk":${await pacedEvents(events, pacer, text)}`;
+    if (end !== undefined) json += `,"end":"${formatPlace(end)}"`;
+    json += `,"start":${JSON.stringify(query.from ?? formatPlace(from))}`;
+    if (filter.lazyLoadMembers && first !== undefined) {
+      const version = query.dir === 'b' ? versionAfter(first) : first.stateVersion;
+      const members = await membersOfSenders(reader, pacer, events, version);
+      json += `,"state":${await pacedEvents(members, pacer, text)}`;
+    }
+    return jsonTextAnswer(`${json}}`);
+  },
+});

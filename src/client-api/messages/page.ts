@@ -1,0 +1,126 @@
+/** Pages of a room's history in topological order. */
+import type { Reader } from '#projections/engine/reader.ts';
+import {
+  type Event,
+  eventAt,
+  type TopologicalPlace,
+  timelineBackwards,
+  topologicalRange,
+} from '#projections/rooms/queries.ts';
+import type { RoomView } from '#src/rooms/room-view.ts';
+import { passes } from '#src/sync/filters.ts';
+import { ignoredUsers } from '#src/sync/ignored-users.ts';
+import type { Pacer } from '#src/sync/pacer.ts';
+import { FIRST_PLACE, LAST_PLACE, type PaginationToken, placeAfter, placeBefore } from '#src/sync/tokens.ts';
+import type { RoomEventFilter } from '../filters/filter.ts';
+
+/** Most events that are looked at for one page; a page that needs more ends there, and the next one goes on. */
+export const MAX_EVENTS_SCANNED = 2000;
+/** Events that are looked at before others get their turn. */
+const SLICE_EVENTS = 128;
+
+export type Direction = 'f' | 'b';
+
+export interface PageOptions {
+  readonly reader: Reader;
+  readonly view: RoomView;
+  readonly from: TopologicalPlace;
+  /** Where to stop at the latest. */
+  readonly to?: TopologicalPlace | undefined;
+  readonly direction: Direction;
+  /** Most events. */
+  readonly limit: number;
+  readonly pacer: Pacer;
+  accepts(event: Event): boolean;
+}
+
+export interface Page {
+  /** In the order of paging: backwards, the newest comes first. */
+  readonly events: readonly Event[];
+  /** Where the next page begins; undefined if there is nothing more for this user. */
+  readonly end: TopologicalPlace | undefined;
+}
+
+/** One page, of what the user may see and the filter lets through. */
+export async function readPage(options: PageOptions): Promise<Page> {
+  const { direction, limit, accepts, pacer } = options;
+  const behind = direction === 'b' ? placeBefore : placeAfter;
+  const sliceSize = Math.min(limit + 1, SLICE_EVENTS);
+  const events: Event[] = [];
+  let cursor = options.from;
+  let behindPage = cursor;
+  for (let scanned = 0; ; scanned += sliceSize) {
+    if (scanned >= MAX_EVENTS_SCANNED) return { events, end: cursor };
+    const slice = sliceOf(options, cursor, sliceSize);
+    for (const event of slice) {
+      if (!accepts(event)) continue;
+      // One more than fits shows that there is more.
+      if (events.length >= limit) return { events, end: behindPage };
+      events.push(event);
+      behindPage = behind(event);
+    }
+    const last = slice.at(-1);
+    if (last === undefined || slice.length < sliceSize) return { events, end: undefined };
+    cursor = behind(last);
+    if (pacer.isDue) await pacer.pause();
+  }
+}
+
+function sliceOf({ reader, view, to, direction }: PageOptions, from: TopologicalPlace, size: number): Event[] {
+  const slice: Event[] = [];
+  for (const place of topologicalRange(reader, view.room.id, from, direction)) {
+    if (to !== undefined && (direction === 'b') === isAtOrBefore(place, to)) break;
+    const event = eventAt(reader, place.position);
+    if (event !== undefined) slice.push(event);
+    if (slice.length >= size) break;
+  }
+  return slice;
+}
+
+function isAtOrBefore(a: TopologicalPlace, b: TopologicalPlace): boolean {
+  return a.depth < b.depth || (a.depth === b.depth && a.position <= b.position);
+}
+
+/** What of a page's events the user is to see: by right, by filter, and not from those whom they ignore. */
+export function pageEvents(
+  reader: Reader,
+  { room, visibility }: RoomView,
+  userId: string,
+  filter: RoomEventFilter,
+): (event: Event) => boolean {
+  if (filter.passesNone || !filter.matchesRoom(room.roomId)) return () => false;
+  const ignored = ignoredUsers(reader, userId);
+  return (event) =>
+    passes(filter, event) && (event.stateKey !== undefined || !ignored.has(event.sender)) && visibility.canSee(event);
+}
+
+/** The place that a token stands for: a sync token, what of the room a client with it has seen. */
+export function placeOf(reader: Reader, { room }: RoomView, token: PaginationToken): TopologicalPlace {
+  if (token.kind === 'place') return token.place;
+  for (const { position } of timelineBackwards(reader, room.id, -1, token.position)) {
+    const event = eventAt(reader, position);
+    if (event !== undefined) return placeAfter(event);
+  }
+  return FIRST_PLACE;
+}
+
+/** Where a client begins that does not say: at the last event it may see, or at the first. */
+export function outermostPlace(reader: Reader, { departure }: RoomView, direction: Direction): TopologicalPlace {
+  if (direction === 'f') return FIRST_PLACE;
+  const last = departure && eventAt(reader, departure.position);
+  return last === undefined ? LAST_PLACE : placeAfter(last);
+}
+
+/** Version of the state of a room at a place: what the events before it have made of it. */
+export function stateVersionAtPlace(reader: Reader, { room }: RoomView, place: TopologicalPlace): number {
+  for (const { position } of topologicalRange(reader, room.id, place, 'b')) {
+    const event = eventAt(reader, position);
+    if (event !== undefined) return versionAfter(event);
+  }
+  return 0;
+}
+
+/** Version of the state just after an event. */
+export function versionAfter({ stateVersion, stateKey }: Event): number {
+  return stateKey === undefined ? stateVersion : stateVersion + 1;
+}
