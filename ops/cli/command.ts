@@ -55,11 +55,11 @@ export interface CommandContext<O extends OptionDeclarations = OptionDeclaration
   /** Where the configuration comes from, for commands about the configuration itself. */
   readonly configSource: LoadOptions;
   /** The configuration: the file of `--config` (or the defaults of `npm start` without one) and the environment. */
-  loadConfig(): Promise<Config>;
+  readonly loadConfig: () => Promise<Config>;
   /** Writes a line to standard output: data. */
-  print(line: string): void;
+  readonly print: (line: string) => void;
   /** Writes a line to standard error: words for people. */
-  say(line: string): void;
+  readonly say: (line: string) => void;
   /** Fires on the first SIGINT or SIGTERM; a second one ends the process at once. */
   readonly signal: AbortSignal;
 }

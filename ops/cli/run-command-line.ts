@@ -2,7 +2,7 @@
 import { parseArgs } from 'node:util';
 import { type Environment, processEnvironment } from '#src/config/environment.ts';
 import { ConfigError } from '#src/config/errors.ts';
-import { loadConfig } from '#src/config/load.ts';
+import { type LoadOptions, loadConfig } from '#src/config/load.ts';
 import { nearestName } from '#src/config/nearest.ts';
 import type { Config } from '#src/config/schema.ts';
 import {
@@ -132,6 +132,8 @@ function contextOf(
   positionals: readonly string[],
   { print, say, signal, environment, workingDir }: Surroundings,
 ): CommandContext {
+  const file = typeof values.config === 'string' ? values.config : undefined;
+  const configSource: LoadOptions = { file, environment, workingDir };
   return {
     options: values as CommandContext['options'],
     positionals,
@@ -139,9 +141,9 @@ function contextOf(
     print,
     say,
     signal,
-    configSource: { file: typeof values.config === 'string' ? values.config : undefined, environment, workingDir },
-    async loadConfig(): Promise<Config> {
-      const { config, warnings } = await loadConfig(this.configSource);
+    configSource,
+    loadConfig: async (): Promise<Config> => {
+      const { config, warnings } = await loadConfig(configSource);
       for (const warning of warnings) say(`warning: ${warning}`);
       return config;
     },

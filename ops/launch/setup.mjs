@@ -2,34 +2,37 @@
 // Uses only what Node has built in. `setup.mjs` installs everything, `setup.mjs --runtime` leaves out what only
 // development needs.
 import { spawnSync } from 'node:child_process';
-import { createHash } from 'node:crypto';
-import { existsSync, readFileSync, writeFileSync } from 'node:fs';
+import { isInstalled } from './installed.mjs';
 import { ROOT } from './node.mjs';
+import { withSetupLock } from './setup-lock.mjs';
 
-const MARK = `${ROOT}node_modules/.stele-setup`;
-const wanted = process.argv.includes('--runtime') ? 'runtime' : 'all';
-const lock = createHash('sha256')
-  .update(readFileSync(`${ROOT}package-lock.json`))
-  .digest('hex');
+const withDev = !process.argv.includes('--runtime');
+const say = (line) => process.stderr.write(`${line}\n`);
 
-const mark = existsSync(MARK) ? readFileSync(MARK, 'utf8').trim() : '';
-const isInstalled = mark === `${lock} all` || (wanted === 'runtime' && mark === `${lock} runtime`);
-
-if (!isInstalled) {
-  process.stderr.write('Installing packages (once)…\n');
-  const args = ['ci', '--ignore-scripts', '--no-audit', '--no-fund', '--loglevel=error'];
-  if (wanted === 'runtime') args.push('--omit=dev');
-  // npm's own words go to stderr, so that a command's data on stdout stays clean.
+/** Runs npm; its words are shown only if it fails. Returns whether it succeeded. */
+function install() {
+  say('Installing packages (only this once)…');
+  const args = ['ci', '--ignore-scripts', '--include=optional', '--no-audit', '--no-fund', '--loglevel=error'];
+  if (!withDev) args.push('--omit=dev');
   const npm = process.env.npm_execpath;
-  const stdio = ['ignore', 2, 2];
-  const result = npm
-    ? spawnSync(process.execPath, [npm, ...args], { cwd: ROOT, stdio })
-    : spawnSync('npm', args, { cwd: ROOT, stdio });
-  if (result.error || result.status !== 0) {
-    process.stderr.write(
-      `npm ci failed${result.error ? `: ${result.error.message}` : ''}. Is the network reachable?\n`,
-    );
-    process.exit(1);
-  }
-  writeFileSync(MARK, `${lock} ${wanted}\n`);
+  const [program, first] = npm ? [process.execPath, [npm]] : ['npm', []];
+  const result = spawnSync(program, [...first, ...args], {
+    cwd: ROOT,
+    encoding: 'utf8',
+    stdio: ['ignore', 'pipe', 'pipe'],
+  });
+  if (result.status === 0) return true;
+  say(`${result.stdout ?? ''}${result.stderr ?? ''}`.trim());
+  say(`npm ci failed${result.error ? `: ${result.error.message}` : ''}. Is the network reachable?`);
+  return false;
+}
+
+if (!isInstalled(ROOT, withDev)) {
+  const isDone = withSetupLock(
+    ROOT,
+    // Whoever had the lock before may have installed it.
+    () => isInstalled(ROOT, withDev) || install(),
+    () => say('Waiting for another installation to end…'),
+  );
+  process.exit(isDone ? 0 : 1);
 }
