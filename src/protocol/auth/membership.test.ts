@@ -49,6 +49,14 @@ const JOINS: Case[] = [
   ['a restricted room, vouched for by who may invite', { joinRule: 'restricted' }, BOB, BOB, VOUCHED(MOD), 'allow'],
   ['a restricted room, vouched for by who may not', { joinRule: 'restricted' }, BOB, BOB, VOUCHED(ALICE), '4.3.5.2'],
   [
+    'a restricted room, vouched for by who has just the power',
+    { joinRule: 'restricted', levels: { invite: 10, users: { [ALICE]: 10 } } },
+    BOB,
+    BOB,
+    VOUCHED(ALICE),
+    'allow',
+  ],
+  [
     'a restricted room, vouched for by who left',
     { joinRule: 'restricted', members: { [MOD]: 'leave' } },
     BOB,

@@ -56,6 +56,12 @@ describe.each(BOTH)('power levels in room version $version', (rules) => {
     ['the removal of a level above one’s own', MOD, { ...LEVELS, ban: undefined }, '9.5.1'],
     ['the lowering of a level above one’s own', MOD, { ...LEVELS, ban: 0 }, '9.5.1'],
     [
+      'an entry as high as one’s own',
+      MOD,
+      { ...LEVELS, events: { 'm.room.power_levels': 0, 'm.room.name': 60 } },
+      'allow',
+    ],
+    [
       'an added entry up to one’s own',
       MOD,
       { ...LEVELS, events: { ...(LEVELS.events as JsonObject), x: 50 } },
