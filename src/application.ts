@@ -4,6 +4,7 @@ import type { ProjectionEngine } from '#projections/engine/engine.ts';
 import type { SigningKey } from '#protocol/signing.ts';
 import type { EventLog } from '#streams/event-log.ts';
 import { Accounts } from './accounts/accounts.ts';
+import { Departures } from './accounts/departures.ts';
 import type { PasswordHasher } from './accounts/password-hasher.ts';
 import type { Topic } from './bus/bus.ts';
 import { LocalBus } from './bus/local-bus.ts';
@@ -94,6 +95,7 @@ export function createApplication(parts: ApplicationParts): Application {
     clock,
     random: randomBytes,
     logger,
+    onDeactivated: () => departures.wake(),
     ...(parts.passwordHasher && { passwordHasher: parts.passwordHasher }),
   });
   const rooms = new Rooms({
@@ -107,6 +109,9 @@ export function createApplication(parts: ApplicationParts): Application {
   });
   const directory = new Directory({ commands, reader, serverName, newRecordId });
   const profiles = new Profiles({ reader, commands, rooms, newRecordId, logger });
+  const departures = new Departures({ reader, commands, rooms, serverName, newRecordId, logger });
+  departures.wake();
+  void accounts.warmUp();
   const typing = new Typing({ bus });
   const sync = new Sync({ reader, log, bus, typing, clock, epoch: randomBytes(EPOCH_BYTES).toString('hex') });
   const media = new MediaStore({ log, reader, config, newRecordId });
@@ -131,6 +136,7 @@ export function createApplication(parts: ApplicationParts): Application {
   return {
     context,
     close: async () => {
+      await departures.stop();
       await profiles.settled();
       stopWaking();
       typing[Symbol.dispose]();

@@ -23,6 +23,10 @@ export const recordKinds = {
     version: 1,
     says: 'An account was closed for ever.',
   },
+  'user.departed': {
+    version: 1,
+    says: 'The owner of a closed account has left all rooms.',
+  },
   'device.added': {
     version: 1,
     says: 'An account has a new device.',

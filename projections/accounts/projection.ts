@@ -6,6 +6,7 @@ import { type AccountRecord, type AccountRecords, readAccountRecord } from './re
 import {
   accessTokens,
   type DeviceRow,
+  departing,
   devices,
   refreshTokens,
   registrationTokens,
@@ -25,7 +26,7 @@ interface Change {
 export const accountsProjection: Projection = {
   name: 'accounts',
   version: 1,
-  tables: [users, userStreams, devices, accessTokens, refreshTokens, registrationTokens],
+  tables: [users, userStreams, devices, accessTokens, refreshTokens, registrationTokens, departing],
   apply(tx, record) {
     const read = readAccountRecord(record);
     if (read === undefined) return;
@@ -94,6 +95,10 @@ function applyChange(change: Change, read: UserRecord): void {
         isErased: read.fields.isErased,
         passwordHash: null,
       });
+      change.tx.put(departing, [change.userId], true);
+      break;
+    case 'user.departed':
+      change.tx.remove(departing, [change.userId]);
       break;
     case 'device.added':
       addDevice(change, read.fields);

@@ -29,6 +29,7 @@ export interface AccountRecords {
   'user.admin_changed': { readonly isAdmin: boolean };
   /** `isErased`: the user asked for as much as possible to be erased. */
   'user.deactivated': { readonly isErased: boolean };
+  'user.departed': Readonly<Record<never, never>>;
   'device.added': { readonly deviceId: string; readonly displayName: string | null };
   'device.renamed': { readonly deviceId: string; readonly displayName: string | null };
   /** With a device goes its session; its keys and to-device messages are to go too. */
@@ -114,6 +115,7 @@ const ACCOUNT_KINDS: Readonly<Record<AccountRecordKind, true>> = {
   'user.password_changed': true,
   'user.admin_changed': true,
   'user.deactivated': true,
+  'user.departed': true,
   'device.added': true,
   'device.renamed': true,
   'device.removed': true,

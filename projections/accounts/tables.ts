@@ -1,5 +1,5 @@
 /** Tables of accounts, devices, tokens, and registration tokens. */
-import { bytes, defineTable, msgpack, str, tuple } from '#projections/engine/table.ts';
+import { bytes, defineTable, empty, msgpack, str, tuple } from '#projections/engine/table.ts';
 import type { Position } from '#streams/event-log.ts';
 
 /** A local account. */
@@ -99,4 +99,11 @@ export const registrationTokens = defineTable({
   key: tuple<[token: string]>(str),
   value: msgpack<RegistrationTokenRow>(),
   why: 'Few rows, looked up by the token itself and listed by administrators.',
+});
+
+export const departing = defineTable({
+  name: 'accounts.departing',
+  key: tuple<[userId: string]>(str),
+  value: empty,
+  why: 'Closed accounts that are still in rooms: the work that a restart takes up again.',
 });

@@ -50,6 +50,8 @@ export interface AccountsOptions {
   /** Default: one of the usual cost. */
   readonly passwordHasher?: PasswordHasher;
   readonly accessTokenLifetimeMs?: number;
+  /** Called when an account has been closed. */
+  readonly onDeactivated?: () => void;
 }
 
 /** What an account is to be made with; see {@link Accounts.register}. */
@@ -98,6 +100,7 @@ export class Accounts {
   readonly #names = new KeyedLock();
   /** Counts password attempts per account, wherever they come from. */
   readonly #attempts: RateLimiter | undefined;
+  readonly #onDeactivated: (() => void) | undefined;
 
   constructor(options: AccountsOptions) {
     const { config, log, reader, clock, random, logger } = options;
@@ -110,6 +113,7 @@ export class Accounts {
     this.#streams = options.commands;
     this.#users = new UserCommands({ commands: this.#streams, reader, random });
     this.#attempts = config.rate_limits.enabled ? new RateLimiter({ now: clock }) : undefined;
+    this.#onDeactivated = options.onDeactivated;
     const activity = new ActivityLog();
     const commands = this.#users;
     const { accessTokenLifetimeMs } = options;
@@ -123,9 +127,13 @@ export class Accounts {
     this.nonces = new SharedSecretNonces({ clock, random });
   }
 
-  /** Makes ready what the first login would else have to wait for. */
+  /** Makes ready what the first failing login would else have to wait for. Never rejects. */
   async warmUp(): Promise<void> {
-    await this.#hasher.warmUp();
+    try {
+      await this.#hasher.warmUp();
+    } catch (error) {
+      this.#logger.warn({ err: error }, 'Passwords cannot be verified at the moment.');
+    }
   }
 
   /** Who an access token belongs to; see {@link Sessions.authenticate}. Bound, to be handed to the HTTP framework. */
@@ -259,7 +267,7 @@ export class Accounts {
     }));
   }
 
-  /** Closes an account for ever: devices, tokens and password are gone, the name stays taken. */
+  /** Closes an account for ever: devices, tokens and password are gone, the name stays taken. See departures.ts for its rooms. */
   async deactivate(userId: string, { isErased }: { readonly isErased: boolean }): Promise<void> {
     const { result: former } = await this.#users.run(userId, (user) => ({
       records: [
@@ -269,6 +277,7 @@ export class Accounts {
       result: user,
     }));
     await this.#erasePasswordHash(former);
+    this.#onDeactivated?.();
   }
 
   /**
