@@ -1,4 +1,4 @@
-/** Opens the log of a server: the one entry for everything above. */
+/** Opens the log of a server, or opens it for reading beside the server: the one entry for everything above. */
 import { type EmbeddedOptions, openEmbedded, type RecoveryReport } from './embedded/open-embedded.ts';
 import type { EventLog } from './event-log.ts';
 import type { RawLog } from './raw-log.ts';
@@ -32,3 +32,5 @@ class OpenedLog extends SealedLog implements OpenLog {
 export async function openLog(options: OpenLogOptions): Promise<OpenLog> {
   return new OpenedLog(await openEmbedded<PendingAppend>(options), options);
 }
+
+export { NoLog, openLogReadOnly, type ReadOnlyOptions } from './embedded/open-read-only.ts';

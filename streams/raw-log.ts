@@ -13,6 +13,11 @@ export interface RawRecord {
   readonly sealedSections: readonly Buffer[];
   /** The record's leaf hash, computed from the stored bytes. */
   readonly leaf: Buffer;
+  /**
+   * Slot of the keyring that holds the first section's key; the further sections' keys follow. Not part of the leaf, and
+   * absent in a record that does not come from a log's own files.
+   */
+  readonly firstKeySlot?: number;
 }
 
 /** Called in log order with the leaf hashes (32 bytes each) of every committed batch, before subscribers see its records. */

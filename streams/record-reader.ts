@@ -29,7 +29,8 @@ export async function openRecords(stored: readonly StoredRecord[], keys: KeyStor
       kind: header.kind,
       version: header.version,
       recordedAtMs: header.recordedAtMs,
-      id: header.id,
+      // A copy: a view would keep all that was read with it in memory.
+      id: Buffer.from(header.id),
       sections,
     });
   }
@@ -53,5 +54,6 @@ export function rawRecord(stored: StoredRecord): RawRecord {
     header: stored.header,
     sealedSections: stored.sections,
     leaf: leafHash(stored.header, stored.sections),
+    firstKeySlot: stored.firstKeySlot,
   };
 }

@@ -40,8 +40,8 @@ export interface LoadOptions {
   readonly files: FileSystem;
   /** Folder of the segments. */
   readonly folder: string;
-  /** The id that the segments must carry. */
-  readonly logId: Buffer;
+  /** The id that the segments must carry, where it is known. */
+  readonly logId: Buffer | undefined;
   readonly accept: AcceptCommit;
 }
 
@@ -94,14 +94,15 @@ export async function openSegment(
   const bytes = Buffer.alloc(SEGMENT_HEADER_BYTES);
   await file.read(bytes, 0);
   const header = decodeSegmentHeader(bytes);
-  if (header?.firstPosition === segment.firstPosition && header.logId.equals(logId)) return file;
+  const belongs = header?.firstPosition === segment.firstPosition && header.logId.equals(logId ?? header.logId);
+  if (belongs) return file;
   await file.close();
   const what = header === undefined ? 'this is no segment header' : 'this segment belongs elsewhere';
   throw damagedAt(segment.path, 0, segment.firstPosition, what);
 }
 
 /** Whether a commit that is whole in its segment is whole: its keys are there too. */
-export type AcceptCommit = (frames: readonly Frame[]) => Promise<boolean>;
+export type AcceptCommit = (frames: readonly Frame[], file: OpenFile) => Promise<boolean>;
 
 /** Reads the frames of one segment, commit by commit, and moves the heads of the streams along. */
 export class SegmentScan {
@@ -165,7 +166,7 @@ export class SegmentScan {
     const commitEnd = commit[0]?.offset ?? endOf(last) ?? segment.end;
     const verdict = await judgeTail(file, commitEnd, stop);
     if (last === undefined) return { verdict, stop, records: commit.length };
-    if (await accept(last)) {
+    if (await accept(last, file)) {
       this.#take(last);
       return { verdict, stop, records: commit.length };
     }

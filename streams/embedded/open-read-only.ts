@@ -1,0 +1,173 @@
+/** Opens a log for reading, beside the server that writes it or without one: no lock is taken, nothing is changed. */
+import type { LogRecord, Position, ReadStreamOptions } from '../event-log.ts';
+import { FileKeyring } from '../keyring/file-keyring.ts';
+import { MasterKeyProblem, readMasterKey } from '../keyring/master-key.ts';
+import type { RawRecord, ReadOnlyLog } from '../raw-log.ts';
+import { leafHash } from '../record-format.ts';
+import { openRecords, rawRecord } from '../record-reader.ts';
+import { damagedAt } from './damage.ts';
+import { diskFiles, type FileSystem, type OpenFile } from './files.ts';
+import type { Frame } from './frame.ts';
+import { type LoadedLog, loadLog, openSegment, SegmentScan, type Tail } from './load.ts';
+import { logPaths } from './open-embedded.ts';
+import { RecordStore } from './record-store.ts';
+import { listSegments, segmentAt } from './segments.ts';
+
+/** How often the end of a log is looked at when it seems damaged: it may have been read while it was written. */
+const MAX_LOOKS = 5;
+
+export interface ReadOnlyOptions {
+  /** Folder of the log. */
+  readonly folder: string;
+  /** Default: `master.key` in the folder. */
+  readonly masterKeyFile?: string;
+  /** False to read stored records only: neither keyring nor master key is needed. Default true. */
+  readonly withKeys?: boolean;
+  readonly files?: FileSystem;
+}
+
+/** There is no log in the folder. */
+export class NoLog extends Error {
+  override readonly name = 'NoLog';
+}
+
+/** Opens a log for reading. Throws {@link NoLog}, {@link MasterKeyProblem} or `Damaged`. */
+export async function openLogReadOnly(options: ReadOnlyOptions): Promise<ReadOnlyLog> {
+  const files = options.files ?? diskFiles;
+  const paths = logPaths(options.folder);
+  const hasKeyring = await FileKeyring.exists(files, paths.keyring);
+  if (!hasKeyring && (await listSegments(files, paths.segments)).length === 0) {
+    throw new NoLog(`there is no log in ${options.folder}`);
+  }
+  let keyring: FileKeyring | undefined;
+  if (options.withKeys !== false) {
+    const masterKeyFile = options.masterKeyFile ?? paths.masterKey;
+    const masterKey = await readMasterKey(masterKeyFile);
+    if (masterKey === undefined) {
+      throw new MasterKeyProblem(`the master key ${masterKeyFile} is missing; the records cannot be opened without it`);
+    }
+    keyring = await FileKeyring.open({ folder: paths.keyring, files, masterKey, readOnly: true });
+  }
+  try {
+    const accept = (frames: readonly Frame[], file: OpenFile) => isDurable(frames, file, keyring);
+    const loaded = await loadLog({ files, folder: paths.segments, logId: keyring?.logId, accept });
+    const log = new BesideLog(files, paths.segments, keyring, loaded);
+    if (loaded.last?.tail.verdict.verdict === 'damaged') await log.refresh();
+    return log;
+  } catch (error) {
+    await keyring?.close();
+    throw error;
+  }
+}
+
+/** Whether a commit that was seen is sure to stay: made durable from here, with its keys where those can be seen. */
+async function isDurable(frames: readonly Frame[], file: OpenFile, keyring: FileKeyring | undefined): Promise<boolean> {
+  for (const frame of frames) {
+    for (let index = 0; index < frame.sections.length; index++) {
+      if ((await keyring?.stateOf(frame.firstKeySlot + index)) === 'missing') return false;
+    }
+  }
+  await Promise.all([file.datasync(), keyring?.sync()]);
+  return true;
+}
+
+class BesideLog implements ReadOnlyLog {
+  readonly #files: FileSystem;
+  readonly #folder: string;
+  readonly #keyring: FileKeyring | undefined;
+  readonly #store: RecordStore;
+  #scan: SegmentScan | undefined;
+  #refreshing: Promise<unknown> = Promise.resolve();
+
+  constructor(files: FileSystem, folder: string, keyring: FileKeyring | undefined, loaded: LoadedLog) {
+    this.#files = files;
+    this.#folder = folder;
+    this.#keyring = keyring;
+    this.#store = new RecordStore(loaded.segments, loaded.heads);
+    this.#scan = loaded.last?.scan;
+  }
+
+  head(): Position {
+    return this.#store.head();
+  }
+
+  refresh(): Promise<Position> {
+    const refreshed = this.#refreshing.then(() => this.#refresh());
+    this.#refreshing = refreshed.catch(() => undefined);
+    return refreshed;
+  }
+
+  async *readLeaves(from: Position): AsyncIterable<readonly Buffer[]> {
+    for await (const stored of this.#store.readAll(from)) yield stored.map((one) => leafHash(one.header, one.sections));
+  }
+
+  async readRaw(position: Position): Promise<RawRecord | undefined> {
+    const stored = await this.#store.readAt(position);
+    return stored && rawRecord(stored);
+  }
+
+  async *readAllRaw(from: Position): AsyncIterable<readonly RawRecord[]> {
+    for await (const stored of this.#store.readAll(from)) yield stored.map(rawRecord);
+  }
+
+  async *readStream(stream: string, options: ReadStreamOptions = {}): AsyncIterable<LogRecord> {
+    for await (const stored of this.#store.readStream(stream, options)) yield* await openRecords(stored, this.#keys());
+  }
+
+  async *readAll(from: Position): AsyncIterable<readonly LogRecord[]> {
+    for await (const stored of this.#store.readAll(from)) yield await openRecords(stored, this.#keys());
+  }
+
+  async readAt(position: Position): Promise<LogRecord | undefined> {
+    const stored = await this.#store.readAt(position);
+    return stored && (await openRecords([stored], this.#keys()))[0];
+  }
+
+  async openRecord(record: RawRecord): Promise<LogRecord> {
+    const { position, header, sealedSections } = record;
+    const firstKeySlot = record.firstKeySlot ?? (await this.#store.readAt(position))?.firstKeySlot;
+    if (firstKeySlot === undefined) throw new RangeError(`there is no record at position ${position}`);
+    const [opened] = await openRecords([{ position, header, sections: sealedSections, firstKeySlot }], this.#keys());
+    if (opened === undefined) throw new RangeError('one record opens to one record');
+    return opened;
+  }
+
+  async close(): Promise<void> {
+    await this.#refreshing;
+    await this.#store.segments.close();
+    await this.#keyring?.close();
+  }
+
+  #keys(): FileKeyring {
+    if (this.#keyring) return this.#keyring;
+    throw new MasterKeyProblem('the log was opened without its keys: stored records can be read, opened ones cannot');
+  }
+
+  async #refresh(): Promise<Position> {
+    await this.#keyring?.refresh();
+    for (;;) {
+      // Listed first: if a later segment is there, this one was finished before it is read.
+      const starts = await listSegments(this.#files, this.#folder);
+      if (this.#scan) await this.#readOn(this.#scan);
+      const next = this.head() + 1;
+      if (!starts.includes(next) || this.#scan?.segment.firstPosition === next) return this.head();
+      this.#scan = new SegmentScan(segmentAt(this.#folder, next), this.#store.heads);
+      this.#store.segments.add(this.#scan.segment);
+    }
+  }
+
+  async #readOn(scan: SegmentScan): Promise<void> {
+    const logId = this.#keyring?.logId;
+    const file = await openSegment({ files: this.#files, logId }, scan.segment);
+    try {
+      for (let look = 1; ; look++) {
+        const tail: Tail = await scan.run(file, (frames) => isDurable(frames, file, this.#keyring));
+        if (tail.verdict.verdict !== 'damaged') return;
+        if (look < MAX_LOOKS) continue;
+        throw damagedAt(scan.segment.path, tail.stop, this.head() + 1 + tail.records, tail.verdict.what);
+      }
+    } finally {
+      await file.close();
+    }
+  }
+}
