@@ -11,5 +11,6 @@ export const COMMANDS: Readonly<Record<string, () => Promise<CommandModule>>> = 
   'config explain': () => import('./commands/config-explain.ts'),
   'users add': () => import('./commands/users-add.ts'),
   'users token': () => import('./commands/users-token.ts'),
+  verify: () => import('./commands/verify.ts'),
   version: () => import('./commands/version.ts'),
 };
