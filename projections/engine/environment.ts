@@ -4,7 +4,7 @@
  */
 import { mkdirSync } from 'node:fs';
 import { crc32 } from '@node-rs/crc32';
-import { type Database, open, type RootDatabase } from 'lmdb';
+import { type Database, open, type RootDatabase, type Transaction } from 'lmdb';
 import { BEFORE_FIRST, type Position } from '#streams/event-log.ts';
 import { EnvironmentDamaged } from './errors.ts';
 import { fingerprintOf, type Projection } from './projection.ts';
@@ -36,6 +36,9 @@ export const EMPTY_CHECKPOINT: Checkpoint = {
   count: 0,
   recordId: new Uint8Array(RECORD_ID_BYTES),
 };
+
+/** One moment of an environment; held until `done`. */
+export type ReadTransaction = Transaction;
 
 /** The stored form of one table. */
 export interface Store {
@@ -102,9 +105,29 @@ export class Environment {
     return this.#stores.get(table);
   }
 
+  /** How many rows all tables have. */
+  rowCount(): number {
+    let count = 0;
+    for (const { db } of this.#stores.values()) count += (db.getStats() as { entryCount: number }).entryCount;
+    return count;
+  }
+
+  /** A key of a table for people: its parts as JSON, bytes in hex. */
+  describeKey(tableName: string, key: Buffer): string {
+    const codec = this.#stores.values().find(({ table }) => table.name === tableName)?.table.key;
+    try {
+      const parts = codec?.read(key, 0, key.length).map((part) => (part instanceof Uint8Array ? hex(part) : part));
+      return parts === undefined ? hex(key) : JSON.stringify(parts);
+    } catch {
+      return hex(key);
+    }
+  }
+
   /** Throws {@link EnvironmentDamaged} if the row is not what was written, or was written by other projections. */
-  readCheckpoint(): Checkpoint {
-    const row = this.root.getBinary(CHECKPOINT_KEY);
+  readCheckpoint(transaction?: ReadTransaction): Checkpoint {
+    // LMDB's types do not know that a single read takes a transaction too.
+    const read = this.root.getBinary as (key: Buffer, options?: object) => Buffer | undefined;
+    const row = read.call(this.root, CHECKPOINT_KEY, transaction && { transaction });
     if (row === undefined) return EMPTY_CHECKPOINT;
     if (row.length !== CHECKPOINT_BYTES || row[0] !== CHECKPOINT_FORMAT) {
       throw new EnvironmentDamaged(`the checkpoint in ${this.path} is unreadable`);
@@ -172,4 +195,8 @@ export class Environment {
     if (db === undefined) throw new EnvironmentDamaged(`table ${table.name} is missing in ${this.path}`);
     this.#stores.set(table, { table, owner, db });
   }
+}
+
+function hex(bytes: Uint8Array): string {
+  return Buffer.from(bytes.buffer, bytes.byteOffset, bytes.length).toString('hex');
 }

@@ -13,6 +13,7 @@ import { join } from 'node:path';
 import { BEFORE_FIRST, type EventLog } from '#streams/event-log.ts';
 import { readIfThere, syncPath, writeDurably } from './durable-files.ts';
 import { Environment } from './environment.ts';
+import { EnvironmentDamaged } from './errors.ts';
 import { readMark, writeMark } from './mark.ts';
 import { findPageDamage } from './page-check.ts';
 import { fingerprintOf, type Projection } from './projection.ts';
@@ -151,12 +152,23 @@ export class EnvironmentFolder {
     await environment.close();
   }
 
-  /** Opens the environment in use for reading, beside whoever writes it; undefined if there is none by these projections. */
+  /**
+   * Opens the environment in use for reading, beside whoever writes it; undefined if there is none by these projections.
+   * Throws {@link EnvironmentDamaged} if it cannot be read safely.
+   */
   async openReadOnly(): Promise<Environment | undefined> {
     const current = await this.currentName();
     if (current === undefined) return undefined;
     const path = join(this.dir, current);
-    if ((await readMark(path))?.fingerprint !== this.#fingerprint) return undefined;
+    const mark = await readMark(path);
+    if (mark?.fingerprint !== this.#fingerprint) return undefined;
+    if (mark.state === 'suspect') throw new EnvironmentDamaged('the projections were found damaged');
+    if (mark.state === 'open' && mark.bootId !== this.#bootId) {
+      throw new EnvironmentDamaged('the machine stopped while the projections were in use');
+    }
+    // While it is written, pages change under whoever looks at them from outside.
+    const damage = mark.state === 'closed' ? await findPageDamage(join(path, DATA_FILE)) : undefined;
+    if (damage !== undefined) throw new EnvironmentDamaged(`the projections are damaged (${damage})`);
     return new Environment({ path, projections: this.#projections, readOnly: true });
   }
 
