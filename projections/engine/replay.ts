@@ -51,9 +51,9 @@ export async function rebuild(options: ReplayOptions): Promise<Replayed> {
   }
 }
 
-export interface CheckOptions extends Omit<ReplayOptions, 'log'> {
-  /** Opens the log for reading; called a second time to see what a running server has appended since. */
-  readonly openLog: () => Promise<ReadableLog & { close(): Promise<void> }>;
+export interface CheckOptions extends ReplayOptions {
+  /** Opened for reading; `refresh` looks for what a running server has appended since. */
+  readonly log: ReadableLog & { refresh(): Promise<Position> };
   /** Most differences that are told of each table. */
   readonly maxDifferences: number;
   /** Told while tables are compared: rows so far, of how many. */
@@ -102,17 +102,18 @@ export async function check(options: CheckOptions): Promise<CheckResult> {
 }
 
 async function checkAgainst(options: CheckOptions, live: Environment, rebuilt: Environment): Promise<CheckResult> {
-  const { projections, openLog, signal } = options;
+  const { projections, log, signal } = options;
   const applier = new Applier(rebuilt, projections);
   const startedMs = performance.now();
   // What has long been applied first; then the little that came meanwhile, up to a moment of the live one that is held.
-  await applyFrom(await openLog(), options, applier, live.readCheckpoint().position);
+  await applyAll(options, applier, live.readCheckpoint().position);
   const [liveTables, rebuiltTables] = [openAsBytes(live), openAsBytes(rebuilt)];
   live.root.resetReadTxn();
   const transaction = live.root.useReadTransaction();
   try {
     const { position } = live.readCheckpoint(transaction);
-    if (applier.position < position) await applyFrom(await openLog(), options, applier, position);
+    await log.refresh();
+    await applyAll(options, applier, position);
     const seconds = (performance.now() - startedMs) / 1000;
     const tables: TableComparison[] = [];
     const progress = { done: 0, total: rebuilt.rowCount(), told: options.onCompared };
@@ -133,19 +134,6 @@ async function checkAgainst(options: CheckOptions, live: Environment, rebuilt: E
     return { records: applier.checkpoint.count, frontier: position, seconds, tables, isEqual };
   } finally {
     transaction.done();
-  }
-}
-
-async function applyFrom(
-  log: Awaited<ReturnType<CheckOptions['openLog']>>,
-  options: CheckOptions,
-  applier: Applier,
-  upTo: Position,
-): Promise<void> {
-  try {
-    await applyAll({ ...options, log }, applier, upTo);
-  } finally {
-    await log.close();
   }
 }
 

@@ -11,6 +11,7 @@ import { ListLog } from '#projections/engine/list-log.test-support.ts';
 import { notes, notesByStream, sampleProjections, totals } from '#projections/engine/notes.test-support.ts';
 import { type CheckResult, check, NothingToCheck, rebuild } from '#projections/engine/replay.ts';
 import { RowWriter } from '#projections/engine/row-access.ts';
+import type { LogRecord } from '#streams/event-log.ts';
 
 const bootId = 'this boot';
 let parent: string;
@@ -28,8 +29,12 @@ async function build(log: ListLog): Promise<void> {
 }
 
 function checkWith(log: ListLog, options: Partial<Parameters<typeof check>[0]> = {}): Promise<CheckResult> {
-  const openLog = async (): Promise<ListLog> => log;
-  return check({ dir, projections: sampleProjections, openLog, maxDifferences: 2, bootId, ...options });
+  const readable: Parameters<typeof check>[0]['log'] = {
+    readAll: (from) => log.readAll(from),
+    head: () => log.head(),
+    refresh: async () => log.head(),
+  };
+  return check({ dir, projections: sampleProjections, log: readable, maxDifferences: 2, bootId, ...options });
 }
 
 /** Changes rows behind the engine's back. */
@@ -98,14 +103,19 @@ describe('checking', () => {
       stdio: ['ignore', 'inherit', 'inherit', 'ipc'],
     });
     await message(child, 'ready');
-    const logs = [new ListLog(2000), new ListLog(2500)];
-    const first = logs[0] as ListLog;
-    // What was there is applied; now the other process goes on.
-    first.close = async () => {
+    const log = new ListLog(2000);
+    const readAll = async function* (from: number): AsyncGenerator<readonly LogRecord[]> {
+      yield* log.readAll(from);
+      if (log.head() > 1999) return;
+      // What was there is applied; now the other process goes on.
       child.send('grow');
       await message(child, 'grown');
     };
-    const result = await checkWith(first, { openLog: async () => logs.shift() as ListLog });
+    const refresh = async (): Promise<number> => {
+      log.grow(500);
+      return log.head();
+    };
+    const result = await checkWith(log, { log: { readAll, head: () => log.head(), refresh } });
     expect(result).toMatchObject({ isEqual: true, frontier: 2499, records: 2500 });
     child.disconnect();
     await once(child, 'exit');
