@@ -1,9 +1,9 @@
-import { join } from 'node:path';
 import type { Readable } from 'node:stream';
 import type { Reader } from '#projections/engine/reader.ts';
 import { mediaById } from '#projections/media/projection.ts';
 import { type Media, mediaRecord } from '#projections/media/records.ts';
 import type { Config } from '#src/config/schema.ts';
+import { dataPaths } from '#src/data-paths.ts';
 import { limitExceeded, MatrixError, unavailable } from '#src/http/errors.ts';
 import { type EventLog, NO_STREAM } from '#streams/event-log.ts';
 import { type ByteRange, ContentFiles, ContentTooLarge } from './content-files.ts';
@@ -13,8 +13,6 @@ export const MAX_UPLOADS_AT_ONCE = 200;
 /** When to try again if there are more. */
 const BUSY_RETRY_MS = 2_000;
 
-/** The folder of the media store in the data folder. */
-const FOLDER = 'media';
 const MEDIA_ID = /^[A-Za-z0-9_-]{1,255}$/;
 
 /** What the system says when the disk takes nothing more. */
@@ -45,7 +43,7 @@ export class MediaStore {
 
   constructor(options: MediaStoreOptions) {
     this.#options = options;
-    this.#files = new ContentFiles(join(options.config.data_dir, FOLDER));
+    this.#files = new ContentFiles(dataPaths(options.config.data_dir).media);
   }
 
   /** The largest upload, in bytes. */
