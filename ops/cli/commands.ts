@@ -12,5 +12,6 @@ export const COMMANDS: Readonly<Record<string, () => Promise<CommandModule>>> = 
   'users add': () => import('./commands/users-add.ts'),
   'users token': () => import('./commands/users-token.ts'),
   verify: () => import('./commands/verify.ts'),
+  replay: () => import('./commands/replay.ts'),
   version: () => import('./commands/version.ts'),
 };
