@@ -204,6 +204,7 @@ export class Accounts {
   async login(user: string, password: string, device: DeviceRequest): Promise<LoggedIn> {
     checkDeviceRequest(device);
     const userId = this.userIdOf(user);
+    this.countAttempt(userId);
     const verified = await this.verifyPassword(userId, password);
     if (userId === undefined || verified === undefined) {
       if (userId !== undefined && this.find(userId)?.isDeactivated === true)
@@ -220,12 +221,17 @@ export class Accounts {
   }
 
   /**
-   * The account if the password is its own, after a time that does not depend on whether there is such an account.
-   * Throws `M_LIMIT_EXCEEDED` after too many attempts on one account.
+   * Counts an attempt of somebody who is not logged in on an account, wherever it comes from. Whoever is logged in does not
+   * get here, so that strangers cannot keep them from changing their password.
+   * Throws `M_LIMIT_EXCEEDED` after too many.
    */
-  async verifyPassword(userId: string | undefined, password: string): Promise<UserRow | undefined> {
+  countAttempt(userId: string | undefined): void {
     const waitMs = this.#attempts?.take('login', userId ?? '', '') ?? 0;
     if (waitMs > 0) throw limitExceeded(waitMs);
+  }
+
+  /** The account if the password is its own, after a time that does not depend on whether there is such an account. */
+  async verifyPassword(userId: string | undefined, password: string): Promise<UserRow | undefined> {
     const user = userId === undefined ? undefined : this.find(userId);
     const isTooLong = isPasswordTooLong(password);
     const isRight = await this.#hasher.verify(user?.passwordHash, isTooLong ? '' : password);

@@ -25,6 +25,11 @@ test('nobody has the empty password, or one where there is no hash', async () =>
   await expect(hasher.hash('')).rejects.toBeInstanceOf(RangeError);
 });
 
+test('a password is the same however its letters are composed', async () => {
+  const hasher = new PasswordHasher(CHEAP);
+  expect(await hasher.verify(await hasher.hash('caf\u00e9 \ufb01'), 'cafe\u0301 fi')).toBe(true);
+});
+
 test('a password with a NUL is not its beginning', async () => {
   const hasher = new PasswordHasher(CHEAP);
   const hash = await hasher.hash('abc\0def');

@@ -51,7 +51,7 @@ export class PasswordHasher {
       () =>
         new Promise((resolve, reject) => {
           const output = Buffer.alloc(sodium.crypto_pwhash_STRBYTES);
-          const input = Buffer.from(password, 'utf8');
+          const input = bytesOf(password);
           sodium.crypto_pwhash_str_async(output, input, this.#opsLimit, this.#memoryLimitBytes, (error) => {
             input.fill(0);
             if (error) reject(new Error('argon2id could not get the memory it needs'));
@@ -107,11 +107,16 @@ export class PasswordHasher {
   }
 }
 
+/** Keyboards differ in how they make an é; the password is the same (NIST SP 800-63B). */
+function bytesOf(password: string): Buffer {
+  return Buffer.from(password.normalize('NFKC'), 'utf8');
+}
+
 function verifyHash(hash: string, password: string): Promise<boolean> {
   return new Promise((resolve, reject) => {
     const stored = Buffer.alloc(sodium.crypto_pwhash_STRBYTES);
     stored.write(hash, 'latin1');
-    const input = Buffer.from(password, 'utf8');
+    const input = bytesOf(password);
     sodium.crypto_pwhash_str_verify_async(stored, input, (error, matches) => {
       input.fill(0);
       if (error) reject(error);

@@ -54,6 +54,7 @@ function passwordStage(accounts: Accounts, requesterId: string | undefined): Sta
     const named = namedUser(parsed.data);
     const userId = named === undefined ? undefined : accounts.userIdOf(named);
     if (requesterId !== undefined && userId !== requesterId) throw forbidden('This is another account than yours.');
+    if (requesterId === undefined) accounts.countAttempt(userId);
     const verified = await accounts.verifyPassword(userId, parsed.data.password);
     if (verified === undefined || userId === undefined) return WRONG_PASSWORD;
     session.found.set(FOUND_USER, userId);

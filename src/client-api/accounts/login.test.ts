@@ -257,10 +257,19 @@ describe('refreshing', () => {
   });
 });
 
+test('an administrator is one from the next request on, until it ends', async () => {
+  const isAdmin = () => server.accounts.authenticate(alice.access_token, { ip: '' }).isAdmin;
+  expect(isAdmin()).toBe(false);
+  await server.accounts.setAdmin(ALICE, true);
+  expect(isAdmin()).toBe(true);
+  await server.accounts.setAdmin(ALICE, false);
+  expect(isAdmin()).toBe(false);
+});
+
 test('attempts on one account are limited, wherever they come from', async () => {
   const limited = await startAccounts({ isLimited: true });
   try {
-    await limited.register('alice');
+    const { access_token } = await limited.register('alice');
     const attempt = (n: number, user: string) =>
       limited.call('POST', '/login', {
         ip: `10.0.0.${n}`,
@@ -270,6 +279,14 @@ test('attempts on one account are limited, wherever they come from', async () =>
     const { status, body, headers } = await attempt(11, '@ALICE:example.org');
     expect([status, body.errcode, headers['retry-after']]).toEqual([429, 'M_LIMIT_EXCEEDED', '5']);
     expect((await attempt(12, 'nobody')).status).toBe(403);
+    // Without being logged in, the password cannot be guessed elsewhere either; the owner is not kept from changing it.
+    const change = (password: string) => ({
+      new_password: 'another password',
+      auth: { type: 'm.login.password', identifier: { type: 'm.id.user', user: 'alice' }, password },
+    });
+    expect((await limited.call('POST', '/account/password', { body: change('wrong password') })).status).toBe(429);
+    const changed = await limited.call('POST', '/account/password', { token: access_token, body: change(PASSWORD) });
+    expect(changed.status).toBe(200);
   } finally {
     await limited.close();
   }
