@@ -7,6 +7,7 @@
  *      └─ 404, 405                 └─ 401, 403     └─ 429        └─ 413               └─ 400                  └─ its MatrixError
  * ```
  */
+import { Readable } from 'node:stream';
 import type { FastifyInstance, FastifyReply, FastifyRequest } from 'fastify';
 import type { Logger } from '#src/log/logger.ts';
 import { MAX_JSON_BODY_BYTES, parseJsonBody } from './body.ts';
@@ -236,7 +237,8 @@ function responder<C>(endpoint: Endpoint<C>, options: RegisterOptions<C>): Route
 }
 
 function bodyOf(declaration: NonNullable<Endpoint<never>['body']>, received: unknown): unknown {
-  if (declaration === 'stream') return received;
+  // Fastify gives nothing where the request has no body.
+  if (declaration === 'stream') return received ?? Readable.from([]);
   const isEmpty = !Buffer.isBuffer(received) || received.length === 0;
   if (declaration === 'json') {
     if (isEmpty) throw new MatrixError('M_NOT_JSON', 'The request needs a body: a JSON object.');

@@ -16,7 +16,7 @@ export const postReceipt = endpoint({
   path: '/_matrix/client/v3/rooms/{roomId}/receipt/{receiptType}/{eventId}',
   auth: 'guest',
   rateLimit: 'write',
-  body: z.object({ thread_id: z.unknown() }),
+  body: z.object({ thread_id: z.unknown().optional() }),
   handler: async ({ params, body, requester }, context: ReceiptContext) => {
     const { roomId, receiptType, eventId } = params;
     const threadId = threadIdOf(body.thread_id);

@@ -1,0 +1,254 @@
+/** Media over HTTP: up, down, in parts, and what browsers must not do with it. */
+import { randomBytes } from 'node:crypto';
+import { readdir } from 'node:fs/promises';
+import path from 'node:path';
+import { afterAll, beforeAll, describe, expect, it } from 'vitest';
+import { request, startApplication, type TestApplication, type TestClient } from '#test/support/application.ts';
+
+const MAX_UPLOAD_BYTES = 300 * 1024;
+
+let app: TestApplication;
+let alice: TestClient;
+
+beforeAll(async () => {
+  app = await startApplication({ media: { max_upload: '300KiB' } });
+  alice = await app.register('alice');
+});
+
+afterAll(() => app.close());
+
+async function upload(content: Buffer, type?: string, fileName?: string) {
+  const answer = await app.http.inject({
+    method: 'POST',
+    url: `/_matrix/media/v3/upload${fileName === undefined ? '' : `?filename=${encodeURIComponent(fileName)}`}`,
+    headers: {
+      authorization: `Bearer ${alice.accessToken}`,
+      ...(type !== undefined && { 'content-type': type }),
+    },
+    payload: content,
+  });
+  return { status: answer.statusCode, body: answer.json() as { content_uri: string; errcode?: string } };
+}
+
+/** Uploads, and gives the `<server>/<media id>` of the URI. */
+async function uploaded(content: Buffer, type?: string, fileName?: string): Promise<string> {
+  const { status, body } = await upload(content, type, fileName);
+  expect(status).toBe(200);
+  expect(body.content_uri).toMatch(/^mxc:\/\/localhost\/[A-Za-z0-9_-]{22}$/);
+  return body.content_uri.slice('mxc://'.length);
+}
+
+function get(at: string, headers: Record<string, string> = {}) {
+  return app.http.inject({
+    url: `/_matrix/client/v1/media/${at}`,
+    headers: { authorization: `Bearer ${alice.accessToken}`, ...headers },
+  });
+}
+
+describe('an upload', () => {
+  it('comes back as it was', async () => {
+    const content = randomBytes(200_000);
+    const id = await uploaded(content, 'image/png', 'a cat.png');
+    const answer = await get(`download/${id}`);
+    expect(answer.statusCode).toBe(200);
+    expect(answer.rawPayload.equals(content)).toBe(true);
+    expect(answer.headers).toMatchObject({
+      'content-type': 'image/png',
+      'content-length': '200000',
+      'content-disposition': 'inline; filename="a cat.png"',
+      'content-security-policy': expect.stringContaining("sandbox; default-src 'none'"),
+      'cross-origin-resource-policy': 'cross-origin',
+      'x-content-type-options': 'nosniff',
+      'access-control-allow-origin': '*',
+    });
+  });
+
+  it('may be empty, and say nothing of itself', async () => {
+    const answer = await get(`download/${await uploaded(Buffer.alloc(0))}`);
+    expect(answer.statusCode).toBe(200);
+    expect(answer.rawPayload).toHaveLength(0);
+    expect(answer.headers).toMatchObject({
+      'content-type': 'application/octet-stream',
+      'content-disposition': 'attachment',
+    });
+  });
+
+  it('of the same content twice is stored once, under two ids', async () => {
+    const content = randomBytes(1000);
+    const files = async () =>
+      (await readdir(path.join(app.context.config.data_dir, 'media'), { recursive: true, withFileTypes: true })).filter(
+        (entry) => entry.isFile(),
+      ).length;
+    const before = await files();
+    const first = await uploaded(content, 'image/png');
+    const second = await uploaded(content, 'text/plain', 'b');
+    expect(first).not.toBe(second);
+    expect(await files()).toBe(before + 1);
+    expect((await get(`download/${first}`)).headers['content-type']).toBe('image/png');
+    expect((await get(`download/${second}`)).headers['content-type']).toBe('text/plain');
+  });
+
+  it('over the limit is refused, and nothing of it is left', async () => {
+    expect((await upload(Buffer.alloc(MAX_UPLOAD_BYTES))).status).toBe(200);
+    const head = app.log.head();
+    expect(await upload(Buffer.alloc(MAX_UPLOAD_BYTES + 1))).toMatchObject({
+      status: 413,
+      body: { errcode: 'M_TOO_LARGE' },
+    });
+    expect(app.log.head()).toBe(head);
+    expect(await readdir(path.join(app.context.config.data_dir, 'media', 'incoming'))).toEqual([]);
+  });
+
+  it('needs an account', async () => {
+    expect((await request(app.http, 'POST', '/_matrix/media/v3/upload', {})).body).toMatchObject({
+      errcode: 'M_MISSING_TOKEN',
+    });
+  });
+});
+
+describe('a download', () => {
+  it.each([
+    ['text/html', 'attachment'],
+    ['image/svg+xml', 'attachment'],
+    ['application/pdf', 'attachment'],
+    ['Text/Plain; charset=utf-8', 'inline'],
+    ['video/mp4', 'inline'],
+    ['nonsense', 'attachment'],
+  ])('of %s is %s', async (type, disposition) => {
+    const answer = await get(`download/${await uploaded(Buffer.from('x'), type)}`);
+    expect(answer.headers['content-disposition']).toBe(disposition);
+    expect(answer.headers['content-type']).toBe(type === 'nonsense' ? 'application/octet-stream' : type);
+  });
+
+  it.each([
+    ['résumé "x".pdf', "attachment; filename*=utf-8''r%C3%A9sum%C3%A9%20%22x%22.pdf"],
+    ['a\r\nset-cookie: x', 'attachment; filename="aset-cookie: x"'],
+    ["it's (1)*.zip", 'attachment; filename="it\'s (1)*.zip"'],
+    ['日本(1).zip', "attachment; filename*=utf-8''%E6%97%A5%E6%9C%AC%281%29.zip"],
+  ])('has the file name %j', async (fileName, disposition) => {
+    const id = await uploaded(Buffer.from('x'), 'application/zip', fileName);
+    expect((await get(`download/${id}`)).headers['content-disposition']).toBe(disposition);
+    expect((await get(`download/${id}/mine.txt`)).headers['content-disposition']).toBe(
+      'attachment; filename="mine.txt"',
+    );
+  });
+
+  it('gives the part that is asked for', async () => {
+    const content = randomBytes(1000);
+    const id = await uploaded(content, 'audio/ogg');
+    for (const [range, start, end] of [
+      ['bytes=0-0', 0, 0],
+      ['bytes=100-199', 100, 199],
+      ['bytes=900-', 900, 999],
+      ['bytes=900-5000', 900, 999],
+      ['bytes=-10', 990, 999],
+      ['bytes=-5000', 0, 999],
+    ] as const) {
+      const answer = await get(`download/${id}`, { range });
+      expect(answer.statusCode).toBe(206);
+      expect(answer.headers['content-range']).toBe(`bytes ${start}-${end}/1000`);
+      expect(answer.rawPayload.equals(content.subarray(start, end + 1))).toBe(true);
+    }
+    const beyond = await get(`download/${id}`, { range: 'bytes=1000-' });
+    expect(beyond.statusCode).toBe(416);
+    expect(beyond.headers['content-range']).toBe('bytes */1000');
+    for (const range of ['bytes=0-1,5-6', 'lines=1-2', 'bytes=-', 'bytes=5-1']) {
+      expect((await get(`download/${id}`, { range })).statusCode).toBe(200);
+    }
+    expect((await get(`download/${id}`, { range: 'bytes=0-1', 'if-range': '"other"' })).statusCode).toBe(200);
+  });
+
+  it('sends nothing to who has it', async () => {
+    const id = await uploaded(Buffer.from('same'));
+    const etag = String((await get(`download/${id}`)).headers.etag);
+    const answer = await get(`download/${id}`, { 'if-none-match': etag });
+    expect(answer.statusCode).toBe(304);
+    expect(answer.rawPayload).toHaveLength(0);
+  });
+
+  it.each([
+    'download/localhost/unknown',
+    'download/elsewhere.org/abc',
+    'download/localhost/..%2F..%2Fetc%2Fpasswd',
+    'download/..%2F../x',
+    `download/localhost/${'x'.repeat(3000)}`,
+    'thumbnail/localhost/unknown?width=1&height=1',
+  ])('%s is not found', async (at) => {
+    const answer = await get(at);
+    expect(answer.statusCode).toBe(404);
+    expect(answer.json()).toMatchObject({ errcode: 'M_NOT_FOUND' });
+  });
+
+  it('needs a token; without one there is nothing any more', async () => {
+    const id = await uploaded(Buffer.from('secret'), 'image/png');
+    expect((await request(app.http, 'GET', `/_matrix/client/v1/media/download/${id}`)).status).toBe(401);
+    for (const at of [`download/${id}`, `download/${id}/x.png`, `thumbnail/${id}?width=1&height=1`]) {
+      for (const version of ['v3', 'r0']) {
+        expect(await request(app.http, 'GET', `/_matrix/media/${version}/${at}`)).toMatchObject({
+          status: 404,
+          body: { errcode: 'M_NOT_FOUND' },
+        });
+      }
+    }
+  });
+});
+
+describe('a thumbnail', () => {
+  const gif = (frames: number) =>
+    Buffer.concat([
+      Buffer.from('GIF89a\x01\x00\x01\x00\x80\x00\x00', 'latin1'),
+      Buffer.alloc(6),
+      ...Array.from({ length: frames }, () => Buffer.from([0x2c, 0, 0, 0, 0, 1, 0, 1, 0, 0, 2, 2, 0x44, 1, 0])),
+      Buffer.from([0x3b]),
+    ]);
+  const png = (chunk: string) =>
+    Buffer.concat([
+      Buffer.from([0x89, 0x50, 0x4e, 0x47, 0x0d, 0x0a, 0x1a, 0x0a, 0, 0, 0, 0]),
+      Buffer.from(chunk),
+      Buffer.alloc(4),
+    ]);
+
+  it('is the image itself', async () => {
+    const id = await uploaded(png('IDAT'), 'image/png', 'x.png');
+    const answer = await get(`thumbnail/${id}?width=96&height=96&method=crop&animated=false`);
+    expect(answer.statusCode).toBe(200);
+    expect(answer.rawPayload.equals(png('IDAT'))).toBe(true);
+    expect(answer.headers['content-disposition']).toMatch(/^inline/);
+  });
+
+  it.each([
+    ['a GIF with two frames', gif(2), 'image/gif', 400],
+    ['a GIF with one', gif(1), 'image/gif', 200],
+    ['an APNG', png('acTL'), 'image/png', 400],
+    ['an animated WebP', Buffer.from('RIFF\0\0\0\0WEBPVP8X\0\0\0\0\x02', 'latin1'), 'image/webp', 400],
+    ['a still WebP', Buffer.from('RIFF\0\0\0\0WEBPVP8 \0\0\0\0\0', 'latin1'), 'image/webp', 200],
+    ['a JPEG', Buffer.from([0xff, 0xd8, 0xff]), 'image/jpeg', 200],
+    ['a text', Buffer.from('x'), 'text/plain', 400],
+    ['an SVG', Buffer.from('<svg/>'), 'image/svg+xml', 400],
+  ])('that must be still, of %s', async (_what, content, type, status) => {
+    const id = await uploaded(content, type);
+    const answer = await get(`thumbnail/${id}?width=96&height=96&animated=false`);
+    expect(answer.statusCode).toBe(status);
+    if (type.startsWith('image/') && type !== 'image/svg+xml') {
+      expect((await get(`thumbnail/${id}?width=96&height=96&animated=true`)).statusCode).toBe(200);
+    }
+  });
+
+  it.each([
+    ['', 'M_MISSING_PARAM'],
+    ['width=0&height=1', 'M_INVALID_PARAM'],
+    ['width=1.5&height=1', 'M_INVALID_PARAM'],
+    ['width=1&height=-1', 'M_INVALID_PARAM'],
+    ['width=1&height=1&method=stretch', 'M_INVALID_PARAM'],
+  ])('with %j makes no sense', async (query, errcode) => {
+    const id = await uploaded(png('IDAT'), 'image/png');
+    const answer = await get(`thumbnail/${id}?${query}`);
+    expect(answer.statusCode).toBe(400);
+    expect(answer.json()).toMatchObject({ errcode });
+  });
+});
+
+it('says how large uploads may be, under both names', async () => {
+  expect(await alice.ok('GET', '/_matrix/client/v1/media/config')).toEqual({ 'm.upload.size': MAX_UPLOAD_BYTES });
+  expect(await alice.ok('GET', '/_matrix/media/v3/config')).toEqual({ 'm.upload.size': MAX_UPLOAD_BYTES });
+});
