@@ -41,5 +41,10 @@ export interface ReadOnlyLog extends RawLog, Pick<EventLog, 'readStream' | 'read
   refresh(): Promise<Position>;
   /** The opened form of a stored record; throws `Damaged` if it does not open. Rejects when opened without keys. */
   openRecord(record: RawRecord): Promise<LogRecord>;
+  /**
+   * The keys of a stored record's sections, `null` where destroyed: for proofs that reveal what a record says. The bytes
+   * belong to the caller. Rejects when opened without keys.
+   */
+  sectionKeys(record: RawRecord): Promise<readonly (Buffer | null)[]>;
   close(): Promise<void>;
 }

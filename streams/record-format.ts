@@ -70,20 +70,33 @@ export function decodeHeader(bytes: Buffer): RecordHeader {
 
 /** The record's leaf hash: 32 bytes. `sealedSections` are the sections as stored. */
 export function leafHash(header: Uint8Array, sealedSections: readonly Uint8Array[]): Buffer {
-  return leafHashOfDigests(header, sealedSections.map(sha256));
+  const input = leafInput(header, sealedSections.length);
+  let at = 1 + header.length;
+  for (const section of sealedSections) {
+    // Straight into its place: every record is hashed when it is appended, proven, verified or replayed.
+    input.write(hash('sha256', section, 'binary'), at, HASH_BYTES, 'latin1');
+    at += HASH_BYTES;
+  }
+  return sha256(input);
 }
 
 /** The same from the sections' SHA-256 digests: what a proof carries instead of the sections. */
 export function leafHashOfDigests(header: Uint8Array, sectionDigests: readonly Uint8Array[]): Buffer {
-  const input = Buffer.allocUnsafe(1 + header.length + HASH_BYTES * sectionDigests.length);
-  input[0] = 0;
-  input.set(header, 1);
+  const input = leafInput(header, sectionDigests.length);
   let at = 1 + header.length;
   for (const digest of sectionDigests) {
     input.set(digest, at);
     at += HASH_BYTES;
   }
   return sha256(input);
+}
+
+/** Room for a leaf's input, begun with what comes before the digests. */
+function leafInput(header: Uint8Array, digests: number): Buffer {
+  const input = Buffer.allocUnsafe(1 + header.length + HASH_BYTES * digests);
+  input[0] = 0;
+  input.set(header, 1);
+  return input;
 }
 
 /** SHA-256 of the bytes. */

@@ -4,7 +4,7 @@
  */
 import { Damaged, type LogRecord } from '#streams/event-log.ts';
 import type { RawRecord } from '#streams/raw-log.ts';
-import { decodeHeader, HASH_BYTES } from '#streams/record-format.ts';
+import { decodeHeader, HASH_BYTES, type RecordHeader } from '#streams/record-format.ts';
 import { perfectRoot } from '#streams/transparency/merkle.ts';
 import type { TileFiles } from '#streams/transparency/tile-files.ts';
 import { TILE_BYTES, TILE_WIDTH, tileWidth } from '#streams/transparency/tiles.ts';
@@ -157,8 +157,9 @@ class Run {
     this.#records++;
     this.#bytes += record.header.length;
     for (const sealed of record.sealedSections) this.#bytes += sealed.length;
-    this.#checkRevision(record);
-    if (this.#request.opens) await this.#open(record);
+    // An opened record has its header decoded already.
+    const opened = this.#request.opens ? await this.#open(record) : undefined;
+    this.#checkRevision(record.position, opened ?? decodeHeader(record.header));
     this.#leaves.set(record.leaf, (this.#next % TILE_WIDTH) * HASH_BYTES);
     this.#next++;
     if (this.#next % TILE_WIDTH === 0) await this.#finishTile(TILE_WIDTH);
@@ -178,19 +179,18 @@ class Run {
     }
   }
 
-  #checkRevision(record: RawRecord): void {
-    const { stream, revision } = decodeHeader(record.header);
+  #checkRevision(position: number, { stream, revision }: Pick<RecordHeader, 'stream' | 'revision'>): void {
     const seen = this.#streams.get(stream);
     if (seen === undefined) {
       this.#streams.set(stream, [revision, revision]);
       return;
     }
     const complaint = revisionComplaint(stream, seen[1], revision, this.#unread);
-    if (complaint !== undefined) this.#find('revision', record.position, complaint);
+    if (complaint !== undefined) this.#find('revision', position, complaint);
     seen[1] = revision;
   }
 
-  async #open(record: RawRecord): Promise<void> {
+  async #open(record: RawRecord): Promise<LogRecord | undefined> {
     try {
       const opened = await this.#log.openRecord(record);
       let isWhole = true;
@@ -199,12 +199,13 @@ class Run {
         this.#destroyed++;
         isWhole = false;
       }
-      if (!isWhole || this.#checkContent === undefined) return;
-      const complaint = this.#checkContent(opened);
+      const complaint = isWhole ? this.#checkContent?.(opened) : undefined;
       if (complaint !== undefined) this.#find('content', record.position, complaint);
+      return opened;
     } catch (error) {
       if (!(error instanceof Damaged)) throw error;
       this.#findings.add({ kind: 'section', message: error.message, position: record.position });
+      return undefined;
     }
   }
 

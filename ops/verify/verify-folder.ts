@@ -37,7 +37,7 @@ export interface VerifyFolderOptions {
 /** See the file's comment. Throws what openLogReadOnly throws. */
 export async function verifyFolder(options: VerifyFolderOptions): Promise<VerifyReport> {
   const opens = options.opens ?? true;
-  const log = await openLogReadOnly({ dir: options.logFolder, withKeys: opens });
+  const log = await openLogReadOnly({ folder: options.logFolder, withKeys: opens });
   try {
     const size = log.head() + 1;
     const isSmall = size - (options.from ?? 0) <= CHUNK_RECORDS;
@@ -97,7 +97,7 @@ export async function repairTiles(
   const files = new TileFiles(options.transparencyFolder);
   const text = await files.checkpoint();
   if (text === undefined) return 0;
-  const log = await openLogReadOnly({ dir: options.logFolder, withKeys: false });
+  const log = await openLogReadOnly({ folder: options.logFolder, withKeys: false });
   try {
     const leaves = { size: () => log.head() + 1, readLeaves: (index: number) => log.readLeaves(index - 1) };
     const head = readCheckpoint(text);

@@ -10,7 +10,7 @@ const task = workerData as WorkerTask;
 const port = parentPort;
 if (port === null) throw new Error('this module runs in a worker');
 
-const log = await openLogReadOnly({ dir: task.logFolder, withKeys: task.opens });
+const log = await openLogReadOnly({ folder: task.logFolder, withKeys: task.opens });
 const files = new TileFiles(task.transparencyFolder);
 const checkContent = task.checksContent ? checkPduRecord : undefined;
 

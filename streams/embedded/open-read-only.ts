@@ -132,6 +132,17 @@ class BesideLog implements ReadOnlyLog {
     return opened;
   }
 
+  async sectionKeys({ firstKeySlot, sealedSections }: RawRecord): Promise<readonly (Buffer | null)[]> {
+    const keyring = this.#keys();
+    const keys: (Buffer | null)[] = [];
+    for (let index = 0; index < sealedSections.length; index++) {
+      await keyring.load(firstKeySlot + index);
+      const key = keyring.peek(firstKeySlot + index);
+      keys.push(key ? Buffer.from(key) : null);
+    }
+    return keys;
+  }
+
   async close(): Promise<void> {
     await this.#refreshing;
     await this.#store.segments.close();
