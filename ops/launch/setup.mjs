@@ -12,8 +12,12 @@ const say = (line) => process.stderr.write(`${line}\n`);
 /** Runs npm; its words are shown only if it fails. Returns whether it succeeded. */
 function install() {
   say('Installing packages (only this once)…');
-  const args = ['ci', '--ignore-scripts', '--include=optional', '--no-audit', '--no-fund', '--loglevel=error'];
-  if (!withDev) args.push('--omit=dev');
+  // What a running server uses stays in place while the rest is added; otherwise node_modules is made anew.
+  const isAddition = withDev && isInstalled(ROOT, false);
+  const args = isAddition
+    ? ['install', '--no-save', '--include=dev']
+    : ['ci', withDev ? '--include=dev' : '--omit=dev'];
+  args.push('--include=optional', '--ignore-scripts', '--no-audit', '--no-fund', '--loglevel=error');
   const npm = process.env.npm_execpath;
   const [program, first] = npm ? [process.execPath, [npm]] : ['npm', []];
   const result = spawnSync(program, [...first, ...args], {
@@ -23,7 +27,7 @@ function install() {
   });
   if (result.status === 0) return true;
   say(`${result.stdout ?? ''}${result.stderr ?? ''}`.trim());
-  say(`npm ci failed${result.error ? `: ${result.error.message}` : ''}. Is the network reachable?`);
+  say(`npm ${args[0]} failed${result.error ? `: ${result.error.message}` : ''}. Is the network reachable?`);
   return false;
 }
 
