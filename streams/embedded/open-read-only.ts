@@ -134,6 +134,7 @@ class BesideLog implements ReadOnlyLog {
 
   async sectionKeys({ firstKeySlot, sealedSections }: RawRecord): Promise<readonly (Buffer | null)[]> {
     const keyring = this.#keys();
+    if (firstKeySlot === undefined) throw new RangeError('not a record of this log: it has no key slot');
     const keys: (Buffer | null)[] = [];
     for (let index = 0; index < sealedSections.length; index++) {
       await keyring.load(firstKeySlot + index);
