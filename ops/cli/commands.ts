@@ -12,6 +12,9 @@ export const COMMANDS: Readonly<Record<string, () => Promise<CommandModule>>> = 
   'users add': () => import('./commands/users-add.ts'),
   'users token': () => import('./commands/users-token.ts'),
   verify: () => import('./commands/verify.ts'),
+  proof: () => import('./commands/proof.ts'),
+  'proof check': () => import('./commands/proof-check.ts'),
+  'proof consistency': () => import('./commands/proof-consistency.ts'),
   replay: () => import('./commands/replay.ts'),
   version: () => import('./commands/version.ts'),
 };

@@ -72,7 +72,9 @@ export type ProofFlaw =
   /** The sealed bytes are not those of the digest. */
   | 'section-digest'
   /** The sealed bytes do not open with the key. */
-  | 'section-seal';
+  | 'section-seal'
+  /** What is opened is not what the record must say; found by who knows the kind of record. */
+  | 'content';
 
 /** The document proves nothing; `flaw` says why. */
 export class ProofRejected extends Error {
