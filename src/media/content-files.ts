@@ -5,7 +5,7 @@
 import { createHash, randomUUID } from 'node:crypto';
 import { createReadStream } from 'node:fs';
 import { type FileHandle, mkdir, open, readdir, rename, unlink } from 'node:fs/promises';
-import { join } from 'node:path';
+import { dirname, join } from 'node:path';
 import type { Readable } from 'node:stream';
 
 /** Where uploads are until they are complete. */
@@ -109,7 +109,8 @@ export class ContentFiles {
 
   async #prepareFolders(): Promise<void> {
     const incoming = join(this.#folder, INCOMING);
-    await mkdir(incoming, { recursive: true, mode: 0o700 });
+    if ((await mkdir(incoming, { recursive: true, mode: 0o700 })) !== undefined)
+      await syncFolder(dirname(this.#folder));
     for (const name of await readdir(incoming)) await unlink(join(incoming, name));
   }
 }

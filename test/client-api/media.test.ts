@@ -252,3 +252,57 @@ it('says how large uploads may be, under both names', async () => {
   expect(await alice.ok('GET', '/_matrix/client/v1/media/config')).toEqual({ 'm.upload.size': MAX_UPLOAD_BYTES });
   expect(await alice.ok('GET', '/_matrix/media/v3/config')).toEqual({ 'm.upload.size': MAX_UPLOAD_BYTES });
 });
+
+describe('over a connection', () => {
+  let url: string;
+  const incoming = () => readdir(path.join(app.context.config.data_dir, 'media', 'incoming'));
+
+  beforeAll(async () => {
+    url = await app.http.listen({ port: 0, host: '127.0.0.1' });
+    await uploaded(Buffer.from('makes the folders'));
+  });
+
+  /** Sends a body in chunks whose number the server does not know before. */
+  function uploadInChunks(chunks: Iterable<Buffer> | AsyncIterable<Buffer>, signal?: AbortSignal) {
+    return fetch(`${url}/_matrix/media/v3/upload`, {
+      method: 'POST',
+      headers: { authorization: `Bearer ${alice.accessToken}`, 'content-type': 'application/zip' },
+      body: ReadableStream.from(chunks),
+      duplex: 'half',
+      ...(signal && { signal }),
+    });
+  }
+
+  it('an upload in chunks comes back whole', async () => {
+    const chunks = Array.from({ length: 20 }, () => randomBytes(10_000));
+    const answer = await uploadInChunks(chunks);
+    const { content_uri: uri } = (await answer.json()) as { content_uri: string };
+    const back = await get(`download/${uri.slice('mxc://'.length)}`);
+    expect(back.rawPayload.equals(Buffer.concat(chunks))).toBe(true);
+  });
+
+  it('one that turns out too large is told so', async () => {
+    const answer = await uploadInChunks(Array.from({ length: 31 }, () => Buffer.alloc(10 * 1024)));
+    expect(answer.status).toBe(413);
+    expect(await answer.json()).toMatchObject({ errcode: 'M_TOO_LARGE' });
+    expect(await incoming()).toEqual([]);
+  });
+
+  it('one that breaks off leaves nothing behind', async () => {
+    const abort = new AbortController();
+    const { promise: isUnderWay, resolve } = Promise.withResolvers<void>();
+    const neverEnding = async function* () {
+      yield Buffer.alloc(10_000);
+      resolve();
+      await new Promise(() => undefined);
+    };
+    const head = app.log.head();
+    const answer = uploadInChunks(neverEnding(), abort.signal);
+    await isUnderWay;
+    await expect.poll(incoming).toHaveLength(1);
+    abort.abort();
+    await expect(answer).rejects.toThrow();
+    await expect.poll(incoming).toEqual([]);
+    expect(app.log.head()).toBe(head);
+  });
+});
