@@ -18,7 +18,7 @@ function request(auth: InteractiveRequest['auth'], more: Partial<InteractiveRequ
   return {
     operation: 'POST /x',
     body: { wish: 1 },
-    bindsBody: true,
+    bodyIs: 'bound',
     auth,
     userId: undefined,
     flows: FLOWS,
@@ -57,6 +57,16 @@ describe('a flow of several stages', () => {
     expect(await auth.run(request({ type: 'c', session }), work)).toEqual({ done: true });
     expect(await auth.run(request({ session }), work)).toEqual({ done: true });
     expect(work).toHaveBeenCalledOnce();
+  });
+
+  test('remembers what was said, until it is said anew, where the request wants that', async () => {
+    const auth = newAuth();
+    const work = vi.fn(async (_session: unknown, body: object) => body);
+    const say = (given: InteractiveRequest['auth'], body: object) =>
+      auth.run(request(given, { body, bodyIs: 'remembered' }), work);
+    const session = String(challengeOf(await say(undefined, { name: 'first', device: 'D' })).session);
+    challengeOf(await say({ type: 'a', session }, { name: 'second', device: undefined, extra: 1 }));
+    expect(await say({ type: 'b', session }, {})).toEqual({ name: 'second', device: 'D', extra: 1 });
   });
 
   test('cannot be used by two requests at the same time', async () => {

@@ -35,23 +35,27 @@ export interface FailedAttempt {
 export type Stage = (auth: AuthData, session: InteractiveSession) => Promise<FailedAttempt | undefined>;
 
 /** A request that needs authentication. */
-export interface InteractiveRequest {
+export interface InteractiveRequest<Body extends object = object> {
   /** Method and path: a session is good for one only. */
   readonly operation: string;
   /** The body without `auth`. */
-  readonly body: object;
+  readonly body: Body;
   /**
-   * Whether the body too has to stay the same from stage to stage. Only registering does without: clients ask for the flows
-   * with an empty body, and a person may correct the wished-for name on the way.
+   * Whether the body has to stay the same from stage to stage (`bound`), or what was said in earlier requests counts until
+   * it is said anew (`remembered`). Only registering remembers: some clients ask for the flows with an empty body, others
+   * say what they want once and then send `auth` alone. What is remembered has to be small: see `precheck`.
    */
-  readonly bindsBody: boolean;
+  readonly bodyIs: 'bound' | 'remembered';
   readonly auth: AuthData | undefined;
   /** Who asks, where somebody is logged in: a session belongs to them. */
   readonly userId: string | undefined;
   /** Each a list of stages in order. */
   readonly flows: readonly (readonly string[])[];
   readonly stages: Readonly<Record<string, Stage>>;
-  /** Throws for what cannot be done, before anybody goes through the stages. Not asked when it was done already. */
+  /**
+   * Throws for what cannot be done, and for a body that is too large to be kept, before anybody goes through the stages. Not
+   * asked when it was done already.
+   */
   readonly precheck?: () => void;
 }
 
@@ -67,8 +71,10 @@ export interface InteractiveSession {
 class Session implements InteractiveSession {
   readonly id: string;
   readonly operation: string;
-  /** Undefined where the body is not bound. */
+  /** Its digest, where it is bound. */
   readonly boundBody: string | undefined;
+  /** What was said so far, where it is remembered. */
+  remembered: object = {};
   readonly userId: string | undefined;
   readonly expiresAtMs: number;
   readonly completed: string[] = [];
@@ -82,7 +88,7 @@ class Session implements InteractiveSession {
   constructor(id: string, request: InteractiveRequest, expiresAtMs: number) {
     this.id = id;
     this.operation = request.operation;
-    this.boundBody = request.bindsBody ? bodyDigest(request.body) : undefined;
+    this.boundBody = request.bodyIs === 'bound' ? bodyDigest(request.body) : undefined;
     this.userId = request.userId;
     this.expiresAtMs = expiresAtMs;
   }
@@ -117,12 +123,12 @@ export class InteractiveAuth {
 
   /**
    * Takes the request one stage further. When that was the last stage, does the work and gives its answer; otherwise the
-   * 401 that says what is missing. If the work throws, the stages stay complete and the client may ask again.
+   * 401 that says what is missing. The work gets the body, with what is remembered. If the work throws, the stages stay complete and the client may ask again.
    * Throws `M_FORBIDDEN` when the session belongs to something else.
    */
-  async run<Answer extends object>(
-    request: InteractiveRequest,
-    work: (session: InteractiveSession) => Promise<Answer>,
+  async run<Body extends object, Answer extends object>(
+    request: InteractiveRequest<Body>,
+    work: (session: InteractiveSession, body: Body) => Promise<Answer>,
   ): Promise<Answer | RawAnswer> {
     this.#dropExpired();
     const { auth } = request;
@@ -143,10 +149,12 @@ export class InteractiveAuth {
     if (session.isBusy) throw forbidden('Another request of this authentication session is being served.');
     session.isBusy = true;
     try {
+      const body = bodyOf(session, request);
       const failed = await attempt(session, request, auth);
       if (failed !== undefined || !isComplete(session, request)) return challenge(request, session, failed);
-      const answer = await work(session);
+      const answer = await work(session, body);
       session.outcome = { body: bodyDigest(request.body), answer };
+      session.remembered = {};
       session.end();
       return answer;
     } finally {
@@ -162,6 +170,7 @@ export class InteractiveAuth {
   #begin(request: InteractiveRequest): Session {
     if (this.#sessions.size >= this.#maxSessions) this.#dropOldest();
     const session = new Session(newOpaqueId(this.#random), request, this.#clock() + INTERACTIVE_SESSION_LIFETIME_MS);
+    if (request.bodyIs === 'remembered') session.remembered = request.body;
     this.#sessions.set(session.id, session);
     return session;
   }
@@ -201,6 +210,15 @@ function checkSameRequest(session: Session, request: InteractiveRequest): void {
   if (!isSame) throw forbidden('This authentication session was begun for another request.');
 }
 
+/** The body that the work is about: this request's, laid over what was said before. */
+function bodyOf<Body extends object>(session: Session, { body, bodyIs }: InteractiveRequest<Body>): Body {
+  if (bodyIs === 'bound') return body;
+  const said = Object.entries(body).filter(([, value]) => value !== undefined);
+  const merged = { ...session.remembered, ...Object.fromEntries(said) } as Body;
+  session.remembered = merged;
+  return merged;
+}
+
 async function attempt(
   session: Session,
   request: InteractiveRequest,
@@ -232,7 +250,7 @@ function isComplete(session: Session, { flows }: InteractiveRequest): boolean {
 function challenge(request: InteractiveRequest, session: Session, failed?: FailedAttempt): RawAnswer {
   return jsonAnswer(401, {
     ...failed,
-    ...(session.completed.length > 0 && { completed: session.completed }),
+    ...(request.auth !== undefined && { completed: session.completed }),
     flows: request.flows.map((stages) => ({ stages })),
     params: {},
     session: session.id,

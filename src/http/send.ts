@@ -5,7 +5,8 @@ import { RawAnswer } from './answer.ts';
 import type { HandlerResult } from './endpoint.ts';
 import { failureOf } from './failures.ts';
 
-const JSON_TYPE = 'application/json; charset=utf-8';
+/** Without a charset: JSON has none, and some clients compare the whole header. */
+const JSON_TYPE = 'application/json';
 
 /** On every answer: https://spec.matrix.org/v1.19/client-server-api/#web-browser-clients */
 export const CORS_HEADERS = {
@@ -33,7 +34,9 @@ export function send(reply: FastifyReply, result: HandlerResult): void {
     if (body instanceof Readable) body.destroy();
     return;
   }
-  reply.code(result.status).headers(CORS_HEADERS).headers(result.headers).send(body);
+  // Fastify would add a charset to the type of a text.
+  const payload = typeof body === 'string' ? Buffer.from(body, 'utf8') : body;
+  reply.code(result.status).headers(CORS_HEADERS).headers(result.headers).send(payload);
 }
 
 /** Sends an error as Matrix clients expect it, and tells the operator if it is a fault of the server. */

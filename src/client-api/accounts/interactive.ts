@@ -36,7 +36,7 @@ export function confirmedByPassword(
   const request = {
     operation,
     body: rest,
-    bindsBody: true,
+    bodyIs: 'bound' as const,
     auth,
     userId: requester?.userId,
     flows: [[PASSWORD]],

@@ -38,6 +38,14 @@ describe('registering where it is open', () => {
     expect(whoami.body).toEqual({ user_id: '@alice:example.org', device_id: body.device_id, is_guest: false });
   });
 
+  test('what was wished for once need not be said again', async () => {
+    const wish = { username: 'alice', password: PASSWORD, device_id: 'xyzzy', initial_device_display_name: 'phone' };
+    const { session } = (await register(wish)).body;
+    const { body } = await register({ auth: { ...DUMMY, session } });
+    expect(body).toMatchObject({ user_id: '@alice:example.org', device_id: 'xyzzy' });
+    expect(server.accounts.devices.get('@alice:example.org', 'xyzzy')?.displayName).toBe('phone');
+  });
+
   test('without a session of the server, dummy authentication does at once', async () => {
     expect((await register({ username: 'bob', password: PASSWORD, auth: DUMMY })).status).toBe(200);
   });

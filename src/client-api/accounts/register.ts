@@ -1,6 +1,6 @@
 import { z } from 'zod';
 import type { Accounts } from '#src/accounts/accounts.ts';
-import { checkPassword } from '#src/accounts/credentials.ts';
+import { checkDeviceId, checkDeviceName, checkPassword } from '#src/accounts/credentials.ts';
 import type { Context } from '#src/context.ts';
 import { endpoint } from '#src/http/endpoint.ts';
 import { forbidden, missingParam } from '#src/http/errors.ts';
@@ -15,8 +15,8 @@ const bodySchema = z.object({
   password: z.string().optional(),
   device_id: z.string().optional(),
   initial_device_display_name: z.string().optional(),
-  inhibit_login: z.boolean().default(false),
-  refresh_token: z.boolean().default(false),
+  inhibit_login: z.boolean().optional(),
+  refresh_token: z.boolean().optional(),
 });
 
 type Wish = Omit<z.output<typeof bodySchema>, 'auth'>;
@@ -39,7 +39,7 @@ export const register = endpoint({
     const request = {
       operation: 'POST /_matrix/client/v3/register',
       body: wish,
-      bindsBody: false,
+      bodyIs: 'remembered' as const,
       auth,
       userId: undefined,
       flows: [[config.registration.token_required ? REGISTRATION_TOKEN : DUMMY]],
@@ -47,9 +47,11 @@ export const register = endpoint({
       precheck: () => {
         if (wish.username !== undefined) accounts.checkUsername(wish.username);
         if (wish.password !== undefined) checkPassword(wish.password);
+        if (wish.device_id !== undefined) checkDeviceId(wish.device_id);
+        if (wish.initial_device_display_name !== undefined) checkDeviceName(wish.initial_device_display_name);
       },
     };
-    return accounts.interactive.run(request, ({ found }) => makeAccount(accounts, wish, found.get(FOUND_TOKEN)));
+    return accounts.interactive.run(request, ({ found }, all) => makeAccount(accounts, all, found.get(FOUND_TOKEN)));
   },
 });
 
@@ -58,14 +60,14 @@ async function makeAccount(accounts: Accounts, wish: Wish, registrationToken: st
   const device = {
     deviceId: wish.device_id,
     displayName: wish.initial_device_display_name,
-    refreshes: wish.refresh_token,
+    refreshes: wish.refresh_token === true,
   };
   const { userId, session } = await accounts.register({
     username: wish.username,
     password: wish.password,
     isAdmin: false,
     registrationToken,
-    device: wish.inhibit_login ? undefined : device,
+    device: wish.inhibit_login === true ? undefined : device,
   });
   if (session === undefined) return { user_id: userId };
   return { user_id: userId, device_id: session.deviceId, ...tokenMembers(session) };
