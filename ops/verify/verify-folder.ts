@@ -6,6 +6,7 @@ import { readCheckpoint } from '#streams/transparency/checkpoint.ts';
 import type { NoteVerifier } from '#streams/transparency/note.ts';
 import { remakeTiles } from '#streams/transparency/tile-check.ts';
 import { TileFiles } from '#streams/transparency/tile-files.ts';
+import type { Finding } from './finding.ts';
 import { checkPduRecord } from './pdu-check.ts';
 import { verifyChunk } from './verify-chunk.ts';
 import { CHUNK_RECORDS, type KnownCheckpoint, type VerifyReport, verifyLog } from './verify-log.ts';
@@ -37,11 +38,18 @@ export interface VerifyFolderOptions {
 /** See the file's comment. Throws what openLogReadOnly throws. */
 export async function verifyFolder(options: VerifyFolderOptions): Promise<VerifyReport> {
   const opens = options.opens ?? true;
-  const log = await openLogReadOnly({ folder: options.logFolder, withKeys: opens });
+  const damage: Finding[] = [];
+  const log = await openLogReadOnly({
+    folder: options.logFolder,
+    withKeys: opens,
+    onDamage: ({ message }) => damage.push({ kind: 'damaged', message }),
+  });
   try {
     const size = log.head() + 1;
     const isSmall = size - (options.from ?? 0) <= CHUNK_RECORDS;
-    return isSmall ? await verifyHere(log, size, options, opens) : await verifyInWorkers(size, options, opens);
+    const report = isSmall ? await verifyHere(log, size, options, opens) : await verifyInWorkers(size, options, opens);
+    const findings = [...damage, ...report.findings];
+    return { ...report, findings, findingCount: report.findingCount + damage.length };
   } finally {
     await log.close();
   }

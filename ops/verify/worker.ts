@@ -10,7 +10,8 @@ const task = workerData as WorkerTask;
 const port = parentPort;
 if (port === null) throw new Error('this module runs in a worker');
 
-const log = await openLogReadOnly({ folder: task.logFolder, withKeys: task.opens });
+// Damage at the end is told once, by who started the workers.
+const log = await openLogReadOnly({ folder: task.logFolder, withKeys: task.opens, onDamage: () => undefined });
 const files = new TileFiles(task.transparencyFolder);
 const checkContent = task.checksContent ? checkPduRecord : undefined;
 

@@ -1,5 +1,5 @@
 /** Opens a log for reading, beside the server that writes it or without one: no lock is taken, nothing is changed. */
-import type { LogRecord, Position, ReadStreamOptions } from '../event-log.ts';
+import { Damaged, type LogRecord, type Position, type ReadStreamOptions } from '../event-log.ts';
 import { FileKeyring } from '../keyring/file-keyring.ts';
 import { MasterKeyProblem, readMasterKey } from '../keyring/master-key.ts';
 import type { RawRecord, ReadOnlyLog } from '../raw-log.ts';
@@ -23,6 +23,11 @@ export interface ReadOnlyOptions {
   readonly masterKeyFile?: string;
   /** False to read stored records only: neither keyring nor master key is needed. Default true. */
   readonly withKeys?: boolean;
+  /**
+   * Told of damage at the end of the last segment instead of failing: the log is then open up to there. For those who look
+   * for damage.
+   */
+  readonly onDamage?: (damage: Damaged) => void;
   readonly files?: FileSystem;
 }
 
@@ -52,12 +57,19 @@ export async function openLogReadOnly(options: ReadOnlyOptions): Promise<ReadOnl
     const accept = (frames: readonly Frame[], file: OpenFile) => isDurable(frames, file, keyring);
     const loaded = await loadLog({ files, folder: paths.segments, logId: keyring?.logId, accept });
     const log = new BesideLog(files, paths.segments, keyring, loaded);
-    if (loaded.last?.tail.verdict.verdict === 'damaged') await log.refresh();
+    if (loaded.last?.tail.verdict.verdict === 'damaged') await log.refresh().catch(orTell(options.onDamage));
     return log;
   } catch (error) {
     await keyring?.close();
     throw error;
   }
+}
+
+function orTell(onDamage: ReadOnlyOptions['onDamage']): (error: unknown) => void {
+  return (error) => {
+    if (!(error instanceof Damaged) || onDamage === undefined) throw error;
+    onDamage(error);
+  };
 }
 
 /** Whether a commit that was seen is sure to stay: made durable from here, with its keys where those can be seen. */
