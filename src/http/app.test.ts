@@ -115,6 +115,13 @@ describe('paths', () => {
       expect([method, wrong.statusCode, wrong.json().errcode]).toEqual([method, 405, 'M_UNRECOGNIZED']);
       expect(wrong.headers.allow).toBe('PUT, OPTIONS');
     }
+    const withBody = await app.inject({
+      method: 'POST',
+      url: '/_matrix/client/v3/nothing',
+      headers: { 'content-type': 'application/json' },
+      payload: '{"half',
+    });
+    expect([withBody.statusCode, withBody.json().errcode]).toEqual([404, 'M_UNRECOGNIZED']);
     const broken = await app.inject({ method: 'PUT', url: SEND_URL.replace('!r', '%ff') });
     expect([broken.statusCode, broken.json().errcode]).toEqual([400, 'M_INVALID_PARAM']);
     expect(broken.headers['access-control-allow-origin']).toBe('*');

@@ -5,7 +5,7 @@ import type { Socket } from 'node:net';
 import { type FastifyInstance, fastify } from 'fastify';
 import type { Endpoint } from './endpoint.ts';
 import { MatrixError } from './errors.ts';
-import { type RegisterOptions, registerEndpoints } from './register.ts';
+import { beginCall, type RegisterOptions, registerEndpoints, UNKNOWN_ROUTE } from './register.ts';
 import { send, sendFailure } from './send.ts';
 
 /** Longest path parameter, percent-encoded: the longest identifier is 255 bytes, each of which may take three. */
@@ -58,11 +58,21 @@ export function createHttpApp<C>(options: HttpAppOptions<C>): FastifyInstance {
   app.setErrorHandler((error, request, reply) => {
     sendFailure(reply, error, request.call?.log ?? options.log);
   });
-  app.setNotFoundHandler((_request, reply) => {
+  // Before anything looks at a body that nobody wants.
+  app.addHook('onRequest', (request, reply, done) => {
+    if (!request.is404) {
+      done();
+      return;
+    }
+    beginCall(request, reply, UNKNOWN_ROUTE, options);
     sendFailure(reply, new MatrixError('M_UNRECOGNIZED'));
   });
-  app.options('*', (_request, reply) => {
-    send(reply, {});
+  app.options('*', {
+    onRequest: (request, reply) => {
+      beginCall(request, reply, UNKNOWN_ROUTE, options);
+      send(reply, {});
+    },
+    handler: (_request, reply) => reply,
   });
   registerEndpoints(app, options.endpoints, options);
   return app;

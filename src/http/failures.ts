@@ -28,7 +28,7 @@ export function failureOf(error: unknown): Failure {
     return { answer: new MatrixError('M_BAD_JSON', error.message), isFault: false };
   if (error instanceof NotWritten) {
     return {
-      answer: unavailable('The server cannot store anything at the moment. Please try again later.', error),
+      answer: unavailable(`The server cannot store anything at the moment: ${error.message}`, error),
       isFault: true,
     };
   }

@@ -88,8 +88,9 @@ export class RateLimiter {
     // Putting it in again makes it the newest of the map's order.
     if (bucket !== undefined) this.#buckets.delete(key);
     else if (this.#buckets.size >= this.#maxBuckets) this.#dropOldest();
-    const refilled =
-      bucket === undefined ? burst : Math.min(burst, bucket.tokens + ((nowMs - bucket.refilledMs) / 1000) * perSecond);
+    // A clock that was set back must not empty anybody's bucket.
+    const elapsedMs = bucket === undefined ? 0 : Math.max(0, nowMs - bucket.refilledMs);
+    const refilled = bucket === undefined ? burst : Math.min(burst, bucket.tokens + (elapsedMs / 1000) * perSecond);
     const isAllowed = refilled >= 1;
     const tokens = isAllowed ? refilled - 1 : refilled;
     if (bucket === undefined) {

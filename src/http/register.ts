@@ -44,7 +44,12 @@ export interface Answered {
   readonly durationMs: number;
   readonly requestId: string;
   readonly userId: string | undefined;
+  /** The path as it was sent, without its query. It has ids of rooms and users in it. */
+  readonly path: string;
 }
+
+/** The route of requests that no endpoint answers. */
+export const UNKNOWN_ROUTE = 'unknown';
 
 export interface RegisterOptions<C> {
   readonly context: C;
@@ -92,7 +97,7 @@ export function registerEndpoints<C>(
   }
   for (const { url, methods } of methodsOfPath.values()) {
     const others = METHODS.filter((method) => !methods.has(method));
-    if (others.length > 0) registerOtherMethods(fastify, url, others, [...methods]);
+    if (others.length > 0) registerOtherMethods(fastify, url, others, [...methods], options);
   }
 }
 
@@ -106,7 +111,7 @@ function registerOne<C>(scope: FastifyInstance, endpoint: Endpoint<C>, options: 
       url,
       bodyLimit,
       onRequest: (request, reply, done) => {
-        const call = beginCall(request, reply, endpoint.method, endpoint.path, options);
+        const call = beginCall(request, reply, endpoint.path, options);
         if (missing.length > 0)
           call.params = { ...call.params, ...Object.fromEntries(missing.map((name) => [name, ''])) };
         const admitted = admit(request, call);
@@ -118,13 +123,20 @@ function registerOne<C>(scope: FastifyInstance, endpoint: Endpoint<C>, options: 
   }
 }
 
+/** Most characters of a path that are reported. */
+const MAX_PATH_LENGTH = 500;
+
+function pathOf({ url }: FastifyRequest): string {
+  const end = url.indexOf('?');
+  return url.slice(0, Math.min(end < 0 ? url.length : end, MAX_PATH_LENGTH));
+}
+
 /** Makes the call, and sees to it that its end is noticed, whether by an answer or because the client goes away. */
-function beginCall<C>(
+export function beginCall(
   request: FastifyRequest,
   reply: FastifyReply,
-  method: string,
   route: string,
-  options: RegisterOptions<C>,
+  options: Pick<RegisterOptions<never>, 'log' | 'closing' | 'onAnswered'>,
 ): Call {
   const call = new Call(request, options.log, options.closing);
   request.call = call;
@@ -135,12 +147,13 @@ function beginCall<C>(
     const isGone = !raw.writableFinished;
     if (isGone) call.abandon();
     options.onAnswered?.({
-      method,
+      method: request.method,
       route,
       status: isGone ? CLIENT_GONE : raw.statusCode,
       durationMs: performance.now() - call.startedMs,
       requestId: call.requestId,
       userId: call.requester?.userId,
+      path: pathOf(request),
     });
   });
   return call;
@@ -253,6 +266,7 @@ function registerOtherMethods(
   url: string,
   others: Method[],
   allowed: readonly Method[],
+  options: Pick<RegisterOptions<never>, 'log' | 'closing' | 'onAnswered'>,
 ): void {
   const allow = [...allowed, 'OPTIONS'].join(', ');
   fastify.route({
@@ -260,6 +274,7 @@ function registerOtherMethods(
     url,
     exposeHeadRoute: false,
     onRequest: (request, reply) => {
+      beginCall(request, reply, UNKNOWN_ROUTE, options);
       const message = `This path does not know ${request.method}, but ${allowed.join(', ')}.`;
       sendFailure(reply, new MatrixError('M_UNRECOGNIZED', message, { status: 405, headers: { allow } }));
     },

@@ -155,6 +155,19 @@ describe('what operators ask', () => {
   });
 });
 
+test('requests that no endpoint answers are in the log too, browsers asking ahead only in detail', async () => {
+  const lines: string[] = [];
+  const { url, server } = await start({ endpoints: [versions], log: logTo({ write: (line) => lines.push(line) }) });
+  await fetch(`${url}/_matrix/client/v9/nothing?access_token=secret`);
+  await fetch(`${url}/_matrix/client/versions`, { method: 'POST' });
+  await fetch(`${url}/_matrix/client/versions`, { method: 'OPTIONS' });
+  await server.stop();
+  expect(lines.map((line) => JSON.parse(line)).map(({ status, route, path }) => [status, route, path])).toEqual([
+    [404, 'unknown', '/_matrix/client/v9/nothing'],
+    [405, 'unknown', '/_matrix/client/versions'],
+  ]);
+});
+
 describe('stopping', () => {
   const poll = (started: () => void) =>
     endpoint({

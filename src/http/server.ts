@@ -10,7 +10,7 @@ import type { Authenticate, Endpoint } from './endpoint.ts';
 import { createMetrics, type Metrics } from './metrics.ts';
 import { opsEndpoints, type Readiness } from './ops-endpoints.ts';
 import type { RateLimiter } from './rate-limit.ts';
-import type { Answered } from './register.ts';
+import { type Answered, UNKNOWN_ROUTE } from './register.ts';
 import { servicesOf } from './services.ts';
 
 /** How long running requests may take to end when the server stops; then their connections are closed. */
@@ -105,14 +105,26 @@ export async function startHttpServer<C>(options: HttpServerOptions<C>): Promise
   };
 }
 
-/** One line and one figure for each request. Neither has the path as it was sent: it may hold ids and tokens. */
+/**
+ * One line and one figure for each request. Neither has the query, which may hold tokens. The path, which holds ids, is
+ * only there for requests that no endpoint answers, and where the level asks for detail.
+ */
 function reportTo(log: Logger, metrics: Metrics): (answered: Answered) => void {
+  const isDetailed = log.isLevelEnabled('debug');
   return (answered) => {
     metrics.observe(answered);
-    const { requestId, method, route, status, durationMs, userId } = answered;
-    const line = { request: requestId, method, route, status, ms: Math.round(durationMs * 10) / 10, user: userId };
-    // What monitoring asks every few seconds would drown the rest.
-    if (route.startsWith('/_stele/')) log.debug(line, 'request');
+    const { requestId, method, route, status, durationMs, userId, path } = answered;
+    const line = {
+      request: requestId,
+      method,
+      route,
+      status,
+      ms: Math.round(durationMs * 10) / 10,
+      user: userId,
+      path: isDetailed || route === UNKNOWN_ROUTE ? path : undefined,
+    };
+    // What monitoring and browsers ask all the time would drown the rest.
+    if (route.startsWith('/_stele/') || method === 'OPTIONS') log.debug(line, 'request');
     else log.info(line, 'request');
   };
 }
