@@ -1,5 +1,7 @@
 /** Values of tables: how a row's content becomes bytes. Every codec is deterministic, so that a replay gives the same bytes. */
+
 import { Packr } from 'msgpackr';
+import { parseJson } from '#protocol/json-limits.ts';
 
 /** How values of one table are stored. */
 export interface ValueCodec<V> {
@@ -24,7 +26,7 @@ export function msgpack<V>(): ValueCodec<V> {
 export function json<V>(): ValueCodec<V> {
   return {
     encode: (value) => Buffer.from(JSON.stringify(value), 'utf8'),
-    decode: (stored, length) => JSON.parse(stored.toString('utf8', 0, length)) as V,
+    decode: (stored, length) => parseJson(stored.toString('utf8', 0, length)) as V,
   };
 }
 

@@ -1,8 +1,10 @@
 /** Profiles of local users. */
+
 import type { Projection } from '#projections/engine/projection.ts';
 import { defineTable, json, str, tuple } from '#projections/engine/table.ts';
+import { parseJson } from '#protocol/json-limits.ts';
 import { type MutableJsonObject, setOwnValue } from '#protocol/json-object.ts';
-import type { JsonObject, JsonValue } from '#protocol/pdu.ts';
+import type { JsonObject } from '#protocol/pdu.ts';
 import { PROFILE_SET, readProfile } from './records.ts';
 
 export const profiles = defineTable({
@@ -22,7 +24,7 @@ export const profilesProjection: Projection = {
     if (read === undefined) return;
     const { [read.field]: _, ...others } = tx.get(profiles, [read.userId]) ?? {};
     const profile: MutableJsonObject = others;
-    if (read.valueJson !== undefined) setOwnValue(profile, read.field, JSON.parse(read.valueJson) as JsonValue);
+    if (read.valueJson !== undefined) setOwnValue(profile, read.field, parseJson(read.valueJson));
     tx.put(profiles, [read.userId], profile as JsonObject);
   },
 };

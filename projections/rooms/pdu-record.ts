@@ -5,7 +5,9 @@
  * signatures included. Section 1, the *content*: UTF-8 JSON of what redaction strips, empty when it strips nothing.
  * Destroying the key of section 1 leaves an event that still links, hashes and verifies as its redacted form.
  */
+
 import { Packr } from 'msgpackr';
+import { parseJson } from '#protocol/json-limits.ts';
 import type { JsonObject, Pdu } from '#protocol/pdu.ts';
 import { joinPdu } from '#protocol/redaction.ts';
 import type { LogRecord, RecordDraft } from '#streams/event-log.ts';
@@ -99,8 +101,8 @@ export function readPduRecord(record: LogRecord): PduRecord | undefined {
   if (!skeleton) return undefined;
   const [tuple, skeletonJson] = packr.unpack(skeleton) as [MetaTuple, string];
   const [eventId, roomId, roomVersion, disposition, reason, deviceId, txnId, redacts] = tuple;
-  const kept = JSON.parse(skeletonJson) as JsonObject;
-  const stripped = content && content.length > 0 ? (JSON.parse(decoder.decode(content)) as JsonObject) : undefined;
+  const kept = parseJson(skeletonJson) as JsonObject;
+  const stripped = content && content.length > 0 ? (parseJson(decoder.decode(content)) as JsonObject) : undefined;
   const pdu = stripped ? joinPdu(kept, stripped) : (kept as unknown as Pdu);
   return {
     meta: {

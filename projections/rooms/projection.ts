@@ -2,6 +2,8 @@
 
 import type { Projection } from '#projections/engine/projection.ts';
 import type { Writer } from '#projections/engine/reader.ts';
+import { canonicalJson } from '#protocol/canonical-json.ts';
+import { parseJson } from '#protocol/json-limits.ts';
 import { isJsonObject } from '#protocol/json-object.ts';
 import type { JsonObject, Pdu } from '#protocol/pdu.ts';
 import { redactContent } from '#protocol/redaction.ts';
@@ -105,12 +107,24 @@ function eventRowOf(room: Position, { meta, pdu }: PduRecord, stateVersion: numb
     ...(pdu.state_key !== undefined && { stateKey: pdu.state_key }),
     originServerTs: pdu.origin_server_ts,
     depth: pdu.depth,
-    contentJson: JSON.stringify(pdu.content),
+    contentJson: contentJsonOf(pdu.content),
     stateVersion,
     ...(meta.transaction && { transaction: meta.transaction }),
     ...(relation && { relation }),
-    hasUrl: typeof pdu.content['url'] === 'string',
+    hasUrl: typeof pdu.content.url === 'string',
   };
+}
+
+/**
+ * Content as it is served. In canonical form, because the order of keys differs between an event that was just made and the
+ * same event put together from its sections; content that has no canonical form is of a room version that keeps it as it came.
+ */
+function contentJsonOf(content: JsonObject): string {
+  try {
+    return canonicalJson(content);
+  } catch {
+    return JSON.stringify(content);
+  }
 }
 
 function relationOf(content: JsonObject): EventRow['relation'] {
@@ -134,7 +148,7 @@ function applyState(tx: Writer, position: Position, row: EventRow, stateKey: str
   tx.put(stateVersions, [row.room, version], position);
   if (row.type !== 'm.room.member') return { replaces, joined: 0, invited: 0 };
 
-  const membership = String(pdu.content['membership']);
+  const membership = String(pdu.content.membership);
   const before = tx.get(members, [row.room, stateKey])?.membership;
   tx.put(members, [row.room, stateKey], { membership, event: position });
   tx.put(userRooms, [stateKey, row.room], { membership, event: position, forgotten: false });
@@ -153,14 +167,11 @@ function applyRedaction(tx: Writer, redaction: Position, redactedEventId: string
   const original = position === undefined ? undefined : tx.get(events, [position]);
   const rules = roomVersionRules(roomVersion);
   if (position === undefined || original === undefined || rules === undefined) return;
-  const content = redactContent(
-    { type: original.type, content: JSON.parse(original.contentJson) as JsonObject },
-    rules,
-  );
+  const content = redactContent({ type: original.type, content: parseJson(original.contentJson) as JsonObject }, rules);
   const { relation: _, ...kept } = original;
   tx.put(events, [position], {
     ...kept,
-    contentJson: JSON.stringify(content),
+    contentJson: contentJsonOf(content),
     hasUrl: false,
     redactedBy: original.redactedBy ?? redaction,
   });

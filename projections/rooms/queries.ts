@@ -3,6 +3,7 @@
 import type { Reader } from '#projections/engine/reader.ts';
 import type { RangeOptions } from '#projections/engine/table.ts';
 import type { AuthEvent } from '#protocol/auth/types.ts';
+import { parseJson } from '#protocol/json-limits.ts';
 import type { JsonObject } from '#protocol/pdu.ts';
 import type { Position } from '#streams/event-log.ts';
 import type { EventRow } from './event-row.ts';
@@ -121,7 +122,7 @@ export function stateContent(
   version?: number,
 ): JsonObject | undefined {
   const event = stateEvent(reader, room, type, stateKey, version);
-  return event && (JSON.parse(event.contentJson) as JsonObject);
+  return event && (parseJson(event.contentJson) as JsonObject);
 }
 
 /** For how long a state event had its place: from its version on, until the version that replaced it. */
@@ -282,6 +283,6 @@ export function authEventAt(reader: Reader, position: Position): AuthEvent | und
     type: event.type,
     stateKey: event.stateKey,
     sender: event.sender,
-    content: JSON.parse(event.contentJson) as JsonObject,
+    content: parseJson(event.contentJson) as JsonObject,
   };
 }

@@ -15,6 +15,7 @@ import { checkAuth } from '#protocol/auth/check-auth.ts';
 import type { AuthEvent } from '#protocol/auth/types.ts';
 import { buildEvent, type EventDraft } from '#protocol/build-event.ts';
 import { CanonicalJsonError } from '#protocol/canonical-json.ts';
+import { parseJson } from '#protocol/json-limits.ts';
 import type { JsonObject, Pdu } from '#protocol/pdu.ts';
 import { type PowerLevels, powerLevelsOf } from '#protocol/power-levels.ts';
 import { redactContent, splitPdu } from '#protocol/redaction.ts';
@@ -283,7 +284,7 @@ export class Rooms {
     if (typeof target !== 'string') return undefined;
     const original = eventById(this.#options.reader, target);
     if (original?.stateKey === undefined) return undefined;
-    const content = JSON.parse(original.contentJson) as JsonObject;
+    const content = parseJson(original.contentJson) as JsonObject;
     return { eventId: target, content: redactContent({ type: original.type, content }, head.rules) };
   }
 

@@ -2,8 +2,10 @@
  * Who may see which event, by the history visibility and the user's membership when it was sent.
  * https://spec.matrix.org/v1.19/client-server-api/#room-history-visibility
  */
+
 import type { Reader } from '#projections/engine/reader.ts';
 import { type Event, eventAt, type StateSpan, stateHistoryBackwards, stateSpan } from '#projections/rooms/queries.ts';
+import { parseJson } from '#protocol/json-limits.ts';
 import type { JsonObject } from '#protocol/pdu.ts';
 import type { Position } from '#streams/event-log.ts';
 
@@ -115,12 +117,12 @@ export function departureOf(reader: Reader, room: Position, userId: string): Dep
 
 /** The membership that a member event's content gives. */
 export function membershipIn(contentJson: string): string | undefined {
-  const { membership } = JSON.parse(contentJson) as JsonObject;
+  const { membership } = parseJson(contentJson) as JsonObject;
   return typeof membership === 'string' ? membership : undefined;
 }
 
 function visibilityIn(contentJson: string): HistoryVisibilityValue {
-  const { history_visibility: value } = JSON.parse(contentJson) as JsonObject;
+  const { history_visibility: value } = parseJson(contentJson) as JsonObject;
   return value === 'world_readable' || value === 'invited' || value === 'joined' ? value : 'shared';
 }
 

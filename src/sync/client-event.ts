@@ -2,8 +2,10 @@
  * Events in the form that clients get. The text is put together around the stored JSON of the content, which is not parsed.
  * https://spec.matrix.org/v1.19/client-server-api/#room-event-format
  */
+
 import type { Reader } from '#projections/engine/reader.ts';
 import { type Event, eventAt } from '#projections/rooms/queries.ts';
+import { parseJson } from '#protocol/json-limits.ts';
 import type { JsonObject } from '#protocol/pdu.ts';
 import type { Requester } from '#src/http/endpoint.ts';
 import type { RoomVisibility } from '#src/rooms/visibility.ts';
@@ -37,7 +39,7 @@ export function viewerOf({ userId, deviceId, tokenId }: Requester): Viewer {
 export function clientEvent(view: EventView, event: Event): string {
   const text = `${openEvent(event, view.roomId)},"unsigned":{${unsignedOf(view, event)}}}`;
   if (view.selectFields === undefined) return text;
-  return JSON.stringify(view.selectFields(JSON.parse(text) as JsonObject));
+  return JSON.stringify(view.selectFields(parseJson(text) as JsonObject));
 }
 
 /**
@@ -62,7 +64,7 @@ function openEvent(event: Event, roomId: string | undefined): string {
 
 /** Clients of older room versions look for the redacted event at the top. Source: rooms/v11, "Redactions". */
 function redactsOf(contentJson: string): string {
-  const { redacts } = JSON.parse(contentJson) as JsonObject;
+  const { redacts } = parseJson(contentJson) as JsonObject;
   return typeof redacts === 'string' ? `,"redacts":${quoted(redacts)}` : '';
 }
 

@@ -233,11 +233,14 @@ describe('sending', () => {
   it('says 503 while the log takes no writes, goes on reading, and recovers', async () => {
     const room = encodeURIComponent(await createRoom(alice, { name: 'Dry' }));
     app.log.refuseWrites('the disk is full');
-    const refused = await alice.call('PUT', `/rooms/${room}/send/m.room.message/full`, { body: 'x' });
-    expect(refused.status).toBe(503);
-    expect(refused.body['error']).toContain('disk is full');
-    expect(await state(alice, decodeURIComponent(room), 'm.room.name')).toEqual({ name: 'Dry' });
-    app.log.refuseWrites(undefined);
+    try {
+      const refused = await alice.call('PUT', `/rooms/${room}/send/m.room.message/full`, { body: 'x' });
+      expect(refused.status).toBe(503);
+      expect(refused.body['error']).toContain('disk is full');
+      expect(await state(alice, decodeURIComponent(room), 'm.room.name')).toEqual({ name: 'Dry' });
+    } finally {
+      app.log.refuseWrites(undefined);
+    }
     await alice.ok('PUT', `/rooms/${room}/send/m.room.message/full`, { body: 'x' });
   });
 });

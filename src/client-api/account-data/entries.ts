@@ -1,4 +1,5 @@
 /** Account data as clients and sync see it: what is stored, and the push rules, which are always there. */
+
 import {
   type AccountDataEntry,
   accountData,
@@ -8,6 +9,7 @@ import {
 import { accountDataRecord } from '#projections/account-data/records.ts';
 import type { Reader } from '#projections/engine/reader.ts';
 import { isRoomId } from '#protocol/identifiers.ts';
+import { parseJson } from '#protocol/json-limits.ts';
 import type { JsonObject } from '#protocol/pdu.ts';
 import { invalidParam, MatrixError } from '#src/http/errors.ts';
 import { NO_CHANGES, type PushRuleChanges } from '#src/push/rules.ts';
@@ -30,7 +32,7 @@ const MANAGED_BY_SERVER: ReadonlySet<string> = new Set([FULLY_READ_TYPE, PUSH_RU
 /** What a user changed about their push rules. It is stored as the account data from which clients get all the rules. */
 export function pushRuleChangesOf(reader: Reader, userId: string): PushRuleChanges {
   const json = accountData(reader, userId, PUSH_RULES_TYPE);
-  return json === undefined ? NO_CHANGES : (JSON.parse(json) as PushRuleChanges);
+  return json === undefined ? NO_CHANGES : (parseJson(json) as unknown as PushRuleChanges);
 }
 
 /** JSON text of one entry's content; undefined if there is none. */

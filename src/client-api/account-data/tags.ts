@@ -1,6 +1,8 @@
 /** The tags of a room, which are the content of the user's `m.tag` account data there. */
+
 import { accountData } from '#projections/account-data/queries.ts';
 import type { Reader } from '#projections/engine/reader.ts';
+import { parseJson } from '#protocol/json-limits.ts';
 import { isJsonObject } from '#protocol/json-object.ts';
 import type { JsonObject } from '#protocol/pdu.ts';
 import { invalidParam } from '#src/http/errors.ts';
@@ -66,7 +68,7 @@ async function changeTags(
 /** Clients can set `m.tag` as account data too, so it may be anything. */
 function readTags(reader: Reader, userId: string, roomId: string): Tags {
   const json = accountData(reader, userId, TAG_TYPE, roomId);
-  const tags = json === undefined ? undefined : (JSON.parse(json) as JsonObject).tags;
+  const tags = json === undefined ? undefined : (parseJson(json) as JsonObject).tags;
   if (!isJsonObject(tags)) return new Map();
   return new Map(Object.entries(tags).flatMap(([name, info]) => (isJsonObject(info) ? [[name, info]] : [])));
 }

@@ -1,4 +1,5 @@
 import { eventAt, findRoom, membershipOf, membersOf } from '#projections/rooms/queries.ts';
+import { parseJson } from '#protocol/json-limits.ts';
 import type { JsonObject } from '#protocol/pdu.ts';
 import type { Context } from '#src/context.ts';
 import { jsonTextAnswer } from '#src/http/answer.ts';
@@ -32,7 +33,7 @@ export const joinedMembers = endpoint({
 });
 
 function profileIn(contentJson: string): { display_name?: string; avatar_url?: string } {
-  const { displayname, avatar_url } = JSON.parse(contentJson) as JsonObject;
+  const { displayname, avatar_url } = parseJson(contentJson) as JsonObject;
   return {
     ...(typeof displayname === 'string' && { display_name: displayname }),
     ...(typeof avatar_url === 'string' && { avatar_url }),

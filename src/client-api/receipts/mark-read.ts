@@ -1,9 +1,11 @@
 /** How far users have read: receipts, and the fully read marker, which is account data of the room. */
+
 import { accountData } from '#projections/account-data/queries.ts';
 import { latestReceipt } from '#projections/receipts/queries.ts';
 import { type ReceiptType, receiptRecord } from '#projections/receipts/records.ts';
 import { type Event, eventById, findRoom, membershipOf, positionOfEvent } from '#projections/rooms/queries.ts';
 import { isEventId } from '#protocol/identifiers.ts';
+import { parseJson } from '#protocol/json-limits.ts';
 import type { Context } from '#src/context.ts';
 import { forbidden, invalidParam, notFound } from '#src/http/errors.ts';
 import type { RecordDraft } from '#streams/event-log.ts';
@@ -65,7 +67,7 @@ function isForward({ reader }: ReceiptContext, userId: string, roomId: string, m
 }
 
 function fullyReadEventId(json: string | undefined): string | undefined {
-  return json === undefined ? undefined : (JSON.parse(json) as { readonly event_id?: string }).event_id;
+  return json === undefined ? undefined : (parseJson(json) as { readonly event_id?: string }).event_id;
 }
 
 function draftOf(context: ReceiptContext, userId: string, roomId: string, mark: Mark, tsMs: number): RecordDraft {

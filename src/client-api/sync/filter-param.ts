@@ -1,6 +1,7 @@
 import { z } from 'zod';
 import { filterJson } from '#projections/account-data/queries.ts';
 import type { Reader } from '#projections/engine/reader.ts';
+import { JsonSyntaxError, JsonTooDeepError, parseJson } from '#protocol/json-limits.ts';
 import { MatrixError } from '#src/http/errors.ts';
 import { Lru } from '#src/sync/lru.ts';
 import {
@@ -43,11 +44,12 @@ function compiledOnce<F>(cache: Lru<string, F>, text: string, compile: (value: u
   const known = cache.get(text);
   if (known !== undefined) return known;
   try {
-    const filter = compile(JSON.parse(text));
+    const filter = compile(parseJson(text));
     cache.set(text, filter);
     return filter;
   } catch (error) {
-    if (error instanceof SyntaxError) throw new MatrixError('M_INVALID_PARAM', 'The filter is not JSON.');
+    if (error instanceof JsonSyntaxError || error instanceof JsonTooDeepError)
+      throw new MatrixError('M_INVALID_PARAM', 'The filter is not JSON.');
     if (error instanceof z.ZodError)
       throw new MatrixError('M_INVALID_PARAM', 'The filter does not have the right shape.');
     throw error;
