@@ -23,7 +23,8 @@ export interface LocalBusOptions {
 
 /** The bus of a single node: a map from topic to those who wait, in this process. */
 export class LocalBus implements Bus {
-  readonly #byTopic = new Map<string, Set<Interest>>();
+  /** One interest by itself, several as a set: most of a user's many rooms have nobody else waiting. */
+  readonly #byTopic = new Map<string, Interest | Set<Interest>>();
   readonly #maxInterests: number;
   readonly #onListenerError: (error: unknown) => void;
   #interests = 0;
@@ -60,37 +61,43 @@ export class LocalBus implements Bus {
     this.#publication += 1;
     const publication = this.#publication;
     for (const topic of topics) {
-      const interests = this.#byTopic.get(topic);
-      if (interests === undefined) continue;
+      const found = this.#byTopic.get(topic);
+      if (found === undefined) continue;
+      if (!(found instanceof Set)) this.#call(found, publication, position);
       // A listener that subscribes again from within carries this publication's number, and so is not called by it.
-      for (const interest of interests) {
-        if (interest.seenPublication >= publication) continue;
-        interest.seenPublication = publication;
-        try {
-          interest.listener(position);
-        } catch (error) {
-          this.#onListenerError(error);
-        }
-      }
+      else for (const interest of found) this.#call(interest, publication, position);
+    }
+  }
+
+  #call(interest: Interest, publication: number, position: Position): void {
+    if (interest.seenPublication >= publication) return;
+    interest.seenPublication = publication;
+    try {
+      interest.listener(position);
+    } catch (error) {
+      this.#onListenerError(error);
     }
   }
 
   #join(topic: string, interest: Interest): boolean {
-    let interests = this.#byTopic.get(topic);
-    if (interests === undefined) {
-      interests = new Set();
-      this.#byTopic.set(topic, interests);
-    }
-    if (interests.has(interest)) return false;
-    interests.add(interest);
+    const found = this.#byTopic.get(topic);
+    if (found === undefined) this.#byTopic.set(topic, interest);
+    else if (found === interest) return false;
+    else if (!(found instanceof Set)) this.#byTopic.set(topic, new Set([found, interest]));
+    else if (found.has(interest)) return false;
+    else found.add(interest);
     this.#interests += 1;
     return true;
   }
 
   #leave(topic: string, interest: Interest): void {
-    const interests = this.#byTopic.get(topic);
-    if (interests?.delete(interest) !== true) return;
+    const found = this.#byTopic.get(topic);
+    if (found === interest) {
+      this.#byTopic.delete(topic);
+    } else {
+      if (!(found instanceof Set) || !found.delete(interest)) return;
+      if (found.size === 0) this.#byTopic.delete(topic);
+    }
     this.#interests -= 1;
-    if (interests.size === 0) this.#byTopic.delete(topic);
   }
 }
