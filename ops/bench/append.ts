@@ -16,7 +16,7 @@ const WARM_UP_MS = 1000;
 const MEASURE_MS = 4000;
 const KEY_BYTES = 32;
 /** What a frame adds to header and sections: prefix, fixed fields, one length a section. */
-const FRAME_BYTES = 40 + 4 * SECTION_BYTES.length;
+const FRAME_BYTES = 41 + 4 * SECTION_BYTES.length;
 /** The bare files are overwritten from the start when they are full. */
 const CEILING_FILE_BYTES = 32 * 1024 * 1024;
 

@@ -19,9 +19,27 @@ export class FaultyFiles implements FileSystem {
   readonly faults: Fault[] = [];
   /** Calls so far, such as `datasync /tmp/…/0000000000000000.seg`. */
   readonly calls: string[] = [];
+  #hanging: { on: FaultyOperation; path: RegExp; gate: Promise<void> } | undefined;
 
   fail(fault: Fault): void {
     this.faults.push(fault);
+  }
+
+  /** Lets the next such call wait until the function that comes back is called. */
+  hang(on: FaultyOperation, path: RegExp): () => void {
+    let release = () => {};
+    const gate = new Promise<void>((resolve) => {
+      release = resolve;
+    });
+    this.#hanging = { on, path, gate };
+    return release;
+  }
+
+  async waitIfHanging(on: FaultyOperation, path: string): Promise<void> {
+    const hanging = this.#hanging;
+    if (hanging?.on !== on || !hanging.path.test(path)) return;
+    this.#hanging = undefined;
+    await hanging.gate;
   }
 
   async open(path: string, mode: OpenMode): Promise<OpenFile> {
@@ -89,6 +107,7 @@ class FaultyFile implements OpenFile {
   }
 
   async datasync(): Promise<void> {
+    await this.#files.waitIfHanging('datasync', this.path);
     this.#files.check('datasync', this.path);
     await this.#file.datasync();
   }

@@ -7,7 +7,8 @@
  * Frame: length of the body u32 · CRC32C of the body u32 · body. Body: flags u8 (1: last of its commit) · section count
  * u8 · header length u16 · offset of the commit's first frame u32 · position u48 · position of the stream's previous
  * record u48 · position of the record of revision r & (r − 1) u48 · slot of the first key u48 · length of each section
- * u32 · header (record-format.ts) · sections.
+ * u32 · header (record-format.ts) · sections · end mark u8. The end mark is never zero, so a frame that was written to its
+ * end can be told from one that was not.
  *
  * The two links lead from a stream's head to any of its records in O(log² n) steps, so no index by stream is needed.
  */
@@ -20,9 +21,12 @@ export const FRAME_ALIGN_BYTES = 8;
 export const LOG_ID_BYTES = 16;
 const MAGIC = Buffer.from('STELEseg', 'latin1');
 const FORMAT = 1;
-const PREFIX_BYTES = 8;
+/** Length and checksum of a frame's body. */
+export const FRAME_PREFIX_BYTES = 8;
 const FIXED_BODY_BYTES = 32;
 const LAST_OF_COMMIT = 1;
+const END_MARK = 0x5a;
+const END_MARK_BYTES = 1;
 /** A link to nothing: the stream has no such record. */
 const NO_LINK = 0xffff_ffff_ffff;
 /** An append fits the bound of the log, and so does each of its frames. */
@@ -79,15 +83,15 @@ export function decodeSegmentHeader(bytes: Buffer): SegmentHeader | undefined {
 
 /** Bytes that the record's frame takes, padding included. */
 export function frameSize(record: SealedRecord): number {
-  let body = FIXED_BODY_BYTES + record.header.length;
+  let body = FIXED_BODY_BYTES + record.header.length + END_MARK_BYTES;
   for (const section of record.sections) body += 4 + section.length;
-  return align(PREFIX_BYTES + body);
+  return align(FRAME_PREFIX_BYTES + body);
 }
 
 /** Writes a frame at `at`, where there must be room for its size; gives where it ends. */
 export function encodeFrame(into: Buffer, at: number, record: SealedRecord, fields: FrameFields): number {
   const { header, sections } = record;
-  const body = at + PREFIX_BYTES;
+  const body = at + FRAME_PREFIX_BYTES;
   into[body] = fields.lastOfCommit ? LAST_OF_COMMIT : 0;
   into[body + 1] = sections.length;
   into.writeUInt16BE(header.length, body + 2);
@@ -100,6 +104,8 @@ export function encodeFrame(into: Buffer, at: number, record: SealedRecord, fiel
   for (const section of sections) end = into.writeUInt32BE(section.length, end);
   end += header.copy(into, end);
   for (const section of sections) end += section.copy(into, end);
+  into[end] = END_MARK;
+  end += END_MARK_BYTES;
   into.writeUInt32BE(end - body, at);
   into.writeUInt32BE(crc32c(into.subarray(body, end)), at + 4);
   const next = align(end);
@@ -109,9 +115,9 @@ export function encodeFrame(into: Buffer, at: number, record: SealedRecord, fiel
 
 /** The size that a frame at `at` claims to have, padding included, or 0 if no frame can have it. */
 export function claimedFrameSize(bytes: Buffer, at: number): number {
-  if (at + PREFIX_BYTES > bytes.length) return 0;
+  if (at + FRAME_PREFIX_BYTES > bytes.length) return 0;
   const body = bytes.readUInt32BE(at);
-  return body < FIXED_BODY_BYTES || body > MAX_FRAME_BYTES ? 0 : align(PREFIX_BYTES + body);
+  return body < FIXED_BODY_BYTES || body > MAX_FRAME_BYTES ? 0 : align(FRAME_PREFIX_BYTES + body);
 }
 
 /**
@@ -121,7 +127,7 @@ export function claimedFrameSize(bytes: Buffer, at: number): number {
 export function decodeFrame(bytes: Buffer, at: number, offset: number): Frame | undefined {
   const size = claimedFrameSize(bytes, at);
   if (size === 0 || at + size > bytes.length) return undefined;
-  const body = at + PREFIX_BYTES;
+  const body = at + FRAME_PREFIX_BYTES;
   const end = body + bytes.readUInt32BE(at);
   const sectionCount = bytes.readUInt8(body + 1);
   if (sectionCount > MAX_SECTIONS) return undefined;
@@ -137,7 +143,8 @@ export function decodeFrame(bytes: Buffer, at: number, offset: number): Frame | 
     sections.push(bytes.subarray(sectionAt, next));
     sectionAt = next;
   }
-  if (sectionAt !== end || crc32c(bytes.subarray(body, end)) !== bytes.readUInt32BE(at + 4)) return undefined;
+  if (sectionAt + END_MARK_BYTES !== end || crc32c(bytes.subarray(body, end)) !== bytes.readUInt32BE(at + 4))
+    return undefined;
   return {
     offset,
     size,

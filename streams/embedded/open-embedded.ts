@@ -91,7 +91,7 @@ export async function openEmbedded<Append extends SealedAppend>(
     });
     const have = loaded.segments.head + 1;
     checkNothingLost(loaded, keyring, options.mustHaveAtLeast ?? 0, paths.segments);
-    const closedInOrder = have === 0 || (keyring.mark.isLast && keyring.mark.firstPosition === have);
+    const closedInOrder = have === 0 || (keyring.mark.isClean && keyring.mark.firstPosition === have);
     const cut = await cutTail(files, loaded);
     if (!closedInOrder) await rewriteLastCommit(files, loaded, keyring);
     for (const { segment, index } of loaded.unindexed) {

@@ -7,7 +7,7 @@
  * record of a later commit, or a broken record none of whose sectors is missing, cannot come from that.
  */
 import type { OpenFile } from './files.ts';
-import { claimedFrameSize, decodeFrame, FRAME_ALIGN_BYTES } from './frame.ts';
+import { claimedFrameSize, decodeFrame, FRAME_ALIGN_BYTES, FRAME_PREFIX_BYTES } from './frame.ts';
 
 const SECTOR_BYTES = 512;
 /** Fewer zeros than this at the edge of a sector may be chance. */
@@ -48,7 +48,8 @@ function lacksSectors(rest: Buffer, written: number, offset: number): boolean {
   const size = claimedFrameSize(rest, 0);
   // No length: the first sector is missing, or only its first bytes were written.
   if (size === 0) return written < FRAME_ALIGN_BYTES || rest.readUInt32BE(0) === 0;
-  if (size > written) return true;
+  // The last byte of a frame is not zero, but padding follows it.
+  if (FRAME_PREFIX_BYTES + rest.readUInt32BE(0) > written) return true;
   for (let start = 0; start < size; ) {
     const end = Math.min(size, start + SECTOR_BYTES - ((offset + start) % SECTOR_BYTES));
     if (end - start >= MIN_ZERO_RUN_BYTES && isZero(rest, start, end)) return true;

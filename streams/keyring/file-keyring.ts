@@ -62,8 +62,8 @@ export interface KeyringOptions {
 export interface CommitMark {
   /** Records before this position were durable. */
   readonly firstPosition: number;
-  /** Whether nothing was written behind the mark: so it is after a clean close. */
-  readonly isLast: boolean;
+  /** Whether the log was closed in order after that, with so many records. */
+  readonly isClean: boolean;
 }
 
 /** Whether a slot holds a key. */
@@ -77,7 +77,7 @@ export class FileKeyring implements KeyStore {
   readonly #cache = new Map<number, CachedBlock>();
   #growing: GrowingFile | undefined;
   #nextSlot = 0;
-  #mark: CommitMark = { firstPosition: 0, isLast: false };
+  #mark: CommitMark = { firstPosition: 0, isClean: false };
   #closed = false;
   /** Counts destroyed keys, so that a block read meanwhile is read again. */
   #destroyed = 0;
@@ -195,7 +195,7 @@ export class FileKeyring implements KeyStore {
     const slots = Buffer.allocUnsafe(bytes);
     let at = 0;
     for (const block of keys) at += block.copy(slots, at);
-    writeMark(slots, at, firstPosition);
+    writeMark(slots, at, { firstPosition, records: keys.length });
     const keyFile = this.#fileOf(firstSlot);
     xorSlots(slots, firstSlot % SLOTS_PER_FILE, keyFile.header.nonce, this.#options.masterKey);
     this.#nextSlot += slots.length / KEY_BYTES;
@@ -386,11 +386,13 @@ export class FileKeyring implements KeyStore {
       const block = await this.#readBlock(number);
       for (; slot >= oldest && Math.floor(slot / SLOTS_PER_CACHE_BLOCK) === number; slot--) {
         const index = slot % SLOTS_PER_CACHE_BLOCK;
-        const firstPosition = block.states[index] === 0 ? readMark(block.keys, index * KEY_BYTES) : undefined;
-        if (firstPosition !== undefined) return { firstPosition, isLast: slot === this.#nextSlot - 1 };
+        const mark = block.states[index] === 0 ? readMark(block.keys, index * KEY_BYTES) : undefined;
+        if (mark === undefined) continue;
+        const { firstPosition, records } = mark;
+        return { firstPosition, isClean: records === 0 && slot === this.#nextSlot - 1 };
       }
     }
-    return { firstPosition: 0, isLast: false };
+    return { firstPosition: 0, isClean: false };
   }
 }
 

@@ -101,19 +101,27 @@ export function slotIs(bytes: Buffer, at: number, value: 0 | 0xff): boolean {
   return true;
 }
 
-/**
- * A mark: the plain bytes of a slot written with a commit, behind its keys. It says that the commit's first record is at
- * `firstPosition`; as commits follow each other, every record before it was durable when the mark was written.
- */
-export function writeMark(into: Buffer, at: number, firstPosition: number): void {
+/** A mark: a slot written with a commit, behind its keys. */
+export interface Mark {
+  /** Position of the commit's first record. Commits follow each other, so every record before it was durable. */
+  readonly firstPosition: number;
+  /** Records of the commit; none for the mark of a log that was closed in order. */
+  readonly records: number;
+}
+
+/** Writes the plain bytes of a mark: magic 16 · zeros 6 · records u32 · first position u48. */
+export function writeMark(into: Buffer, at: number, { firstPosition, records }: Mark): void {
   MARK_MAGIC.copy(into, at);
   into.writeUIntBE(0, at + MARK_MAGIC.length, 6);
-  into.writeUInt32BE(0, at + MARK_MAGIC.length + 6);
+  into.writeUInt32BE(records, at + MARK_MAGIC.length + 6);
   into.writeUIntBE(firstPosition, at + KEY_BYTES - 6, 6);
 }
 
-/** The position in a decrypted slot if it is a mark. */
-export function readMark(bytes: Buffer, at: number): number | undefined {
+/** The mark in a decrypted slot, if it is one. */
+export function readMark(bytes: Buffer, at: number): Mark | undefined {
   for (let index = 0; index < MARK_MAGIC.length; index++) if (bytes[at + index] !== MARK_MAGIC[index]) return undefined;
-  return bytes.readUIntBE(at + KEY_BYTES - 6, 6);
+  return {
+    records: bytes.readUInt32BE(at + MARK_MAGIC.length + 6),
+    firstPosition: bytes.readUIntBE(at + KEY_BYTES - 6, 6),
+  };
 }
