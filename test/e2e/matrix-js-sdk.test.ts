@@ -2,16 +2,12 @@
 import {
   ClientEvent,
   createClient,
-  type IContent,
+  type LoginResponse,
   type MatrixClient,
   type MatrixEvent,
-  MatrixEventEvent,
   MsgType,
+  type RegisterResponse,
   RelationType,
-  type Room,
-  RoomEvent,
-  RoomMemberEvent,
-  SyncState,
 } from 'matrix-js-sdk';
 import type { Logger } from 'matrix-js-sdk/lib/logger.js';
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
@@ -52,97 +48,72 @@ describe('matrix-js-sdk', () => {
   });
 
   it('makes a room, invites, joins', async () => {
-    const invited = eventually<void>((done) => {
-      bob.on(RoomMemberEvent.Membership, (_event, member) => {
-        if (member.userId === '@bob:localhost' && member.membership === 'invite') done();
-      });
-    });
     const created = await alice.createRoom({ name: 'Standing stones', topic: 'How old?', invite: ['@bob:localhost'] });
     roomId = created.room_id;
-    await invited;
-    expect(bob.getRoom(roomId)?.getMyMembership()).toBe('invite');
+    await onceTrue(bob, () => bob.getRoom(roomId)?.getMyMembership() === 'invite');
     expect(bob.getRoom(roomId)?.name).toBe('Standing stones');
-    const joined = eventually<void>((done) => {
-      alice.on(RoomMemberEvent.Membership, (_event, member) => {
-        if (member.userId === '@bob:localhost' && member.membership === 'join') done();
-      });
-    });
     await bob.joinRoom(roomId);
-    await joined;
-    expect(alice.getRoom(roomId)?.getJoinedMemberCount()).toBe(2);
+    await onceTrue(alice, () => alice.getRoom(roomId)?.getMember('@bob:localhost')?.membership === 'join');
+    await onceTrue(bob, () => bob.getRoom(roomId)?.getMyMembership() === 'join');
+    for (const client of [alice, bob]) expect(client.getRoom(roomId)?.getJoinedMemberCount()).toBe(2);
   });
 
   it('sends, and the other receives', async () => {
-    const received = nextMessage(bob, roomId, 'Good morning');
     await alice.sendTextMessage(roomId, 'Good morning');
-    expect((await received).getSender()).toBe('@alice:localhost');
+    expect((await message(bob, 'Good morning')).getSender()).toBe('@alice:localhost');
   });
 
   it('edits: the other sees the new text in the place of the old', async () => {
-    const first = nextMessage(bob, roomId, 'They are old');
     const { event_id: eventId } = await alice.sendTextMessage(roomId, 'They are old');
-    const original = await first;
-    const replaced = eventually<void>((done) => original.once(MatrixEventEvent.Replaced, () => done()));
+    const original = await message(bob, 'They are old');
     await alice.sendMessage(roomId, {
       msgtype: MsgType.Text,
       body: '* They are very old',
       'm.new_content': { msgtype: MsgType.Text, body: 'They are very old' },
       'm.relates_to': { rel_type: RelationType.Replace, event_id: eventId },
     });
-    await replaced;
-    expect((original.getContent() as IContent).body).toBe('They are very old');
+    await onceTrue(bob, () => bodyOf(original) === 'They are very old');
   });
 
   it('redacts: the content is gone for both', async () => {
-    const first = nextMessage(bob, roomId, 'A secret');
     const { event_id: eventId } = await alice.sendTextMessage(roomId, 'A secret');
-    const original = await first;
-    const redacted = eventually<void>((done) => {
-      bob.getRoom(roomId)?.on(RoomEvent.Redaction, (event) => {
-        if (event.getAssociatedId() === eventId) done();
-      });
-    });
-    await alice.redactEvent(roomId, eventId);
-    await redacted;
-    expect(original.isRedacted()).toBe(true);
-    expect(await bob.fetchRoomEvent(roomId, eventId)).toMatchObject({ content: {} });
+    const original = await message(bob, 'A secret');
+    await alice.redactEvent(roomId, eventId, undefined, { reason: 'Said too much' });
+    await onceTrue(bob, () => original.isRedacted());
+    expect(original.getUnsigned().redacted_because?.content).toMatchObject({ reason: 'Said too much' });
+    for (const client of [alice, bob])
+      expect(await client.fetchRoomEvent(roomId, eventId)).toMatchObject({ content: {} });
   });
 
   it('shows who is typing, and how far somebody has read', async () => {
-    const typing = eventually<void>((done) => {
-      bob.on(RoomMemberEvent.Typing, (_event, member) => {
-        if (member.userId === '@alice:localhost' && member.typing) done();
-      });
-    });
     await alice.sendTyping(roomId, true, 10_000);
-    await typing;
-    const last = bob.getRoom(roomId)?.getLastLiveEvent();
-    if (last === undefined) throw new Error('no event');
-    const read = eventually<void>((done) => {
-      alice.getRoom(roomId)?.on(RoomEvent.Receipt, (_event, room: Room) => {
-        if (room.hasUserReadEvent('@bob:localhost', last.getId() ?? '')) done();
-      });
-    });
-    await bob.sendReadReceipt(last);
-    await read;
+    await onceTrue(bob, () => bob.getRoom(roomId)?.getMember('@alice:localhost')?.typing === true);
+    const { event_id: eventId } = await alice.sendTextMessage(roomId, 'Read this');
+    await bob.sendReadReceipt(await message(bob, 'Read this'));
+    await onceTrue(alice, () => alice.getRoom(roomId)?.hasUserReadEvent('@bob:localhost', eventId) === true);
+  });
+
+  it('uploads an avatar, which the other sees and downloads', async () => {
+    const picture = Buffer.from('89504e470d0a1a0a', 'hex');
+    const { content_uri: uri } = await alice.uploadContent(picture, { type: 'image/png', name: 'stone.png' });
+    await alice.setAvatarUrl(uri);
+    await onceTrue(bob, () => bob.getRoom(roomId)?.getMember('@alice:localhost')?.getMxcAvatarUrl() === uri);
+    const url = bob.mxcUrlToHttp(uri, undefined, undefined, undefined, false, true, true) ?? '';
+    const download = await fetch(url, { headers: { authorization: `Bearer ${bob.getAccessToken()}` } });
+    expect(download.headers.get('content-type')).toBe('image/png');
+    expect(Buffer.from(await download.arrayBuffer())).toEqual(picture);
   });
 
   it('pages back to the first event of the room on a new device', async () => {
-    for (let index = 0; index < 60; index++) await alice.sendTextMessage(roomId, `line ${index}`);
+    for (let index = 0; index < LINES; index++) await alice.sendTextMessage(roomId, `line ${index}`);
     const login = await createClient({ baseUrl: stele.url, logger: quiet }).loginRequest({
       type: 'm.login.password',
       identifier: { type: 'm.id.user', user: 'bob' },
       password: PASSWORD,
     });
-    const tablet = createClient({
-      baseUrl: stele.url,
-      logger: quiet,
-      accessToken: login.access_token,
-      userId: login.user_id,
-      deviceId: login.device_id,
-    });
-    await started(tablet);
+    const tablet = clientOf(stele, login);
     try {
+      await started(tablet);
       const room = tablet.getRoom(roomId);
       if (room === null) throw new Error('the room is not in the first sync');
       const seen = (): MatrixEvent[] => room.getLiveTimeline().getEvents();
@@ -153,9 +124,9 @@ describe('matrix-js-sdk', () => {
       }
       expect(seen()[0]?.getType()).toBe('m.room.create');
       const lines = seen()
-        .map((event) => (event.getContent() as IContent).body)
+        .map(bodyOf)
         .filter((body) => body?.startsWith('line '));
-      expect(lines).toEqual(Array.from({ length: 60 }, (_, index) => `line ${index}`));
+      expect(lines).toEqual(Array.from({ length: LINES }, (_, index) => `line ${index}`));
     } finally {
       tablet.stopClient();
       await tablet.logout(true);
@@ -167,51 +138,76 @@ describe('matrix-js-sdk', () => {
     await stele.stop('SIGKILL');
     await stele.start();
     expect(await bob.fetchRoomEvent(roomId, eventId)).toMatchObject({ content: { body: 'Before the crash' } });
-    const received = nextMessage(bob, roomId, 'After the crash');
-    bob.retryImmediately();
     await alice.sendTextMessage(roomId, 'After the crash');
-    await received;
+    bob.retryImmediately();
+    await message(bob, 'After the crash');
+    const events = bob.getRoom(roomId)?.getLiveTimeline().getEvents() ?? [];
+    expect(new Set(events.map((event) => event.getId())).size).toBe(events.length);
   });
+
+  it('leaves, and the room is gone for who left and emptier for who stayed', async () => {
+    await bob.leave(roomId);
+    await onceTrue(alice, () => alice.getRoom(roomId)?.getJoinedMemberCount() === 1);
+    await onceTrue(bob, () => bob.getRoom(roomId)?.getMyMembership() === 'leave');
+    await bob.logout(true);
+    await expect(bob.whoami()).rejects.toMatchObject({ errcode: 'M_UNKNOWN_TOKEN' });
+  });
+
+  it('left no error in the log of the server', () => {
+    expect(stele.logged('error')).toEqual([]);
+  });
+
+  function message(client: MatrixClient, body: string): Promise<MatrixEvent> {
+    return onceThere(client, () => {
+      const events = client.getRoom(roomId)?.getLiveTimeline().getEvents();
+      return events?.find((event) => event.status === null && bodyOf(event) === body);
+    });
+  }
 });
 
 const PASSWORD = 'correct horse battery staple';
 
+/** More than the clients ask for at once, so that there is something to page through. */
+const LINES = 60;
+
 async function newClient(stele: SteleProcess, username: string): Promise<MatrixClient> {
   const anonymous = createClient({ baseUrl: stele.url, logger: quiet });
-  const account = await anonymous.registerRequest({
-    username,
-    password: PASSWORD,
-    auth: { type: 'm.login.dummy' },
-  });
-  if (account.access_token === undefined) throw new Error('registering did not log in');
-  return createClient({
-    baseUrl: stele.url,
-    logger: quiet,
-    accessToken: account.access_token,
-    userId: account.user_id,
-    ...(account.device_id !== undefined && { deviceId: account.device_id }),
-  });
+  return clientOf(
+    stele,
+    await anonymous.registerRequest({ username, password: PASSWORD, auth: { type: 'm.login.dummy' } }),
+  );
+}
+
+function clientOf(stele: SteleProcess, account: LoginResponse | RegisterResponse): MatrixClient {
+  const { access_token: accessToken, user_id: userId, device_id: deviceId } = account;
+  if (accessToken === undefined || deviceId === undefined) throw new Error('no device was logged in');
+  return createClient({ baseUrl: stele.url, logger: quiet, accessToken, userId, deviceId });
 }
 
 async function started(client: MatrixClient): Promise<void> {
-  const prepared = eventually<void>((done) => {
-    client.on(ClientEvent.Sync, (state) => {
-      if (state === SyncState.Prepared) done();
-    });
-  });
   await client.startClient({ initialSyncLimit: 20 });
-  await prepared;
+  await onceTrue(client, () => client.isInitialSyncComplete());
 }
 
-function nextMessage(client: MatrixClient, roomId: string, body: string): Promise<MatrixEvent> {
-  return eventually((done) => {
-    client.on(RoomEvent.Timeline, (event, room) => {
-      if (room?.roomId === roomId && (event.getContent() as IContent).body === body && event.status === null)
-        done(event);
-    });
+function bodyOf(event: MatrixEvent): string | undefined {
+  const { body }: { body?: unknown } = event.getContent();
+  return typeof body === 'string' ? body : undefined;
+}
+
+async function onceTrue(client: MatrixClient, isSo: () => boolean): Promise<void> {
+  await onceThere(client, () => (isSo() ? true : undefined));
+}
+
+/** Resolves with what `look` finds, now or when the client has taken in another answer to `/sync`. */
+function onceThere<T>(client: MatrixClient, look: () => T | undefined): Promise<T> {
+  return new Promise((resolve) => {
+    const check = (): void => {
+      const found = look();
+      if (found === undefined) return;
+      client.off(ClientEvent.Sync, check);
+      resolve(found);
+    };
+    client.on(ClientEvent.Sync, check);
+    check();
   });
-}
-
-function eventually<T>(listen: (done: (value: T) => void) => void): Promise<T> {
-  return new Promise((resolve) => listen(resolve));
 }

@@ -106,6 +106,15 @@ export class SteleProcess {
     return { status, stdout, stderr };
   }
 
+  /** The lines of this level that the server has logged since it was last started. */
+  logged(level: 'warn' | 'error' | 'fatal'): readonly Record<string, unknown>[] {
+    return this.stderr
+      .split('\n')
+      .filter((line) => line.startsWith('{') && line.endsWith('}'))
+      .map((line) => JSON.parse(line) as Record<string, unknown>)
+      .filter((line) => line['level'] === level);
+  }
+
   /** Makes an account and gives a client with its access token. */
   async register(username: string): Promise<TestUser> {
     const answer = await call(this.url, undefined, 'POST', '/_matrix/client/v3/register', {
