@@ -25,7 +25,7 @@ import {
   type RandomBytes,
   tokenHash,
 } from './secrets.ts';
-import { type CachedToken, TokenCache } from './token-cache.ts';
+import { type KnownToken, TokenCache } from './token-cache.ts';
 import type { UserCommands } from './user-commands.ts';
 
 /**
@@ -35,6 +35,8 @@ import type { UserCommands } from './user-commands.ts';
 export const ACCESS_TOKEN_LIFETIME_MS = 60 * 60 * 1000;
 /** Devices of one account. At the bound the one that got its tokens longest ago makes room. */
 export const MAX_DEVICES_PER_USER = 1_000;
+/** After the use of a new token could not be recorded, how long until it is tried again. */
+const CONFIRM_RETRY_MS = 5_000;
 /** Bytes of the token's hash that make its name: enough to tell tokens apart, and no help to guess one. */
 const TOKEN_ID_BYTES = 9;
 
@@ -81,6 +83,8 @@ export class Sessions {
   readonly #activity: ActivityLog;
   readonly #accessTokenLifetimeMs: number;
   readonly #cache = new TokenCache();
+  /** Milliseconds since the epoch; see {@link CONFIRM_RETRY_MS}. */
+  #confirmAgainAtMs = 0;
 
   constructor(options: SessionsOptions) {
     this.#reader = options.reader;
@@ -113,7 +117,7 @@ export class Sessions {
     return known.requester;
   }
 
-  #lookUp(token: string): CachedToken {
+  #lookUp(token: string): KnownToken {
     if (token.length > MAX_TOKEN_LENGTH) throw unknownToken();
     const hash = tokenHash(token);
     const owner = this.#reader.get(accessTokens, [hash]);
@@ -125,8 +129,7 @@ export class Sessions {
     if (pair === undefined || pair === null) {
       throw unknownToken(true, 'The access token was replaced by a newer one.');
     }
-    if (pair === device.current && device.previous !== null) this.#confirm(userId, deviceId, hash);
-    return this.#cache.add(token, {
+    const entry = {
       requester: Object.freeze({
         userId,
         deviceId,
@@ -136,7 +139,13 @@ export class Sessions {
       }),
       expiresAtMs: pair.accessExpiresAtMs,
       activity: this.#activity.of(userId, deviceId),
-    });
+    };
+    if (pair === device.current && device.previous !== null) {
+      // Not remembered, so that one of the next requests tries again.
+      if (this.#clock() < this.#confirmAgainAtMs) return entry;
+      this.#confirm(userId, deviceId, hash);
+    }
+    return this.#cache.add(token, entry);
   }
 
   /**
@@ -151,7 +160,8 @@ export class Sessions {
       return { records, result: undefined };
     });
     confirmed.catch((error: unknown) => {
-      // The next first use of the token tries again; until then the older pair stays good.
+      // A later use of the token tries again; until then the older pair stays good.
+      this.#confirmAgainAtMs = this.#clock() + CONFIRM_RETRY_MS;
       this.#cache.invalidate(userId);
       this.#logger.warn({ err: error }, 'The use of a refreshed access token could not be recorded.');
     });

@@ -5,11 +5,15 @@ import type { Activity } from './activity.ts';
 export const MAX_CACHED_TOKENS = 20_000;
 
 /** What is known of an access token that was good when it was looked up. */
-export interface CachedToken {
+export interface KnownToken {
   readonly requester: Requester;
   /** Null for never. */
   readonly expiresAtMs: number | null;
   readonly activity: Activity;
+}
+
+/** The same in the cache. */
+export interface CachedToken extends KnownToken {
   /** Until the account changes. Shared by all tokens of the user. */
   readonly account: { isUnchanged: boolean };
 }
@@ -38,7 +42,7 @@ export class TokenCache {
     return old;
   }
 
-  add(token: string, entry: Omit<CachedToken, 'account'>): CachedToken {
+  add(token: string, entry: KnownToken): CachedToken {
     const { userId } = entry.requester;
     let account = this.#accounts.get(userId);
     if (account === undefined) {

@@ -242,6 +242,7 @@ describe('refreshing', () => {
     expect((await whoami(second.access_token)).status).toBe(200);
     expect((await whoami(first.access_token)).status).toBe(200);
     server.log.refuseWrites(undefined);
+    server.time.nowMs += 5_000;
     expect((await whoami(second.access_token)).status).toBe(200);
     expect((await refresh(first.refresh_token)).status).toBe(401);
   });
