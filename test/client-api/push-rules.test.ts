@@ -28,6 +28,7 @@ describe('push rules', () => {
     expect(await alice.ok('GET', '/pushrules/global/')).toEqual(all.global);
     const accountData = `/user/${encodeURIComponent(alice.userId)}/account_data/m.push_rules`;
     expect(await alice.ok('GET', accountData)).toEqual(all);
+    expect(await alice.ok('GET', '/pushrules/global/override/')).toEqual(Object(all.global).override);
     expect(Object.keys(Object(all.global))).toEqual(['override', 'content', 'room', 'sender', 'underride']);
   });
 
@@ -43,7 +44,7 @@ describe('push rules', () => {
       default: false,
       enabled: true,
       pattern: 'cake',
-      actions: ['notify'],
+      actions: ['notify', 'dont_notify'],
     });
     await alice.ok('PUT', `${at}/a/enabled`, { enabled: false });
     await alice.ok('PUT', `${at}/a/actions`, { actions: [{ set_tweak: 'highlight' }] });
@@ -78,6 +79,7 @@ describe('push rules', () => {
     ['PUT', '/pushrules/global/override/.not.there/actions', { actions: [] }, 404, 'M_NOT_FOUND'],
     ['PUT', '/pushrules/global/override/.m.rule.master/enabled', { enabled: 'yes' }, 400, 'M_BAD_JSON'],
     ['GET', '/pushrules/global/nokind/x', undefined, 400, 'M_INVALID_PARAM'],
+    ['GET', '/pushrules/global/nokind/', undefined, 400, 'M_INVALID_PARAM'],
   ] as const)('%s %s %j: %d %s', async (method, at, body, status, errcode) => {
     expect(await alice.call(method, at, body)).toMatchObject({ status, body: { errcode } });
   });

@@ -6,6 +6,7 @@ import { getPushRule } from './get-push-rule.ts';
 import { getPushRuleActions } from './get-push-rule-actions.ts';
 import { getPushRuleEnabled } from './get-push-rule-enabled.ts';
 import { getPushRules } from './get-push-rules.ts';
+import { getPushRulesOfKind } from './get-push-rules-of-kind.ts';
 import { putPushRule } from './put-push-rule.ts';
 import { putPushRuleActions } from './put-push-rule-actions.ts';
 import { putPushRuleEnabled } from './put-push-rule-enabled.ts';
@@ -14,6 +15,7 @@ import { putPushRuleEnabled } from './put-push-rule-enabled.ts';
 export const pushRuleEndpoints: readonly Endpoint<Context>[] = [
   getPushRules,
   getGlobalPushRules,
+  getPushRulesOfKind,
   getPushRule,
   putPushRule,
   deletePushRule,
