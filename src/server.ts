@@ -3,6 +3,7 @@ import { mkdir } from 'node:fs/promises';
 import { coreProjections } from '#projections/catalogue.ts';
 import { ProjectionEngine } from '#projections/engine/engine.ts';
 import type { EngineProgress } from '#projections/engine/progress.ts';
+import type { RecoveryReport } from '#streams/embedded/open-embedded.ts';
 import type { EventLog } from '#streams/event-log.ts';
 import { openLog } from '#streams/open-log.ts';
 import { originOf } from '#streams/transparency/checkpoint.ts';
@@ -48,11 +49,12 @@ export async function startServer(config: Config, options: ServerOptions): Promi
     await mkdir(config.data_dir, { recursive: true, mode: 0o700 });
     let transparency: TransparencyLog | undefined;
     const log = await openLog({
-      dir: paths.log,
+      folder: paths.log,
       mustHaveAtLeast: await latestPublishedSize(paths.transparency),
       onCommit: (leaves) => transparency?.add(leaves),
     });
     closers.push(() => log.close());
+    reportRecovery(log.recovery, logger);
     const signer = await openSigningKey({
       keyFile: paths.logSigningKey,
       origin: originOf(config.server_name),
@@ -100,6 +102,13 @@ export async function startServer(config: Config, options: ServerOptions): Promi
     await closeAll();
     throw error;
   }
+}
+
+/** What was found when the log was opened, where an operator should know. */
+function reportRecovery({ cut, warnings, records, elapsedMs }: RecoveryReport, logger: Logger): void {
+  if (cut) logger.warn({ ...cut }, 'the rest of a commit that was never acknowledged was cut off');
+  for (const warning of warnings) logger.warn(warning);
+  logger.info({ records, ms: Math.round(elapsedMs) }, 'log opened');
 }
 
 function readiness(log: EventLog): Readiness {
