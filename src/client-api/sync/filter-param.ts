@@ -1,5 +1,4 @@
 import { z } from 'zod';
-import { filterJson } from '#projections/account-data/queries.ts';
 import type { Reader } from '#projections/engine/reader.ts';
 import { JsonSyntaxError, JsonTooDeepError, parseJson } from '#protocol/json-limits.ts';
 import { MatrixError } from '#src/http/errors.ts';
@@ -12,6 +11,7 @@ import {
   NO_ROOM_EVENT_FILTER,
   type RoomEventFilter,
 } from '../filters/filter.ts';
+import { storedFilterJson } from '../filters/stored-filters.ts';
 
 /** Compiled filters that are kept, by their text. */
 const MAX_COMPILED_FILTERS = 1000;
@@ -26,7 +26,7 @@ const compiledForEvents = new Lru<string, RoomEventFilter>(MAX_COMPILED_FILTERS)
 export function syncFilter(reader: Reader, userId: string, parameter: string | undefined): Filter {
   if (parameter === undefined) return NO_FILTER;
   if (parameter.startsWith('{')) return compiledOnce(compiled, parameter, compileFilter);
-  const uploaded = filterJson(reader, userId, parameter);
+  const uploaded = storedFilterJson(reader, userId, parameter);
   if (uploaded === undefined) throw new MatrixError('M_INVALID_PARAM', 'You have no filter with this id.');
   return compiledOnce(compiled, uploaded, compileFilter);
 }
