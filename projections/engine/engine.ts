@@ -9,6 +9,7 @@ import { BEFORE_FIRST, type EventLog, type LogRecord, type Position, type Subscr
 import { Applier } from './applier.ts';
 import { EngineStopped, saysDamaged } from './errors.ts';
 import { EnvironmentFolder } from './folder.ts';
+import { Gatherer } from './gatherer.ts';
 import { machineBootId } from './mark.ts';
 import { type EngineProgress, ProgressMeter } from './progress.ts';
 import { checkNames, type Projection } from './projection.ts';
@@ -61,6 +62,8 @@ export class ProjectionEngine {
   readonly #failureListeners = new Set<(error: Error) => void>();
   readonly #waiters = new Waiters();
   #subscription: Subscription | undefined;
+  /** Until the engine is live. */
+  #gatherer: Gatherer | undefined = new Gatherer();
   #meter: ProgressMeter | undefined;
   #failure: Error | undefined;
   #isClosed = false;
@@ -183,7 +186,18 @@ export class ProjectionEngine {
   async #catchUp(meter: ProgressMeter): Promise<void> {
     this.#meter = meter;
     this.#subscription = this.#log.subscribeAll(this.frontier, {
-      onRecords: (records) => this.#onRecords(records),
+      onRecords: (records) => {
+        if (this.#gatherer === undefined) return this.#apply(records);
+        this.#gatherer.add(records);
+        if (this.#gatherer.isFull) this.#apply(this.#gatherer.take());
+      },
+      onPhase: (phase) => {
+        // Entered before any record comes live.
+        const gathered = phase === 'live' ? this.#gatherer?.take() : undefined;
+        if (gathered === undefined) return;
+        this.#gatherer = undefined;
+        this.#apply(gathered);
+      },
       onEnd: (error) => {
         if (error !== undefined) this.#fail(error);
         else if (!this.#isClosed) this.#fail(new EngineStopped('the log was closed'));
@@ -194,7 +208,8 @@ export class ProjectionEngine {
     if (meter.records > 0) meter.done(this.frontier, this.#log.head());
   }
 
-  #onRecords(records: readonly LogRecord[]): void {
+  #apply(records: readonly LogRecord[]): void {
+    if (records.length === 0) return;
     let touched: ReadonlySet<string>;
     try {
       touched = this.#applier.apply(records);

@@ -85,6 +85,7 @@ export class ListLog implements EventLog {
         for (let at = from + 1; at < this.records.length; at += BATCH_RECORDS) {
           void subscriber.onRecords(this.records.slice(at, at + BATCH_RECORDS));
         }
+        subscriber.onPhase?.('live');
         resolveLive();
       } catch (error) {
         follower.end(error as Error);

@@ -6,6 +6,7 @@ import { Applier } from './applier.ts';
 import { compareTable, openAsBytes, type TableComparison } from './compare.ts';
 import { Environment } from './environment.ts';
 import { EnvironmentFolder } from './folder.ts';
+import { Gatherer } from './gatherer.ts';
 import { machineBootId } from './mark.ts';
 import type { Projection } from './projection.ts';
 
@@ -143,13 +144,19 @@ async function applyAll(options: ReplayOptions, applier: Applier, upTo?: Positio
   const startedMs = performance.now();
   const head = upTo ?? log.head();
   if (applier.position < head || upTo === undefined) {
+    const gatherer = new Gatherer();
+    const applyGathered = (): void => {
+      applier.apply(gatherer.take());
+      onProgress?.(applier.checkpoint.count, applier.position, head);
+    };
     for await (const batch of log.readAll(applier.position)) {
       signal?.throwIfAborted();
       const isPast = (batch.at(-1)?.position ?? BEFORE_FIRST) > head;
-      applier.apply(isPast ? batch.filter(({ position }) => position <= head) : batch);
-      onProgress?.(applier.checkpoint.count, applier.position, head);
+      gatherer.add(isPast ? batch.filter(({ position }) => position <= head) : batch);
+      if (gatherer.isFull) applyGathered();
       if (isPast) break;
     }
+    applyGathered();
   }
   const { count, position } = applier.checkpoint;
   return { records: count, frontier: position, seconds: (performance.now() - startedMs) / 1000 };
