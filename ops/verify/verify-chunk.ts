@@ -91,6 +91,8 @@ class Run {
   /** Leaves of the tile being gathered that are not known from the log, by their place in it. */
   #unknown: number[] = [];
   #isBroken = false;
+  /** Records in front of `#next` that cannot be read. */
+  #gap: { readonly from: number; readonly why: string } | undefined;
   #next: number;
   #records = 0;
   #bytes = 0;
@@ -120,6 +122,7 @@ class Run {
         await this.#skip(isGivenUp ? this.#request.to : this.#next + 1, error.message);
       }
     }
+    this.#reportGap();
     if (this.#next % TILE_WIDTH !== 0) await this.#finishTile(this.#next % TILE_WIDTH);
   }
 
@@ -154,6 +157,7 @@ class Run {
   }
 
   async #take(record: RawRecord): Promise<void> {
+    this.#reportGap();
     this.#records++;
     this.#bytes += record.header.length;
     for (const sealed of record.sealedSections) this.#bytes += sealed.length;
@@ -165,18 +169,24 @@ class Run {
     if (this.#next % TILE_WIDTH === 0) await this.#finishTile(TILE_WIDTH);
   }
 
-  /** Goes on at `to`; the records before it cannot be read. */
+  /** Goes on at `to`; the records before it cannot be read. Those next to each other are one finding. */
   async #skip(to: number, why: string): Promise<void> {
-    const count = to - this.#next;
-    const which = count === 1 ? `record ${this.#next}` : `records ${this.#next} to ${to - 1}`;
-    const message = `${which} cannot be read: ${why}`;
-    this.#findings.add({ kind: 'damaged', message, position: this.#next });
-    this.#unread += count;
+    this.#gap ??= { from: this.#next, why };
+    this.#unread += to - this.#next;
     while (this.#next < to) {
       this.#unknown.push(this.#next % TILE_WIDTH);
       this.#next++;
       if (this.#next % TILE_WIDTH === 0) await this.#finishTile(TILE_WIDTH);
     }
+  }
+
+  #reportGap(): void {
+    if (this.#gap === undefined) return;
+    const { from, why } = this.#gap;
+    const last = this.#next - 1;
+    const which = from === last ? `record ${from}` : `records ${from} to ${last}`;
+    this.#findings.add({ kind: 'damaged', message: `${which} cannot be read: ${why}`, position: from });
+    this.#gap = undefined;
   }
 
   #checkRevision(position: number, { stream, revision }: Pick<RecordHeader, 'stream' | 'revision'>): void {

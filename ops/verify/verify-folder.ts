@@ -7,7 +7,6 @@ import type { NoteVerifier } from '#streams/transparency/note.ts';
 import { remakeTiles } from '#streams/transparency/tile-check.ts';
 import { TileFiles } from '#streams/transparency/tile-files.ts';
 import type { Finding } from './finding.ts';
-import { checkPduRecord } from './pdu-check.ts';
 import { verifyChunk } from './verify-chunk.ts';
 import { CHUNK_RECORDS, type KnownCheckpoint, type VerifyReport, verifyLog } from './verify-log.ts';
 import { VerifyWorkers } from './worker-pool.ts';
@@ -55,14 +54,14 @@ export async function verifyFolder(options: VerifyFolderOptions): Promise<Verify
   }
 }
 
-function verifyHere(
+async function verifyHere(
   log: ReadOnlyLog,
   size: number,
   options: VerifyFolderOptions,
   opens: boolean,
 ): Promise<VerifyReport> {
   const files = new TileFiles(options.transparencyFolder);
-  const checkContent = options.checksEvents ? checkPduRecord : undefined;
+  const checkContent = options.checksEvents ? (await import('./pdu-check.ts')).checkPduRecord : undefined;
   return verifyLog({
     ...options,
     size,

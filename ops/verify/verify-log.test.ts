@@ -174,10 +174,12 @@ describe('finds', () => {
     const report = await verify();
     expect(report.findings.map(({ kind, position }) => [kind, position])).toEqual([
       ['damaged', 500],
-      ['damaged', 501],
       ['damaged', 40_000],
     ]);
-    expect(report.findings[0]?.message).toBe('record 500 cannot be read: segment-0 at offset 50000: checksum');
+    expect(report.findings.map(({ message }) => message)).toEqual([
+      'records 500 to 501 cannot be read: segment-0 at offset 50000: checksum',
+      'record 40000 cannot be read: segment-0 at offset 4000000: checksum',
+    ]);
     expect(report).toMatchObject({ records: RECORDS - 3, checkpoints: 2 });
   });
 
@@ -192,7 +194,9 @@ describe('finds', () => {
     await publish(3 * CHUNK_RECORDS);
     for (let at = 300; at < 600; at++) log.unreadable.add(at);
     const report = await verify();
-    expect(report.findingCount).toBe(65);
+    expect(report.findings).toMatchObject([
+      { message: expect.stringContaining('records 300 to 16383 cannot be read') },
+    ]);
     expect(report.records).toBe(2 * CHUNK_RECORDS + 300);
     expect(report.checkpoints).toBe(2);
   });

@@ -2,7 +2,6 @@
 import { parentPort, workerData } from 'node:worker_threads';
 import { openLogReadOnly } from '#streams/open-log.ts';
 import { TileFiles } from '#streams/transparency/tile-files.ts';
-import { checkPduRecord } from './pdu-check.ts';
 import { type ChunkRequest, verifyChunk } from './verify-chunk.ts';
 import type { WorkerAnswer, WorkerTask } from './worker-pool.ts';
 
@@ -13,7 +12,7 @@ if (port === null) throw new Error('this module runs in a worker');
 // Damage at the end is told once, by who started the workers.
 const log = await openLogReadOnly({ folder: task.logFolder, withKeys: task.opens, onDamage: () => undefined });
 const files = new TileFiles(task.transparencyFolder);
-const checkContent = task.checksContent ? checkPduRecord : undefined;
+const checkContent = task.checksContent ? (await import('./pdu-check.ts')).checkPduRecord : undefined;
 
 let last: Promise<void> = Promise.resolve();
 port.on('message', (request: ChunkRequest) => {
