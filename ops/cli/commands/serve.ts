@@ -1,4 +1,5 @@
 import { once } from 'node:events';
+import { flushCompileCache } from 'node:module';
 import { isStartedByNpm } from '#src/config/environment.ts';
 import type { Config } from '#src/config/schema.ts';
 import { openLog } from '#src/log/logger.ts';
@@ -29,6 +30,8 @@ SIGTERM or SIGINT stops it in order; a second one at once.`,
         },
       });
       for (const line of greeting(config, server)) say(line);
+      // Now, not at the end: a server that is killed starts again as fast.
+      flushCompileCache();
       await Promise.race([aborted(signal), parentGone()]);
       say('Stopping…');
       await server.stop();
