@@ -10,10 +10,10 @@ import {
   RelationType,
 } from 'matrix-js-sdk';
 import type { Logger } from 'matrix-js-sdk/lib/logger.js';
-import { afterAll, beforeAll, describe, expect, it } from 'vitest';
+import { afterAll, beforeAll, describe, expect, it, vi } from 'vitest';
 import { SteleProcess } from '#test/support/stele-process.ts';
 
-/** The SDK says a lot; a failing test says enough by itself. */
+/** The SDK says a lot, here and on the console; a failing test says enough by itself. */
 const quiet: Logger = {
   trace: () => undefined,
   debug: () => undefined,
@@ -30,6 +30,7 @@ describe('matrix-js-sdk', () => {
   let roomId: string;
 
   beforeAll(async () => {
+    for (const method of ['debug', 'info', 'log'] as const) vi.spyOn(console, method).mockReturnValue(undefined);
     stele = await SteleProcess.make();
     await stele.start();
   });
@@ -38,6 +39,7 @@ describe('matrix-js-sdk', () => {
     alice?.stopClient();
     bob?.stopClient();
     await stele?.remove();
+    vi.restoreAllMocks();
   });
 
   it('registers two users, who log in and sync', async () => {

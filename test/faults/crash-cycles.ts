@@ -4,6 +4,11 @@
  */
 import { readFile, writeFile } from 'node:fs/promises';
 import path from 'node:path';
+import { dataPaths } from '#src/data-paths.ts';
+import { makeConsistencyProof } from '#streams/transparency/make-proof.ts';
+import { checkProof } from '#streams/transparency/proof.ts';
+import { readPublicKey } from '#streams/transparency/signing-key.ts';
+import { TileFiles } from '#streams/transparency/tile-files.ts';
 import { SteleProcess, type TestUser } from '#test/support/stele-process.ts';
 
 export interface CrashOptions {
@@ -15,6 +20,8 @@ export interface CrashOptions {
   /** The server is killed after at least and at most so many milliseconds of load. */
   readonly minLoadMs: number;
   readonly maxLoadMs: number;
+  /** In one of so many cycles the server is killed once more while it starts. */
+  readonly killStartEvery: number;
   /** `stele verify` and the consistency of old checkpoints are checked every so many cycles, and after the last. */
   readonly verifyEvery: number;
   readonly onCycle?: (report: CycleReport) => void;
@@ -29,7 +36,12 @@ export interface CycleReport {
   /** Sends under way at the crash that left no trace. */
   readonly gone: number;
   readonly restartMs: number;
+  /** Whether it was killed once more while it started. */
+  readonly startKilled: boolean;
 }
+
+/** About how long a server takes to start: within it, it is killed while it starts. */
+const START_MS = 1_000;
 
 /** A send and what became of it. */
 interface Sent {
@@ -60,12 +72,14 @@ export async function runCrashCycles(options: CrashOptions): Promise<readonly Cy
       const loadMs = options.minLoadMs + random() * (options.maxLoadMs - options.minLoadMs);
       const sent = await loadUntilKilled(stele, user, roomId, cycle, options.senders, loadMs);
       await rememberCheckpoint(stele, checkpoints);
+      const startKilled = random() * options.killStartEvery < 1;
+      if (startKilled) await stele.startAndKill(random() * START_MS);
       const restartedMs = performance.now();
       await stele.start();
       const restartMs = performance.now() - restartedMs;
 
       const missed = await syncFrom(user, roomId, since);
-      const report = { cycle, restartMs, ...checkAfterCrash(cycle, sent, missed.events) };
+      const report = { cycle, restartMs, startKilled, ...checkAfterCrash(cycle, sent, missed.events) };
       for (const [eventId, body] of missed.events) everything.set(eventId, body);
       await checkResends(user, roomId, sent, missed.events);
       since = await syncToken(user, missed.since);
@@ -170,13 +184,27 @@ async function checkResends(
 async function checkProofs(stele: SteleProcess, checkpoints: readonly string[]): Promise<void> {
   const verified = await stele.run('verify', '--config', stele.configFile);
   if (verified.status !== 0) throw new CrashFinding(`stele verify found: ${verified.stdout}${verified.stderr}`);
-  const file = path.join(stele.folder, 'old-checkpoint');
+  const [oldest] = checkpoints;
+  if (oldest === undefined) throw new CrashFinding('no checkpoint was ever published');
+
+  const paths = dataPaths(stele.dataDir);
+  const verifier = await readPublicKey(paths.logSigningKey);
+  const published = { files: new TileFiles(paths.transparency), verifier };
   for (const checkpoint of new Set(checkpoints)) {
-    await writeFile(file, checkpoint);
-    const proved = await stele.run('proof', 'consistency', file, '--config', stele.configFile);
-    if (proved.status !== 0)
-      throw new CrashFinding(`an old checkpoint is contradicted: ${proved.stdout}${proved.stderr}`);
+    const proof = await makeConsistencyProof(published, checkpoint).catch((error: unknown) => {
+      throw new CrashFinding(`an old checkpoint is contradicted:\n${checkpoint}`, { cause: error });
+    });
+    checkProof(proof, { trustedKey: verifier.text });
   }
+
+  // The oldest once more as an operator would.
+  const file = path.join(stele.folder, 'oldest');
+  await writeFile(file, oldest);
+  const proved = await stele.run('proof', 'consistency', file, '--config', stele.configFile);
+  await writeFile(file, proved.stdout);
+  const checked = await stele.run('proof', 'check', file, '--key', verifier.text);
+  if (proved.status !== 0 || checked.status !== 0)
+    throw new CrashFinding(`the oldest checkpoint is contradicted: ${proved.stderr}${checked.stdout}${checked.stderr}`);
 }
 
 async function rememberCheckpoint(stele: SteleProcess, checkpoints: string[]): Promise<void> {

@@ -10,6 +10,7 @@ it(`loses nothing that was acknowledged over ${CYCLES} crashes`, { timeout: 180_
     senders: 4,
     minLoadMs: 50,
     maxLoadMs: 400,
+    killStartEvery: 3,
     verifyEvery: CYCLES,
   });
   expect(reports).toHaveLength(CYCLES);

@@ -16,11 +16,13 @@ const reports = await runCrashCycles({
   senders: Number(values.senders),
   minLoadMs: 20,
   maxLoadMs: 700,
+  killStartEvery: 4,
   verifyEvery: 10,
-  onCycle: ({ cycle, acknowledged, durableUnacknowledged, gone, restartMs }) => {
+  onCycle: ({ cycle, acknowledged, durableUnacknowledged, gone, restartMs, startKilled }) => {
     process.stderr.write(
       `cycle ${cycle}/${cycles}: ${acknowledged} acknowledged and there, ${durableUnacknowledged} durable before their ` +
-        `answer, ${gone} without a trace; restarted in ${Math.round(restartMs)} ms\n`,
+        `answer, ${gone} without a trace; ${startKilled ? 'killed while it started, then ' : ''}restarted in ` +
+        `${Math.round(restartMs)} ms\n`,
     );
   },
 });

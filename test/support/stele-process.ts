@@ -49,15 +49,7 @@ export class SteleProcess {
 
   /** Starts the server and resolves when it answers. Rejects with what it said if it ends before. */
   async start(env: NodeJS.ProcessEnv = {}): Promise<void> {
-    this.stderr = '';
-    const child = spawn(process.execPath, [MAIN, 'serve', '--config', this.configFile], {
-      stdio: ['ignore', 'ignore', 'pipe'],
-      env: { ...process.env, ...env },
-    });
-    this.#child = child;
-    child.stderr?.setEncoding('utf8').on('data', (text: string) => {
-      this.stderr += text;
-    });
+    const child = this.#launch(env);
     const deadlineMs = performance.now() + START_DEADLINE_MS;
     for (;;) {
       if (child.exitCode !== null || child.signalCode !== null) {
@@ -73,6 +65,33 @@ export class SteleProcess {
       }
       await new Promise((resolve) => setTimeout(resolve, POLL_MS));
     }
+  }
+
+  /** Starts the server where it is expected to refuse: resolves when it has ended. */
+  async startInVain(): Promise<{ status: number | null; stderr: string }> {
+    const child = this.#launch({});
+    await once(child, 'close');
+    return { status: child.exitCode, stderr: this.stderr };
+  }
+
+  /** Starts the server and kills it so many milliseconds later, wherever it is by then. */
+  async startAndKill(afterMs: number): Promise<void> {
+    this.#launch({});
+    await new Promise((resolve) => setTimeout(resolve, afterMs));
+    await this.stop('SIGKILL');
+  }
+
+  #launch(env: NodeJS.ProcessEnv): ChildProcess {
+    this.stderr = '';
+    const child = spawn(process.execPath, [MAIN, 'serve', '--config', this.configFile], {
+      stdio: ['ignore', 'ignore', 'pipe'],
+      env: { ...process.env, ...env },
+    });
+    this.#child = child;
+    child.stderr.setEncoding('utf8').on('data', (text: string) => {
+      this.stderr += text;
+    });
+    return child;
   }
 
   /** Stops the server with a signal (default SIGTERM) and resolves when it has ended: with its exit status, null if killed. */
