@@ -9,6 +9,7 @@ import { directoryProjection } from './directory/projection.ts';
 import { checkNames, type Projection } from './engine/projection.ts';
 import { mediaProjection } from './media/projection.ts';
 import { profilesProjection } from './profiles/projection.ts';
+import { pushersProjection } from './pushers/projection.ts';
 import { receiptsProjection } from './receipts/projection.ts';
 import { roomsProjection } from './rooms/projection.ts';
 
@@ -21,6 +22,7 @@ export const coreProjections: readonly Projection[] = [
   receiptsProjection,
   profilesProjection,
   mediaProjection,
+  pushersProjection,
 ];
 
 checkNames(coreProjections);

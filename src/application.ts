@@ -17,6 +17,7 @@ import { messageEndpoints } from './client-api/messages/index.ts';
 import { profileEndpoints } from './client-api/profile/index.ts';
 import { Profiles } from './client-api/profile/profiles.ts';
 import { pushRuleEndpoints } from './client-api/push-rules/index.ts';
+import { pusherEndpoints } from './client-api/pushers/index.ts';
 import { receiptEndpoints } from './client-api/receipts/index.ts';
 import { roomEndpoints } from './client-api/rooms/index.ts';
 import { syncEndpoints } from './client-api/sync/index.ts';
@@ -44,6 +45,7 @@ export const endpoints: readonly Endpoint<Context>[] = [
   ...filterEndpoints,
   ...profileEndpoints,
   ...pushRuleEndpoints,
+  ...pusherEndpoints,
   ...receiptEndpoints,
   ...typingEndpoints,
   ...mediaEndpoints,

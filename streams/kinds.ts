@@ -91,6 +91,14 @@ export const recordKinds = {
     version: 1,
     says: 'A file was uploaded: its id, digest, size, type and name, and by whom; not its content.',
   },
+  'pusher.set': {
+    version: 1,
+    says: 'A user wants notifications to go somewhere.',
+  },
+  'pusher.removed': {
+    version: 1,
+    says: 'Notifications of a user go somewhere no more.',
+  },
 } as const satisfies Readonly<Record<string, { readonly version: number; readonly says: string }>>;
 
 /** A kind in the catalogue. */

@@ -1,8 +1,6 @@
 /** Account data, tags and filters over HTTP. */
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
 import { accountDataForFirstSync, accountDataForSync } from '#src/client-api/account-data/entries.ts';
-import { filterOfParameter, roomEventFilterOfParameter } from '#src/client-api/filters/stored-filters.ts';
-import { MatrixError } from '#src/http/errors.ts';
 import { startApplication, type TestApplication, type TestClient } from '#test/support/application.ts';
 
 let app: TestApplication;
@@ -149,7 +147,6 @@ describe('filters', () => {
     expect(id).toMatch(/^[\w-]+$/);
     expect(await alice.ok('GET', filters(alice, id))).toEqual(filter);
     expect((await alice.ok('POST', filters(alice), filter)).filter_id).toBe(id);
-    expect(filterOfParameter(app.context.reader, alice.userId, id).room.timeline.limit).toBe(10);
     expect((await bob.call('GET', filters(bob, id))).status).toBe(404);
     expect((await bob.call('GET', filters(alice, id))).status).toBe(403);
     expect((await alice.call('GET', filters(alice, 'x'.repeat(3000)))).status).toBe(404);
@@ -166,22 +163,5 @@ describe('filters', () => {
       status: 413,
       body: { errcode: 'M_TOO_LARGE' },
     });
-  });
-
-  it('come as parameters too', () => {
-    const { reader } = app.context;
-    const of = (parameter: string) => filterOfParameter(reader, alice.userId, parameter);
-    expect(of('{"room":{"include_leave":true}}').room.includeLeave).toBe(true);
-    expect(of('').room.includeLeave).toBe(false);
-    expect(roomEventFilterOfParameter('{"types":["a"]}').matches({ type: 'b' })).toBe(false);
-    for (const [parameter, errcode] of [
-      ['{', 'M_NOT_JSON'],
-      ['{"room":[]}', 'M_INVALID_PARAM'],
-      ['unknown', 'M_INVALID_PARAM'],
-      ['x'.repeat(3000), 'M_INVALID_PARAM'],
-    ] as const) {
-      expect(() => of(parameter)).toThrow(expect.objectContaining({ name: MatrixError.name, errcode }));
-    }
-    expect(() => roomEventFilterOfParameter('{"limit":0}')).toThrow(MatrixError);
   });
 });

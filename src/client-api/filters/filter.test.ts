@@ -98,7 +98,7 @@ describe('a filter', () => {
     { room: { timeline: { types: [0] } } },
     { room: { timeline: { rooms: ['not_a_room_id'] } } },
     { room: { timeline: { senders: ['not_a_sender_id'] } } },
-    { room: { timeline: { limit: 0 } } },
+    { room: { timeline: { limit: -1 } } },
     { room: { timeline: { limit: 1.5 } } },
     { room: { state: { lazy_load_members: 'yes' } } },
     { event_format: 'html' },

@@ -1,29 +1,22 @@
-/** The filters that users uploaded, and the `filter` parameter of requests. */
+/** The filters that users uploaded. */
 import { hash } from 'node:crypto';
 import { ZodError } from 'zod';
 import { filterCount, filterJson } from '#projections/account-data/queries.ts';
 import { filterRecord } from '#projections/account-data/records.ts';
 import type { Reader } from '#projections/engine/reader.ts';
-import { JsonSyntaxError, JsonTooDeepError, parseJson } from '#protocol/json-limits.ts';
 import type { JsonObject } from '#protocol/pdu.ts';
-import { badJson, invalidParam, MatrixError } from '#src/http/errors.ts';
+import { badJson, MatrixError } from '#src/http/errors.ts';
 import { changeUser, type UserStreamContext } from '../user-stream.ts';
-import { compileFilter, compileRoomEventFilter, type Filter, NO_FILTER, type RoomEventFilter } from './filter.ts';
+import { compileFilter } from './filter.ts';
 
 /** Most filters of one user. Clients make a few, and the same ones again get the same id. */
 export const MAX_FILTERS_PER_USER = 1000;
 /** Largest filter, in bytes of JSON. */
 export const MAX_FILTER_BYTES = 64 * 1024;
-/** Most compiled filters that are kept, and the longest text that is: at most some 16 MiB of text. */
-export const MAX_CACHED_FILTERS = 1000;
-const MAX_CACHED_TEXT_LENGTH = 8 * 1024;
 
 const FILTER_ID_LENGTH = 16;
 /** Longest id that is looked up; those that the server gives out are shorter. */
 const MAX_FILTER_ID_LENGTH = 64;
-
-/** Compiled filters by their text, used last at the end: clients ask with the same few for ever. */
-const compiled = new Map<string, Filter>();
 
 /**
  * Stores a filter for a user and gives its id; the same filter has the same id.
@@ -51,64 +44,11 @@ export function storedFilterJson(reader: Reader, userId: string, filterId: strin
   return filterId.length <= MAX_FILTER_ID_LENGTH ? filterJson(reader, userId, filterId) : undefined;
 }
 
-/**
- * What the `filter` parameter of `/sync` means: an id, a filter in JSON, or none.
- * @throws {MatrixError} `M_INVALID_PARAM` for an unknown id or a filter that is none, `M_NOT_JSON`.
- */
-export function filterOfParameter(reader: Reader, userId: string, parameter: string | undefined): Filter {
-  if (parameter === undefined || parameter === '') return NO_FILTER;
-  if (parameter.startsWith('{')) return compileText(parameter);
-  const json = storedFilterJson(reader, userId, parameter);
-  if (json === undefined) throw invalidParam('There is no filter of this id.');
-  return compileText(json);
-}
-
-/**
- * What the `filter` parameter of `/messages` and `/context` means: a RoomEventFilter in JSON.
- * @throws {MatrixError} `M_INVALID_PARAM`, `M_NOT_JSON`.
- */
-export function roomEventFilterOfParameter(parameter: string | undefined): RoomEventFilter {
-  if (parameter === undefined || parameter === '') return NO_FILTER.room.timeline;
-  return orInvalid(() => compileRoomEventFilter(parseJson(parameter)));
-}
-
-function compileText(text: string): Filter {
-  const known = compiled.get(text);
-  if (known !== undefined) {
-    compiled.delete(text);
-    compiled.set(text, known);
-    return known;
-  }
-  const filter = orInvalid(() => compileFilter(parseJson(text)));
-  if (text.length <= MAX_CACHED_TEXT_LENGTH) {
-    if (compiled.size >= MAX_CACHED_FILTERS) {
-      for (const oldest of compiled.keys()) {
-        compiled.delete(oldest);
-        break;
-      }
-    }
-    compiled.set(text, filter);
-  }
-  return filter;
-}
-
 function checkFilter(filter: JsonObject): void {
   try {
     compileFilter(filter);
   } catch (error) {
     if (error instanceof ZodError) throw badJson(`This is not a filter: ${firstIssue(error)}.`);
-    throw error;
-  }
-}
-
-function orInvalid<T>(compile: () => T): T {
-  try {
-    return compile();
-  } catch (error) {
-    if (error instanceof JsonSyntaxError || error instanceof JsonTooDeepError) {
-      throw new MatrixError('M_NOT_JSON', 'The filter is not JSON.');
-    }
-    if (error instanceof ZodError) throw invalidParam(`This is not a filter: ${firstIssue(error)}.`);
     throw error;
   }
 }
