@@ -21,21 +21,24 @@ export class BadFrame extends Error {
 
 /**
  * The frames between two offsets, in batches; the first one must have the given position and each next the next.
- * Throws {@link BadFrame} at the first place where that is not so, after giving what was good before it.
+ * Throws {@link BadFrame} at the first place where that is not so, after giving what was good before it. With
+ * `reuseBuffer` the frames of a batch are valid only until the next is asked for.
  */
 export async function* readFrames(
   file: OpenFile,
   start: number,
   end: number,
   firstPosition: Position,
+  reuseBuffer = false,
 ): AsyncGenerator<Frame[]> {
+  let buffer = Buffer.alloc(0);
   let at = start;
   let position = firstPosition;
   let chunkBytes = READ_CHUNK_BYTES;
   while (at < end) {
     const wanted = Math.min(chunkBytes, end - at);
-    const buffer = Buffer.allocUnsafeSlow(wanted);
-    const chunk = buffer.subarray(0, await file.read(buffer, at));
+    if (!reuseBuffer || buffer.length < wanted) buffer = Buffer.allocUnsafeSlow(wanted);
+    const chunk = buffer.subarray(0, await file.read(buffer.subarray(0, wanted), at));
     const frames: Frame[] = [];
     let used = 0;
     let failure: BadFrame | undefined;

@@ -71,8 +71,11 @@ export class StreamHeads {
     if (head.revision === NO_STREAM) this.#heads.delete(stream);
   }
 
-  /** Takes what an older segment says of a stream, unless a newer one has spoken. */
-  learn(stream: string, revision: Revision, chain: Chain): void {
-    if (!this.#heads.has(stream)) this.#heads.set(stream, { revision, chain, queued: revision, writing: undefined });
+  /** Takes what the index of a segment says of a stream. */
+  set(stream: string, revision: Revision, chain: Chain): void {
+    const head = this.of(stream);
+    head.revision = revision;
+    head.queued = revision;
+    head.chain = chain;
   }
 }

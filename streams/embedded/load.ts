@@ -1,6 +1,6 @@
 /** Reads what is needed of a log's folder before it can be used: indexes of finished segments, and the last segment whole. */
 import path from 'node:path';
-import { Damaged, type Position } from '../event-log.ts';
+import { Damaged, type Position, type Revision } from '../event-log.ts';
 import { decodeHeader } from '../record-format.ts';
 import { damagedAt } from './damage.ts';
 import type { FileSystem, OpenFile } from './files.ts';
@@ -52,25 +52,17 @@ export async function loadLog(options: LoadOptions): Promise<LoadedLog> {
   const segments = new Segments(files);
   const heads = new StreamHeads();
   const unindexed: UnindexedSegment[] = [];
-  const indexed: IndexedHead[][] = [];
   let next: Position = 0;
   for (const [place, start] of starts.entries()) {
     if (start !== next) throw missingSegment(folder, next, start);
     if (place === starts.length - 1) break;
     const segment = segmentAt(folder, start);
-    const known = await readIndex(files, segment);
-    if (known) indexed.push(known);
-    else {
-      const scanned = await scanFinished(options, segment, indexed.flat());
-      unindexed.push({ segment, index: encodeScanned(scanned) });
-      indexed.push(scanned.touched);
+    if (!(await readIndex(files, segment, heads))) {
+      unindexed.push({ segment, index: encodeScanned(await scanFinished(options, segment, heads)) });
     }
     segments.add(segment);
     next = start + segment.count;
   }
-  // The newest word on each stream counts.
-  for (const newest of indexed.reverse())
-    for (const { stream, revision, chain } of newest) heads.learn(stream, revision, chain);
   const last = starts.at(-1);
   if (last === undefined) {
     return { segments, heads, last: undefined, unindexed };
@@ -104,11 +96,19 @@ export async function openSegment(
 /** Whether a commit that is whole in its segment is whole: its keys are there too. */
 export type AcceptCommit = (frames: readonly Frame[], file: OpenFile) => Promise<boolean>;
 
+/** What a scan keeps of a frame. */
+interface ScannedRecord extends Pick<Frame, 'offset' | 'size' | 'position' | 'previous' | 'skip'> {
+  readonly stream: string;
+  readonly revision: Revision;
+  /** Slot of its last key, or that before its first if it has none. */
+  readonly lastKeySlot: number;
+}
+
 /** Reads the frames of one segment, commit by commit, and moves the heads of the streams along. */
 export class SegmentScan {
   readonly segment: Segment;
-  /** The last commit taken. */
-  lastCommit: readonly Frame[] = [];
+  /** Where the last commit taken starts. */
+  lastCommitStart: number | undefined;
   /** Highest slot of the keyring that a record taken refers to. */
   highestKeySlot = -1;
   readonly #heads: StreamHeads;
@@ -136,12 +136,13 @@ export class SegmentScan {
    */
   async run(file: OpenFile, accept: AcceptCommit): Promise<Tail> {
     const { segment } = this;
-    let commit: Frame[] = [];
-    let last: Frame[] | undefined;
+    const firstPosition = segment.firstPosition + segment.count;
+    let commit: ScannedRecord[] = [];
+    let last: ScannedRecord[] | undefined;
     let stop = segment.end;
     try {
       const size = await file.size();
-      for await (const frames of readFrames(file, segment.end, size, segment.firstPosition + segment.count)) {
+      for await (const frames of readFrames(file, segment.end, size, firstPosition, true)) {
         for (const frame of frames) {
           if (frame.commitStart !== (commit[0]?.offset ?? stop)) {
             throw damagedAt(
@@ -151,7 +152,7 @@ export class SegmentScan {
               'the record before it is not the end of its commit',
             );
           }
-          commit.push(frame);
+          commit.push(this.#scanned(frame));
           stop = frame.offset + frame.size;
           if (!frame.lastOfCommit) continue;
           if (last) this.#take(last);
@@ -166,7 +167,7 @@ export class SegmentScan {
     const commitEnd = commit[0]?.offset ?? endOf(last) ?? segment.end;
     const verdict = await judgeTail(file, commitEnd, stop);
     if (last === undefined) return { verdict, stop, records: commit.length };
-    if (await accept(last, file)) {
+    if (await accept(await readCommit(file, last), file)) {
       this.#take(last);
       return { verdict, stop, records: commit.length };
     }
@@ -178,21 +179,28 @@ export class SegmentScan {
     return { verdict: { verdict: 'damaged', what }, stop, records: unaccepted };
   }
 
-  #take(frames: readonly Frame[]): void {
+  #scanned(frame: Frame): ScannedRecord {
+    const { offset, size, position, previous, skip } = frame;
+    const { stream, revision } = headerOf(this.segment, frame);
+    const lastKeySlot = frame.firstKeySlot + frame.sections.length - 1;
+    return { offset, size, position, previous, skip, stream, revision, lastKeySlot };
+  }
+
+  #take(frames: readonly ScannedRecord[]): void {
     const { segment } = this;
     for (const frame of frames) {
       this.#follow(frame);
       this.#offsets.push(frame.offset);
       segment.count += 1;
       segment.end = frame.offset + frame.size;
-      this.highestKeySlot = Math.max(this.highestKeySlot, frame.firstKeySlot + frame.sections.length - 1);
+      this.highestKeySlot = Math.max(this.highestKeySlot, frame.lastKeySlot);
     }
-    this.lastCommit = frames;
+    this.lastCommitStart = frames[0]?.offset;
   }
 
   /** Checks that the record follows the head of its stream, and moves the head. */
-  #follow(frame: Frame): void {
-    const { stream, revision } = headerOf(this.segment, frame);
+  #follow(frame: ScannedRecord): void {
+    const { stream, revision } = frame;
     const head = this.#heads.of(stream);
     const chain: Chain = nextChain(head.chain, head.revision, frame.position);
     if (revision !== head.revision + 1) {
@@ -213,7 +221,16 @@ export class SegmentScan {
   }
 }
 
-function endOf(frames: readonly Frame[] | undefined): number | undefined {
+/** The frames of a commit that was scanned. */
+async function readCommit(file: OpenFile, records: readonly ScannedRecord[]): Promise<Frame[]> {
+  const [first, end] = [records[0], endOf(records)];
+  const frames: Frame[] = [];
+  if (first === undefined || end === undefined) return frames;
+  for await (const batch of readFrames(file, first.offset, end, first.position)) frames.push(...batch);
+  return frames;
+}
+
+function endOf(frames: readonly ScannedRecord[] | undefined): number | undefined {
   const last = frames?.at(-1);
   return last && last.offset + last.size;
 }
@@ -228,29 +245,31 @@ function headerOf(segment: Segment, frame: Frame) {
   }
 }
 
-/** What the index file of a finished segment says, or undefined if it is missing or not whole. */
-async function readIndex(files: FileSystem, segment: Segment): Promise<IndexedHead[] | undefined> {
+/**
+ * Takes over what the index file of a finished segment says; false if it is missing or not whole. Segments are taken in
+ * order, so what a later one says of a stream replaces what an earlier one said.
+ */
+async function readIndex(files: FileSystem, segment: Segment, heads: StreamHeads): Promise<boolean> {
   let file: OpenFile;
   try {
     file = await files.open(segment.indexPath, 'read');
   } catch {
-    return undefined;
+    return false;
   }
   try {
     const header = Buffer.alloc(INDEX_HEADER_BYTES);
     await file.read(header, 0);
     const summary = decodeIndexSummary(header);
-    if (summary === undefined || summary.firstPosition !== segment.firstPosition) return undefined;
+    if (summary === undefined || summary.firstPosition !== segment.firstPosition) return false;
     // The offsets are read when they are wanted; that they are all there is seen now.
-    if ((await file.size()) !== INDEX_HEADER_BYTES + summary.headsBytes + 4 * summary.count) return undefined;
+    if ((await file.size()) !== INDEX_HEADER_BYTES + summary.headsBytes + 4 * summary.count) return false;
     const bytes = Buffer.alloc(summary.headsBytes);
     await file.read(bytes, INDEX_HEADER_BYTES);
-    const heads = decodeHeads(bytes, summary);
-    if (heads === undefined) return undefined;
+    if (!decodeHeads(bytes, summary, heads)) return false;
     segment.count = summary.count;
     segment.end = summary.end;
     await checkLength(files, segment);
-    return heads;
+    return true;
   } finally {
     await file.close();
   }
@@ -270,13 +289,7 @@ async function checkLength(files: FileSystem, segment: Segment): Promise<void> {
 }
 
 /** Reads a finished segment whole: it must have no tail. */
-async function scanFinished(
-  options: LoadOptions,
-  segment: Segment,
-  before: readonly IndexedHead[],
-): Promise<SegmentScan> {
-  const heads = new StreamHeads();
-  for (const { stream, revision, chain } of [...before].reverse()) heads.learn(stream, revision, chain);
+async function scanFinished(options: LoadOptions, segment: Segment, heads: StreamHeads): Promise<SegmentScan> {
   const scan = new SegmentScan(segment, heads);
   const file = await openSegment(options, segment);
   try {

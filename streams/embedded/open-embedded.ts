@@ -227,14 +227,14 @@ async function cutTail(files: FileSystem, { last }: LoadedLog): Promise<Recovery
  * machine's memory, taken for clean, and not on the disk: it would be read now and be gone after a power cut.
  */
 async function rewriteLastCommit(files: FileSystem, { last }: LoadedLog, keyring: FileKeyring): Promise<void> {
-  const first = last?.scan.lastCommit[0];
-  if (last === undefined || first === undefined) return;
+  const start = last?.scan.lastCommitStart;
+  if (last === undefined || start === undefined) return;
   const { path: name, end } = last.scan.segment;
   const file = await files.open(name, 'write');
   try {
-    const bytes = Buffer.alloc(end - first.offset);
-    await file.read(bytes, first.offset);
-    await file.write(bytes, first.offset);
+    const bytes = Buffer.alloc(end - start);
+    await file.read(bytes, start);
+    await file.write(bytes, start);
     await file.datasync();
   } finally {
     await file.close();

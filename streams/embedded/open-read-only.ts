@@ -144,6 +144,14 @@ class BesideLog implements ReadOnlyLog {
     return opened;
   }
 
+  async openRecords(records: readonly RawRecord[]): Promise<readonly LogRecord[]> {
+    const stored = records.map(({ position, header, sealedSections, firstKeySlot }) => {
+      if (firstKeySlot === undefined) throw new RangeError('not a record of this log: it has no key slot');
+      return { position, header, sections: sealedSections, firstKeySlot };
+    });
+    return openRecords(stored, this.#keys());
+  }
+
   async sectionKeys({ firstKeySlot, sealedSections }: RawRecord): Promise<readonly (Buffer | null)[]> {
     const keyring = this.#keys();
     if (firstKeySlot === undefined) throw new RangeError('not a record of this log: it has no key slot');

@@ -9,7 +9,7 @@
 import { endianness } from 'node:os';
 import { crc32c } from '@node-rs/crc32';
 import type { Position, Revision } from '../event-log.ts';
-import type { Chain } from './heads.ts';
+import type { Chain, StreamHeads } from './heads.ts';
 
 const MAGIC = Buffer.from('STELEidx', 'latin1');
 const FORMAT = 1;
@@ -70,10 +70,9 @@ export function decodeIndexSummary(bytes: Buffer): IndexSummary | undefined {
   };
 }
 
-/** The heads, or undefined if the bytes are not what was written. */
-export function decodeHeads(bytes: Buffer, summary: IndexSummary): IndexedHead[] | undefined {
-  if (bytes.length !== summary.headsBytes || crc32c(bytes) !== summary.headsSum) return undefined;
-  const heads: IndexedHead[] = [];
+/** Moves the heads to what the bytes say; false, with nothing moved, if they are not what was written. */
+export function decodeHeads(bytes: Buffer, summary: IndexSummary, heads: StreamHeads): boolean {
+  if (bytes.length !== summary.headsBytes || crc32c(bytes) !== summary.headsSum) return false;
   for (let at = 0; at < bytes.length; ) {
     const nameEnd = at + 1 + bytes.readUInt8(at);
     const stream = bytes.toString('latin1', at + 1, nameEnd);
@@ -82,9 +81,9 @@ export function decodeHeads(bytes: Buffer, summary: IndexSummary): IndexedHead[]
     const chainStart = nameEnd + 7;
     at = chainStart + 6 * bytes.readUInt8(nameEnd + 6);
     for (let entry = chainStart; entry < at; entry += 6) chain.push(bytes.readUIntBE(entry, 6));
-    heads.push({ stream, revision, chain });
+    heads.set(stream, revision, chain);
   }
-  return heads;
+  return true;
 }
 
 /** The offsets, or undefined if the bytes are not what was written. */
