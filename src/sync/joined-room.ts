@@ -57,7 +57,6 @@ export async function joinedRoom(
     timeline.events.length === 0 &&
     !timeline.isLimited &&
     changes.events.length === 0 &&
-    changes.summary === undefined &&
     ephemeral.length === 0 &&
     accountData.length === 0;
   if (isQuiet && !isFresh && !run.isFullState) return undefined;
@@ -162,7 +161,7 @@ async function changesUpTo(
 }
 
 /** State events that lie within the timeline, but are not shown in it, and still stand at its end. */
-async function addHidden(
+export async function addHidden(
   source: StateSource,
   timeline: Timeline,
   endVersion: number,

@@ -5,7 +5,7 @@ import { type Event, eventAt, type Room, stateVersionAt } from '#projections/roo
 import { departureOf } from '#src/rooms/visibility.ts';
 import { BEFORE_FIRST, type Position } from '#streams/event-log.ts';
 import { passes } from './filters.ts';
-import { accountDataJson, timelineJson, timelineOf, wasJoined } from './joined-room.ts';
+import { accountDataJson, addHidden, timelineJson, timelineOf, wasJoined } from './joined-room.ts';
 import { addMembers, type StateMap, type StateSource, stateAtVersion, stateDelta, stateEvents } from './room-state.ts';
 import { eventsJson, type RoomRun, roomRunOf, type SyncRun } from './run.ts';
 import type { Timeline } from './timeline.ts';
@@ -76,6 +76,7 @@ async function stateOf(
     isKnown && !run.isFullState
       ? await stateDelta(source, stateVersionAt(run.reader, room.id, run.since), target)
       : await stateAtVersion(source, target, !filter.lazyLoadMembers);
+  if (timeline.hasHoles && !run.usesStateAfter) await addHidden(source, timeline, departureVersion, positions);
   if (filter.lazyLoadMembers) {
     const senders = new Set(timeline.events.map((event) => event.sender));
     addMembers(source, target, senders.add(run.viewer.userId), positions);

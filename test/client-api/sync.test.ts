@@ -139,6 +139,19 @@ describe('a later sync', () => {
   });
 });
 
+describe('a filter that hides what came', () => {
+  it('leaves nothing to tell', async () => {
+    const roomId = await createRoom(alice);
+    const filter = { room: { timeline: { types: ['org.example'] }, state: { types: ['org.example'] } } };
+    const { next_batch: since } = await sync(alice, { filter });
+    await alice.ok('PUT', `/rooms/${roomId}/state/m.room.member/${alice.userId}`, {
+      membership: 'join',
+      displayname: 'A',
+    });
+    expect((await sync(alice, { since, filter })).rooms).toBeUndefined();
+  });
+});
+
 describe('rooms that come and go', () => {
   it('shows an invite with stripped state that names the room', async () => {
     const { next_batch: since } = await sync(bob);

@@ -60,7 +60,10 @@ export async function readPage(options: PageOptions): Promise<Page> {
       behindPage = behind(event);
     }
     const last = slice.at(-1);
-    if (last === undefined || slice.length < sliceSize) return { events, end: undefined };
+    if (last === undefined || slice.length < sliceSize) {
+      // Forwards there is always more to come, though not yet; it is asked for until a page is empty.
+      return { events, end: direction === 'f' && events.length > 0 ? behindPage : undefined };
+    }
     cursor = behind(last);
     if (pacer.isDue) await pacer.pause();
   }
