@@ -27,16 +27,14 @@ export class ShownLog implements EventLog {
   }
 
   append(stream: string, expectedRevision: Revision, records: readonly RecordDraft[]): Promise<Appended> {
-    const state = this.writeState();
-    if (!state.writable) return Promise.reject(new NotWritten(state.reason));
+    const { failure } = this.#engine;
+    if (failure !== undefined) return Promise.reject(new NotWritten(hasStopped(failure)));
     return this.#log.append(stream, expectedRevision, records);
   }
 
   writeState(): WriteState {
     const { failure } = this.#engine;
-    return failure === undefined
-      ? this.#log.writeState()
-      : { writable: false, reason: `The projections have stopped: ${failure.message}` };
+    return failure === undefined ? this.#log.writeState() : { writable: false, reason: hasStopped(failure) };
   }
 
   readStream(stream: string, options?: ReadStreamOptions): AsyncIterable<LogRecord> {
@@ -70,4 +68,8 @@ export class ShownLog implements EventLog {
   close(): Promise<void> {
     return this.#log.close();
   }
+}
+
+function hasStopped(failure: Error): string {
+  return `The projections have stopped: ${failure.message}`;
 }
