@@ -41,6 +41,8 @@ export interface ReadOnlyLog extends RawLog, Pick<EventLog, 'readStream' | 'read
   refresh(): Promise<Position>;
   /** The opened form of a stored record; throws `Damaged` if it does not open. Rejects when opened without keys. */
   openRecord(record: RawRecord): Promise<LogRecord>;
+  /** The same for many at once, which costs less. Throws for all if one does not open. */
+  openRecords(records: readonly RawRecord[]): Promise<readonly LogRecord[]>;
   /**
    * The keys of a stored record's sections, `null` where destroyed: for proofs that reveal what a record says. The bytes
    * belong to the caller. Rejects when opened without keys.

@@ -16,8 +16,8 @@ const MAX_UNREADABLE_IN_A_ROW = 64;
 /** What verification reads a log through. */
 export interface VerifiableLog {
   readAllRaw(from: number): AsyncIterable<readonly RawRecord[]>;
-  /** Opens a record's sections; throws `Damaged` where one does not open. */
-  openRecord(record: RawRecord): Promise<LogRecord>;
+  /** Opens the sections of records; throws `Damaged` where one does not open. */
+  openRecords(records: readonly RawRecord[]): Promise<readonly LogRecord[]>;
 }
 
 /** Says what is wrong with an opened record, or undefined. */
@@ -144,29 +144,34 @@ class Run {
 
   async #readOn(): Promise<void> {
     for await (const batch of this.#log.readAllRaw(this.#next - 1)) {
-      for (const record of batch) {
-        if (this.#next >= this.#request.to) return;
+      const [first] = batch;
+      if (first === undefined) continue;
+      const records = batch.slice(0, Math.max(0, this.#request.to - first.position));
+      // Opened together: a promise for each record would cost as much as opening it.
+      const opened = this.#request.opens ? await this.#openAll(records) : [];
+      let place = 0;
+      for (const record of records) {
         if (record.position !== this.#next) {
           await this.#skip(Math.min(record.position, this.#request.to), 'the log goes on behind it');
           if (this.#next !== record.position) return;
         }
-        await this.#take(record);
+        this.#take(record, opened[place++]);
+        if (this.#next % TILE_WIDTH === 0) await this.#finishTile(TILE_WIDTH);
       }
-      if (this.#next >= this.#request.to) return;
+      if (records.length < batch.length || this.#next >= this.#request.to) return;
     }
   }
 
-  async #take(record: RawRecord): Promise<void> {
+  #take(record: RawRecord, opened: LogRecord | undefined): void {
     this.#reportGap();
     this.#records++;
     this.#bytes += record.header.length;
     for (const sealed of record.sealedSections) this.#bytes += sealed.length;
     // An opened record has its header decoded already.
-    const opened = this.#request.opens ? await this.#open(record) : undefined;
     this.#checkRevision(record.position, opened ?? decodeHeader(record.header));
+    if (opened !== undefined) this.#checkOpened(opened);
     this.#leaves.set(record.leaf, (this.#next % TILE_WIDTH) * HASH_BYTES);
     this.#next++;
-    if (this.#next % TILE_WIDTH === 0) await this.#finishTile(TILE_WIDTH);
   }
 
   /** Goes on at `to`; the records before it cannot be read. Those next to each other are one finding. */
@@ -200,23 +205,35 @@ class Run {
     seen[1] = revision;
   }
 
+  /** The opened records; undefined for those that do not open. */
+  async #openAll(records: readonly RawRecord[]): Promise<readonly (LogRecord | undefined)[]> {
+    try {
+      return await this.#log.openRecords(records);
+    } catch (error) {
+      if (!(error instanceof Damaged)) throw error;
+    }
+    // One of them does not open; which, and what is wrong with it, shows one by one.
+    const opened: (LogRecord | undefined)[] = [];
+    for (const record of records) opened.push(await this.#open(record));
+    return opened;
+  }
+
   async #open(record: RawRecord): Promise<LogRecord | undefined> {
     try {
-      const opened = await this.#log.openRecord(record);
-      let isWhole = true;
-      for (const section of opened.sections) {
-        if (section !== null) continue;
-        this.#destroyed++;
-        isWhole = false;
-      }
-      const complaint = isWhole ? this.#checkContent?.(opened) : undefined;
-      if (complaint !== undefined) this.#find('content', record.position, complaint);
-      return opened;
+      return (await this.#log.openRecords([record]))[0];
     } catch (error) {
       if (!(error instanceof Damaged)) throw error;
       this.#findings.add({ kind: 'section', message: error.message, position: record.position });
       return undefined;
     }
+  }
+
+  #checkOpened(opened: LogRecord): void {
+    for (const section of opened.sections) {
+      if (section === null) this.#destroyed++;
+    }
+    const complaint = this.#checkContent?.(opened);
+    if (complaint !== undefined) this.#find('content', opened.position, complaint);
   }
 
   /** The tile that ends in front of `#next` has all the leaves it will get from this log. */

@@ -37,10 +37,12 @@ class StoredLog implements VerifiableLog {
     }
   }
 
-  async openRecord(record: RawRecord): Promise<LogRecord> {
-    if (this.unopened.has(record.position)) throw new Damaged(`record ${record.position} does not open`);
-    const sections = this.destroyed.has(record.position) ? [null] : [Buffer.from('text')];
-    return { ...decodeHeader(record.header), position: record.position, sections };
+  async openRecords(records: readonly RawRecord[]): Promise<LogRecord[]> {
+    return records.map(({ position, header }) => {
+      if (this.unopened.has(position)) throw new Damaged(`record ${position} does not open`);
+      const sections = this.destroyed.has(position) ? [null] : [Buffer.from('text')];
+      return { ...decodeHeader(header), position, sections };
+    });
   }
 
   grow(count: number): Buffer[] {
