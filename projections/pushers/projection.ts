@@ -4,6 +4,7 @@ import { userStreams } from '#projections/accounts/tables.ts';
 import type { Projection } from '#projections/engine/projection.ts';
 import type { Reader, Writer } from '#projections/engine/reader.ts';
 import { defineTable, empty, msgpack, str, tuple } from '#projections/engine/table.ts';
+import { parseJson } from '#protocol/json-limits.ts';
 import type { LogRecord } from '#streams/event-log.ts';
 import { PUSHER_REMOVED, PUSHER_SET, type Pusher, readPusher, readPusherRemoved } from './records.ts';
 
@@ -46,7 +47,10 @@ export const pushersProjection: Projection = {
 
 /** A user's pushers, in order of app and pushkey. */
 export function pushersOf(reader: Reader, userId: string): Pusher[] {
-  return Array.from(reader.range(pushers, { prefix: [userId] }), ({ value }) => JSON.parse(value[1]) as Pusher);
+  return Array.from(
+    reader.range(pushers, { prefix: [userId] }),
+    ({ value }) => parseJson(value[1]) as unknown as Pusher,
+  );
 }
 
 /** The users who have a pusher of this app and pushkey. */

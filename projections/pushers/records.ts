@@ -5,6 +5,7 @@
  * `pusher.removed`: one section, msgpack `[userId, appId, pushkey]`.
  */
 import { Packr } from 'msgpackr';
+import { parseJson } from '#protocol/json-limits.ts';
 import type { JsonObject } from '#protocol/pdu.ts';
 import type { LogRecord, RecordDraft } from '#streams/event-log.ts';
 import { recordKinds } from '#streams/kinds.ts';
@@ -67,7 +68,7 @@ export function readPusher(record: LogRecord): PusherSet | undefined {
   const section = record.sections[0];
   if (!section) return undefined;
   const [userId, deviceId, json] = packr.unpack(section) as [string, string | null, string];
-  return { userId, deviceId: deviceId ?? undefined, pusher: JSON.parse(json) as Pusher };
+  return { userId, deviceId: deviceId ?? undefined, pusher: parseJson(json) as unknown as Pusher };
 }
 
 /** What a `pusher.removed` record says; undefined where its key was destroyed. */

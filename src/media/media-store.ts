@@ -15,6 +15,7 @@ const BUSY_RETRY_MS = 2_000;
 
 const MEDIA_ID = /^[A-Za-z0-9_-]{1,255}$/;
 
+const CANNOT_STORE = 'The server cannot store or read files at the moment. Please try again later.';
 /** What the system says when the disk takes nothing more. */
 const DISK_ERRORS: ReadonlySet<unknown> = new Set(['ENOSPC', 'EDQUOT', 'EROFS', 'EIO', 'EMFILE', 'ENFILE']);
 
@@ -59,6 +60,8 @@ export class MediaStore {
   async upload(source: Readable, info: UploadInfo): Promise<Media> {
     const { announcedBytes = 0, uploader, contentType, fileName } = info;
     if (announcedBytes > this.maxUploadBytes) throw this.#tooLarge();
+    // A content without a record would never be found again.
+    if (!this.#options.log.writeState().writable) throw unavailable(CANNOT_STORE);
     if (this.#uploads >= MAX_UPLOADS_AT_ONCE) throw limitExceeded(BUSY_RETRY_MS);
     this.#uploads += 1;
     try {
@@ -106,7 +109,7 @@ function notStored(error: unknown): never {
 
 function diskError(error: unknown): MatrixError | undefined {
   if (!DISK_ERRORS.has(codeOf(error))) return undefined;
-  return unavailable('The server cannot store or read files at the moment. Please try again later.', error);
+  return unavailable(CANNOT_STORE, error);
 }
 
 function codeOf(error: unknown): unknown {

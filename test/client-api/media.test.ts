@@ -99,6 +99,14 @@ describe('an upload', () => {
     expect(await readdir(path.join(app.context.config.data_dir, 'media', 'incoming'))).toEqual([]);
   });
 
+  it('is refused while nothing can be recorded', async () => {
+    app.log.refuseWrites('the disk is full');
+    const { status } = await upload(Buffer.from('x'));
+    app.log.refuseWrites(undefined);
+    expect(status).toBe(503);
+    expect((await upload(Buffer.from('x'))).status).toBe(200);
+  });
+
   it('needs an account', async () => {
     expect((await request(app.http, 'POST', '/_matrix/media/v3/upload', {})).body).toMatchObject({
       errcode: 'M_MISSING_TOKEN',
