@@ -72,11 +72,8 @@ export function decodeHeader(bytes: Buffer): RecordHeader {
 export function leafHash(header: Uint8Array, sealedSections: readonly Uint8Array[]): Buffer {
   const input = leafInput(header, sealedSections.length);
   let at = 1 + header.length;
-  for (const section of sealedSections) {
-    // Straight into its place: every record is hashed when it is appended, proven, verified or replayed.
-    input.write(hash('sha256', section, 'binary'), at, HASH_BYTES, 'latin1');
-    at += HASH_BYTES;
-  }
+  // Digests go into the input as they come, without a Buffer each: this runs for every record appended or verified.
+  for (const section of sealedSections) at += input.write(hash('sha256', section, 'binary'), at, 'latin1');
   return sha256(input);
 }
 
@@ -91,9 +88,8 @@ export function leafHashOfDigests(header: Uint8Array, sectionDigests: readonly U
   return sha256(input);
 }
 
-/** Room for a leaf's input, begun with what comes before the digests. */
-function leafInput(header: Uint8Array, digests: number): Buffer {
-  const input = Buffer.allocUnsafe(1 + header.length + HASH_BYTES * digests);
+function leafInput(header: Uint8Array, sections: number): Buffer {
+  const input = Buffer.allocUnsafe(1 + header.length + HASH_BYTES * sections);
   input[0] = 0;
   input.set(header, 1);
   return input;

@@ -21,7 +21,7 @@ import {
   TooLarge,
   type WriteState,
 } from './event-log.ts';
-import { KEY_BYTES, type KeyStore } from './keyring/key-store.ts';
+import type { KeyStore } from './keyring/key-store.ts';
 import type { DriverEvents, LogDriver, SealedAppend, SealedRecord } from './log-driver.ts';
 import type { OnCommit, RawLog, RawRecord } from './raw-log.ts';
 import { encodeHeader, leafHash, MAX_KIND_BYTES } from './record-format.ts';
@@ -355,9 +355,7 @@ function seal(stream: string, revision: Revision, recordedAtMs: number, draft: R
   const keys = newKeys(sections.length);
   return {
     header: encodeHeader({ stream, revision, kind, version, recordedAtMs, id, sectionCount: sections.length }),
-    sections: sections.map((plain, index) =>
-      sealSection(plain, id, index, keys.subarray(index * KEY_BYTES, (index + 1) * KEY_BYTES)),
-    ),
+    sections: sections.map((plain, index) => sealSection(plain, id, index, keys)),
     keys,
   };
 }

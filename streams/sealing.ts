@@ -13,6 +13,7 @@ const ID_BYTES = 16;
 const RANDOM_POOL_BYTES = 32 * 1024;
 
 const associated = Buffer.alloc(ID_BYTES + 1);
+const sealingKey = Buffer.alloc(KEY_BYTES);
 let pool = Buffer.alloc(0);
 let poolAt = 0;
 
@@ -29,16 +30,17 @@ export function newKeys(count: number): Buffer {
   return pool.subarray(poolAt - bytes, poolAt);
 }
 
-/** The sealed form of `plain`: `SEAL_BYTES` longer. */
-export function sealSection(plain: Uint8Array, id: Uint8Array, index: number, key: Buffer): Buffer {
+/** The sealed form of `plain`, `SEAL_BYTES` longer, with the key at place `index` of `keys`. */
+export function sealSection(plain: Uint8Array, id: Uint8Array, index: number, keys: Buffer): Buffer {
   const sealed = Buffer.allocUnsafe(plain.length + SEAL_BYTES);
+  keys.copy(sealingKey, 0, index * KEY_BYTES, (index + 1) * KEY_BYTES);
   sodium.crypto_aead_xchacha20poly1305_ietf_encrypt(
     sealed,
     asBuffer(plain),
     associatedData(id, index),
     null,
     ZERO_NONCE,
-    key,
+    sealingKey,
   );
   return sealed;
 }
