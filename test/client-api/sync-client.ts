@@ -64,7 +64,7 @@ export async function sync(client: TestClient, parameters: SyncParameters = {}):
 }
 
 export async function createRoom(client: TestClient, body: object = {}): Promise<string> {
-  return String((await client.ok('POST', '/createRoom', body))['room_id']);
+  return String((await client.ok('POST', '/createRoom', body)).room_id);
 }
 
 let transactions = 0;
@@ -73,7 +73,7 @@ let transactions = 0;
 export async function sayIn(client: TestClient, roomId: string, body: string): Promise<string> {
   transactions += 1;
   const at = `/rooms/${roomId}/send/m.room.message/say${transactions}`;
-  return String((await client.ok('PUT', at, { body, msgtype: 'm.text' }))['event_id']);
+  return String((await client.ok('PUT', at, { body, msgtype: 'm.text' })).event_id);
 }
 
 export function eventIds({ events }: Events): string[] {
