@@ -206,6 +206,36 @@ describe('a projection that throws', () => {
   });
 });
 
+describe('a full disk', () => {
+  it('stops the engine until there is room again', async () => {
+    let isFull = false;
+    const bounded: Projection = {
+      ...notes,
+      apply(tx, record) {
+        notes.apply(tx, record);
+        if (isFull) throw Object.assign(new Error('No space left on device'), { code: 28 });
+      },
+    };
+    const log = new ListLog(10);
+    const engine = await ProjectionEngine.open({ dir, log, projections: [bounded], retryMs: 1 });
+    opened.push(engine);
+    const failures: Error[] = [];
+    engine.onFailure((error) => failures.push(error));
+    isFull = true;
+    log.grow(5);
+    expect(engine.failure?.message).toContain('No space left');
+    expect(engine.frontier).toBe(9);
+    const advanced = new Promise<number>((resolve) => engine.onAdvance(resolve));
+    isFull = false;
+    log.grow(5);
+    expect(await advanced).toBe(19);
+    await expect.poll(() => engine.failure).toBeUndefined();
+    log.grow(5);
+    expect(engine.reader.count(notesByStream)).toBe(25);
+    expect(failures).toHaveLength(1);
+  });
+});
+
 describe('changed projections', () => {
   it('are rebuilt beside and swapped when a version or a table changes', async () => {
     const log = new ListLog(120);

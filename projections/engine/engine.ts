@@ -7,7 +7,7 @@
  */
 import { BEFORE_FIRST, type EventLog, type LogRecord, type Position, type Subscription } from '#streams/event-log.ts';
 import { Applier } from './applier.ts';
-import { EngineStopped, saysDamaged } from './errors.ts';
+import { EngineStopped, saysDamaged, saysOutOfSpace } from './errors.ts';
 import { EnvironmentFolder } from './folder.ts';
 import { Gatherer } from './gatherer.ts';
 import { machineBootId } from './mark.ts';
@@ -30,6 +30,8 @@ export interface SafeCopyPolicy {
 
 export const DEFAULT_SAFE_COPIES: SafeCopyPolicy = { intervalMs: 5 * 60_000, minRecords: 1_000, minShare: 0.1 };
 
+const RETRY_MS = 2_000;
+
 export interface EngineOptions {
   /** The environment's folder, as `data/projections/core`; made if it is not there. */
   readonly dir: string;
@@ -42,6 +44,8 @@ export interface EngineOptions {
   readonly onError?: (error: Error) => void;
   /** Default: the machine's. */
   readonly bootId?: string;
+  /** How long the engine waits before it tries again when the disk was full. Default {@link RETRY_MS}. */
+  readonly retryMs?: number;
   /** Address space to map at first; it grows by itself. */
   readonly mapBytes?: number;
   /** `false` for none. Default {@link DEFAULT_SAFE_COPIES}. */
@@ -63,10 +67,12 @@ export class ProjectionEngine {
   readonly #waiters = new Waiters();
   #subscription: Subscription | undefined;
   /** Until the engine is live. */
-  #gatherer: Gatherer | undefined = new Gatherer();
+  #gatherer: Gatherer | undefined;
   #meter: ProgressMeter | undefined;
   #failure: Error | undefined;
   #isClosed = false;
+  readonly #retryMs: number;
+  #retryTimer: NodeJS.Timeout | undefined;
   #copyTimer: NodeJS.Timeout | undefined;
   #copying: Promise<void> | undefined;
   #copiedCount = 0;
@@ -76,6 +82,7 @@ export class ProjectionEngine {
     this.#applier = applier;
     this.#log = options.log;
     this.#onError = options.onError ?? throwUncaught;
+    this.#retryMs = options.retryMs ?? RETRY_MS;
     this.reader = new RowReader(applier.environment, () => this.frontier);
   }
 
@@ -115,12 +122,15 @@ export class ProjectionEngine {
     return this.#applier.checkpoint.count;
   }
 
-  /** What stopped the engine, if anything has: appends must then be refused, since nobody would see them. */
+  /**
+   * What stopped the engine, if anything has: appends must then be refused, since nobody would see them. When the disk was
+   * full the engine tries again by itself, and this is undefined again once it has caught up.
+   */
   get failure(): Error | undefined {
     return this.#failure;
   }
 
-  /** Calls `listener` once if the engine fails; returns how to stop listening. */
+  /** Calls `listener` whenever the engine fails; returns how to stop listening. */
   onFailure(listener: (error: Error) => void): () => void {
     this.#failureListeners.add(listener);
     return () => this.#failureListeners.delete(listener);
@@ -175,6 +185,7 @@ export class ProjectionEngine {
     if (this.#isClosed) return;
     this.#isClosed = true;
     clearInterval(this.#copyTimer);
+    clearTimeout(this.#retryTimer);
     await this.#subscription?.stop();
     await this.#copying?.catch(() => undefined);
     this.#waiters.rejectAll(this.#stopped());
@@ -185,6 +196,14 @@ export class ProjectionEngine {
 
   async #catchUp(meter: ProgressMeter): Promise<void> {
     this.#meter = meter;
+    await this.#follow();
+    this.#meter = undefined;
+    if (meter.records > 0) meter.done(this.frontier, this.#log.head());
+  }
+
+  /** Subscribes from the frontier on; resolves when live. */
+  async #follow(): Promise<void> {
+    this.#gatherer = new Gatherer();
     this.#subscription = this.#log.subscribeAll(this.frontier, {
       onRecords: (records) => {
         if (this.#gatherer === undefined) return this.#apply(records);
@@ -204,8 +223,6 @@ export class ProjectionEngine {
       },
     });
     await this.#subscription.live;
-    this.#meter = undefined;
-    if (meter.records > 0) meter.done(this.frontier, this.#log.head());
   }
 
   #apply(records: readonly LogRecord[]): void {
@@ -230,11 +247,24 @@ export class ProjectionEngine {
   }
 
   #fail(error: Error): void {
-    if (this.#failure !== undefined) return;
+    const isFirst = this.#failure === undefined;
     this.#failure = error;
-    clearInterval(this.#copyTimer);
-    this.#waiters.rejectAll(this.#stopped());
-    for (const listener of this.#failureListeners) listener(error);
+    if (isFirst) {
+      this.#waiters.rejectAll(this.#stopped());
+      for (const listener of this.#failureListeners) listener(error);
+    }
+    if (saysOutOfSpace(error) && !this.#isClosed)
+      this.#retryTimer ??= setTimeout(() => void this.#retry(), this.#retryMs);
+  }
+
+  async #retry(): Promise<void> {
+    this.#retryTimer = undefined;
+    try {
+      await this.#follow();
+      this.#failure = undefined;
+    } catch {
+      // The end of the subscription has said why, and whether to try again.
+    }
   }
 
   #stopped(): EngineStopped {
@@ -248,8 +278,8 @@ export class ProjectionEngine {
     if (policy === false) return;
     this.#copyTimer = setInterval(() => {
       const added = this.recordCount - this.#copiedCount;
-      if (this.#copying !== undefined || added < Math.max(policy.minRecords, policy.minShare * this.recordCount))
-        return;
+      if (this.#failure !== undefined || this.#copying !== undefined) return;
+      if (added < Math.max(policy.minRecords, policy.minShare * this.recordCount)) return;
       this.copySafely().catch(this.#onError);
     }, policy.intervalMs);
     this.#copyTimer.unref();

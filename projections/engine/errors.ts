@@ -34,12 +34,27 @@ export class EnvironmentDamaged extends Error {
 /** LMDB's codes that say its file is not sound: page not found, corrupted, panic, invalid, bad transaction, problem. */
 const DAMAGE_CODES: ReadonlySet<unknown> = new Set([-30797, -30796, -30795, -30793, -30782, -30779]);
 
+/** The system's numbers for no space left on the device and quota exceeded, as LMDB passes them on. */
+const SPACE_CODES: ReadonlySet<unknown> = new Set([28, 122]);
+
 /** Whether an error, or what caused it, says that an environment's files are damaged. */
 export function saysDamaged(error: unknown): boolean {
-  for (let cause = error, depth = 0; cause instanceof Error && depth < MAX_CAUSES; cause = cause.cause, depth++) {
-    if (cause instanceof EnvironmentDamaged || DAMAGE_CODES.has((cause as { code?: unknown }).code)) return true;
-  }
-  return false;
+  return causesOf(error).some((cause) => cause instanceof EnvironmentDamaged || DAMAGE_CODES.has(codeOf(cause)));
+}
+
+/** Whether an error, or what caused it, says that there is no room on the disk: it may work later. */
+export function saysOutOfSpace(error: unknown): boolean {
+  return causesOf(error).some((cause) => SPACE_CODES.has(codeOf(cause)));
+}
+
+function causesOf(error: unknown): Error[] {
+  const causes: Error[] = [];
+  for (let cause = error; cause instanceof Error && causes.length < MAX_CAUSES; cause = cause.cause) causes.push(cause);
+  return causes;
+}
+
+function codeOf(error: Error): unknown {
+  return (error as { code?: unknown }).code;
 }
 
 /** How far a chain of causes is followed. */
