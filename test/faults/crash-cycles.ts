@@ -221,18 +221,7 @@ async function checkWholeHistory(
   roomId: string,
   everything: ReadonlyMap<string, string>,
 ): Promise<void> {
-  const seen = new Map<string, string>();
-  let from: string | undefined;
-  do {
-    const query = new URLSearchParams({ dir: 'b', limit: '500', ...(from !== undefined && { from }) });
-    const page = (await user.call('GET', `/rooms/${encodeURIComponent(roomId)}/messages?${query}`)) as unknown as Page;
-    for (const event of page.chunk) {
-      if (event.type !== 'm.room.message') continue;
-      if (seen.has(event.event_id)) throw new CrashFinding(`/messages gives ${event.event_id} twice`);
-      seen.set(event.event_id, String(event.content['body']));
-    }
-    from = page.end;
-  } while (from !== undefined);
+  const seen = messagesOf(await Array.fromAsync(pagesBack(user, roomId)), '/messages');
   for (const [eventId, body] of everything) {
     if (seen.get(eventId) !== body) throw new CrashFinding(`/messages does not give ${eventId} ("${body}")`);
   }
@@ -254,34 +243,60 @@ interface SyncAnswer {
   readonly rooms?: {
     readonly join?: Record<
       string,
-      { readonly timeline: { readonly events: readonly ClientEvent[]; readonly limited?: boolean } }
+      {
+        readonly timeline: {
+          readonly events: readonly ClientEvent[];
+          readonly limited?: boolean;
+          readonly prev_batch: string;
+        };
+      }
     >;
   };
 }
 
-const FILTER = encodeURIComponent(JSON.stringify({ room: { timeline: { limit: 100_000 } } }));
+/** Lower than what a cycle sends, so that most answers have a gap to fill. */
+const TIMELINE_LIMIT = 50;
+const FILTER = encodeURIComponent(JSON.stringify({ room: { timeline: { limit: TIMELINE_LIMIT } } }));
 
 async function syncToken(user: TestUser, since?: string): Promise<string> {
   const query = `timeout=0${since === undefined ? '' : `&since=${since}`}`;
   return String((await user.call('GET', `/sync?${query}`))['next_batch']);
 }
 
-/** The messages that a sync from an old token gives, by event id, and the token that follows. */
+/** The messages that a client has when it syncs from an old token and fills the gap, by event id, and the next token. */
 async function syncFrom(
   user: TestUser,
   roomId: string,
   since: string,
 ): Promise<{ events: Map<string, string>; since: string }> {
-  const events = new Map<string, string>();
   const answer = (await user.call('GET', `/sync?timeout=0&since=${since}&filter=${FILTER}`)) as unknown as SyncAnswer;
   const timeline = answer.rooms?.join?.[roomId]?.timeline;
-  if (timeline?.limited) throw new CrashFinding('a sync left events out, though its limit was higher');
-  for (const event of timeline?.events ?? []) {
-    if (event.type !== 'm.room.message') continue;
-    if (events.has(event.event_id)) throw new CrashFinding(`a sync gives ${event.event_id} twice`);
-    events.set(event.event_id, String(event.content['body']));
+  const found = [...(timeline?.events ?? [])];
+  if (timeline?.limited) {
+    for await (const event of pagesBack(user, roomId, timeline.prev_batch, since)) found.push(event);
   }
-  return { events, since: answer.next_batch };
+  return { events: messagesOf(found, 'a sync and filling its gap'), since: answer.next_batch };
+}
+
+/** All events of a room from a token (default: the end) back to another (default: the beginning), the latest first. */
+async function* pagesBack(user: TestUser, roomId: string, from?: string, to?: string): AsyncGenerator<ClientEvent> {
+  let next = from;
+  do {
+    const query = new URLSearchParams({ dir: 'b', limit: '500', ...(next && { from: next }), ...(to && { to }) });
+    const page = (await user.call('GET', `/rooms/${encodeURIComponent(roomId)}/messages?${query}`)) as unknown as Page;
+    yield* page.chunk;
+    next = page.end;
+  } while (next !== undefined);
+}
+
+function messagesOf(events: Iterable<ClientEvent>, source: string): Map<string, string> {
+  const messages = new Map<string, string>();
+  for (const { event_id: eventId, type, content } of events) {
+    if (type !== 'm.room.message') continue;
+    if (messages.has(eventId)) throw new CrashFinding(`${source} gives ${eventId} twice`);
+    messages.set(eventId, String(content['body']));
+  }
+  return messages;
 }
 
 /** A small seeded generator of numbers in [0, 1), after Tommy Ettinger's Mulberry32. */
