@@ -15,6 +15,8 @@ import { isMemberField, MAX_PROFILE_BYTES } from './fields.ts';
  * a fraction of a second. With more rooms the rest follows in the background.
  */
 export const MAX_ROOMS_AWAITED = 200;
+/** Users whose rooms are told in the background at the same time; beyond it requests wait, whatever the number of rooms. */
+export const MAX_IN_BACKGROUND = 1000;
 /** Rooms of one user that are told at the same time: one group commit takes them together. */
 export const ROOMS_AT_ONCE = 16;
 
@@ -28,7 +30,7 @@ export interface ProfilesOptions {
 
 /** Somebody's rooms being told of a profile. */
 interface Spreading {
-  readonly done: Promise<void>;
+  done: Promise<void>;
   /** The profile changed again: rooms that were told already have to be told once more. */
   isStale: boolean;
 }
@@ -60,7 +62,7 @@ export class Profiles {
     if (!isMemberField(field)) return;
     const roomCount = this.#joinedRooms(userId).length;
     const spread = this.#spread(userId);
-    if (roomCount <= MAX_ROOMS_AWAITED) await spread;
+    if (roomCount <= MAX_ROOMS_AWAITED || this.#spreading.size > MAX_IN_BACKGROUND) await spread;
   }
 
   /** Resolves when no rooms are being told of anything: for an orderly stop. */
@@ -74,22 +76,25 @@ export class Profiles {
       running.isStale = true;
       return running.done;
     }
-    const { promise, resolve } = Promise.withResolvers<void>();
-    const spreading: Spreading = { done: promise, isStale: true };
+    const spreading: Spreading = { done: Promise.resolve(), isStale: true };
     this.#spreading.set(userId, spreading);
-    void this.#spreadUntilFresh(userId, spreading).finally(() => {
-      this.#spreading.delete(userId);
-      resolve();
-    });
-    return promise;
+    spreading.done = this.#spreadUntilFresh(userId, spreading);
+    return spreading.done;
   }
 
   async #spreadUntilFresh(userId: string, spreading: Spreading): Promise<void> {
-    while (spreading.isStale) {
-      spreading.isStale = false;
-      const rooms = this.#joinedRooms(userId).values();
-      // All of them take from the same iterator, so each room is told once.
-      await Promise.all(Array.from({ length: ROOMS_AT_ONCE }, () => this.#tellRooms(userId, rooms)));
+    try {
+      while (spreading.isStale) {
+        spreading.isStale = false;
+        const rooms = this.#joinedRooms(userId).values();
+        // All of them take from the same iterator, so each room is told once.
+        await Promise.all(Array.from({ length: ROOMS_AT_ONCE }, () => this.#tellRooms(userId, rooms)));
+      }
+    } catch (error) {
+      this.#options.logger.error({ err: error, userId }, 'a profile was not shown in rooms');
+    } finally {
+      // In the same breath as the last look at isStale, so that nobody can mark what is not looked at any more.
+      this.#spreading.delete(userId);
     }
   }
 
