@@ -153,6 +153,19 @@ describe('a machine that stopped', () => {
     expect(progress).toEqual([]);
   });
 
+  it('has a safe copy soon after enough has changed, without being asked', async () => {
+    const log = new ListLog(50);
+    const safeCopies = { intervalMs: 1, minRecords: 100, minShare: 0.5 };
+    const engine = await ProjectionEngine.open({ dir, log, projections: sampleProjections, safeCopies });
+    engines.push(engine);
+    const copies = async (): Promise<string[]> => (await readdir(dir)).filter((name) => name.startsWith('safe-'));
+    expect(await copies()).toEqual([]);
+    log.grow(100);
+    await expect.poll(copies).toEqual(['safe-1']);
+    log.grow(400);
+    await expect.poll(copies).toEqual(['safe-2']);
+  });
+
   it('keeps the latest safe copy only', async () => {
     const log = new ListLog(50);
     const engine = await start(log);

@@ -4,7 +4,13 @@ import { tmpdir } from 'node:os';
 import path from 'node:path';
 import { afterEach, beforeEach, describe, expect, it } from 'vitest';
 import { accountDataProjection } from '#projections/account-data/projection.ts';
-import { accountData, accountDataChangesSince, allAccountData, filterJson } from '#projections/account-data/queries.ts';
+import {
+  accountData,
+  accountDataChangesSince,
+  accountDataCount,
+  allAccountData,
+  filterJson,
+} from '#projections/account-data/queries.ts';
 import { accountDataRecord, filterRecord } from '#projections/account-data/records.ts';
 import { ProjectionEngine } from '#projections/engine/engine.ts';
 import type { Projection } from '#projections/engine/projection.ts';
@@ -110,7 +116,7 @@ describe('a replay', () => {
   it('from the bytes of the log gives the rows that were made live', async () => {
     await everything();
     const rows = rowsOf(live.reader);
-    expect(rows).toHaveLength(19);
+    expect(rows).toHaveLength(20);
     expect(rowsOf((await start('replayed')).reader)).toEqual(rows);
   });
 
@@ -132,6 +138,7 @@ describe('an erased section', () => {
     for (const position of [positions[1], positions[3]]) await log.destroyKey(position ?? -1, 1);
     const { reader } = await start('replayed');
     expect([...allAccountData(reader, ALICE)]).toEqual([{ roomId: undefined, type: 'b', contentJson: '{}' }]);
+    expect(accountDataCount(reader, ALICE)).toBe(1);
     expect(fullProfileOf(reader, ALICE)).toEqual({});
   });
 
