@@ -25,6 +25,13 @@ export const changes = defineTable({
   why: 'What a user set after a position is one range; an entry that is set again moves, so there is one row an entry.',
 });
 
+export const entryCounts = defineTable({
+  name: 'account-data.entry-counts',
+  key: tuple<[userId: string]>(str),
+  value: u48,
+  why: 'How much one user may keep is bounded, and counting the entries at each change would read them all.',
+});
+
 export const filters = defineTable({
   name: 'account-data.filters',
   key: tuple<[userId: string, filterId: string]>(str, str),
@@ -34,8 +41,8 @@ export const filters = defineTable({
 
 export const accountDataProjection: Projection = {
   name: 'account-data',
-  version: 1,
-  tables: [entries, changes, filters],
+  version: 2,
+  tables: [entries, changes, entryCounts, filters],
   apply(tx, record) {
     if (record.kind === ACCOUNT_DATA_SET) applyAccountData(tx, record);
     else if (record.kind === FILTER_ADDED) applyFilter(tx, record);
@@ -48,6 +55,8 @@ function applyAccountData(tx: Writer, record: LogRecord): void {
   const { userId, roomId = GLOBAL, type, contentJson } = read;
   const before = tx.get(entries, [userId, roomId, type]);
   if (before !== undefined) tx.remove(changes, [userId, before[0]]);
+  const difference = Number(contentJson !== null) - Number(before !== undefined);
+  if (difference !== 0) tx.put(entryCounts, [userId], (tx.get(entryCounts, [userId]) ?? 0) + difference);
   if (contentJson === null) {
     tx.remove(entries, [userId, roomId, type]);
   } else {

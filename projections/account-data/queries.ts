@@ -1,7 +1,7 @@
 /** What the account data projection can be asked. All of it reads the committed frontier of the reader, synchronously. */
 import type { Reader } from '#projections/engine/reader.ts';
 import type { Position } from '#streams/event-log.ts';
-import { changes, entries, filters, GLOBAL } from './projection.ts';
+import { changes, entries, entryCounts, filters, GLOBAL } from './projection.ts';
 
 /** An entry of somebody's account data. */
 export interface AccountDataEntry {
@@ -39,6 +39,11 @@ export function* accountDataChangesSince(reader: Reader, userId: string, since: 
     const contentJson = accountData(reader, userId, type, roomId);
     if (contentJson !== undefined) yield { roomId: roomIdOf(roomId), type, contentJson };
   }
+}
+
+/** How many entries a user has, global and of rooms. */
+export function accountDataCount(reader: Reader, userId: string): number {
+  return reader.get(entryCounts, [userId]) ?? 0;
 }
 
 /** JSON text of a filter as it was uploaded. */

@@ -4,6 +4,7 @@ import {
   type AccountDataEntry,
   accountData,
   accountDataChangesSince,
+  accountDataCount,
   allAccountData,
 } from '#projections/account-data/queries.ts';
 import { accountDataRecord } from '#projections/account-data/records.ts';
@@ -25,6 +26,9 @@ export const TAG_TYPE = 'm.tag';
 export const MAX_ACCOUNT_DATA_TYPE_BYTES = 255;
 /** Largest content, in bytes of JSON: what fits into one record, with room to spare. */
 export const MAX_ACCOUNT_DATA_BYTES = 768 * 1024;
+
+/** Most entries of one user: a few for each of very many rooms. */
+export const MAX_ACCOUNT_DATA_ENTRIES = 100_000;
 
 /** Set by other endpoints, or by the server; the same for rooms. */
 const MANAGED_BY_SERVER: ReadonlySet<string> = new Set([FULLY_READ_TYPE, PUSH_RULES_TYPE]);
@@ -72,7 +76,8 @@ export function accountDataDraft(
 
 /**
  * Sets an entry for a client.
- * @throws {MatrixError} `M_BAD_JSON` with 405 for a type that the server manages, `M_INVALID_PARAM`, `M_TOO_LARGE`.
+ * @throws {MatrixError} `M_BAD_JSON` with 405 for a type that the server manages, `M_INVALID_PARAM`, `M_TOO_LARGE`,
+ * `M_RESOURCE_LIMIT_EXCEEDED`.
  */
 export async function setAccountData(
   context: UserStreamContext,
@@ -86,7 +91,25 @@ export async function setAccountData(
   }
   checkType(type);
   const draft = accountDataDraft(context, userId, roomId, type, content);
-  await changeUser(context, userId, () => [draft]);
+  await changeUser(context, userId, () => {
+    requireRoomForEntry(context, userId, roomId, type);
+    return [draft];
+  });
+}
+
+/** @throws {MatrixError} `M_RESOURCE_LIMIT_EXCEEDED` if an entry would be one too many. */
+export function requireRoomForEntry(
+  { reader }: UserStreamContext,
+  userId: string,
+  roomId: string | undefined,
+  type: string,
+): void {
+  if (accountDataCount(reader, userId) < MAX_ACCOUNT_DATA_ENTRIES) return;
+  if (accountData(reader, userId, type, roomId) !== undefined) return;
+  throw new MatrixError(
+    'M_RESOURCE_LIMIT_EXCEEDED',
+    `A user can have at most ${MAX_ACCOUNT_DATA_ENTRIES} pieces of account data.`,
+  );
 }
 
 /** @throws {MatrixError} `M_INVALID_PARAM` */

@@ -7,7 +7,7 @@ import { isJsonObject } from '#protocol/json-object.ts';
 import type { JsonObject } from '#protocol/pdu.ts';
 import { invalidParam } from '#src/http/errors.ts';
 import { changeUser, type UserStreamContext } from '../user-stream.ts';
-import { accountDataDraft, TAG_TYPE } from './entries.ts';
+import { accountDataDraft, requireRoomForEntry, TAG_TYPE } from './entries.ts';
 
 /** Longest name of a tag, in bytes of UTF-8. https://spec.matrix.org/v1.19/client-server-api/#room-tagging */
 export const MAX_TAG_BYTES = 255;
@@ -61,6 +61,7 @@ async function changeTags(
   await changeUser(context, userId, () => {
     const tags = change(readTags(context.reader, userId, roomId));
     if (tags === undefined) return [];
+    requireRoomForEntry(context, userId, roomId, TAG_TYPE);
     return [accountDataDraft(context, userId, roomId, TAG_TYPE, { tags: Object.fromEntries(tags) })];
   });
 }
