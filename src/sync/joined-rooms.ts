@@ -2,6 +2,7 @@ import type { Reader } from '#projections/engine/reader.ts';
 import { type Room, roomById, roomsOf } from '#projections/rooms/queries.ts';
 import type { Position } from '#streams/event-log.ts';
 import { Lru } from './lru.ts';
+import { Pacer } from './pacer.ts';
 import type { RecentChanges } from './recent-changes.ts';
 
 /** Users whose joined rooms are remembered. */
@@ -20,21 +21,33 @@ export class JoinedRooms {
     this.#recent = recent;
   }
 
-  /** The rooms that a user is in now. */
-  of(reader: Reader, userId: string): readonly Room[] {
-    const { frontier } = reader;
+  /** The rooms that a user is in at the moment when the promise resolves. */
+  async of(reader: Reader, userId: string): Promise<readonly Room[]> {
     const known = this.#remembered.get(userId);
     if (known !== undefined && this.#recent.keptMemberships(reader, userId, known.checkedAt)) {
-      known.checkedAt = frontier;
+      known.checkedAt = reader.frontier;
       return known.rooms;
     }
-    const rooms: Room[] = [];
-    for (const { room: id, membership } of roomsOf(reader, userId)) {
-      const room = membership === 'join' ? roomById(reader, id) : undefined;
-      if (room !== undefined) rooms.push(room);
+    for (;;) {
+      const startedAt = reader.frontier;
+      const rooms = await readRooms(reader, userId);
+      if (reader.frontier !== startedAt && !this.#recent.keptMemberships(reader, userId, startedAt)) continue;
+      if (rooms.length <= MAX_ROOMS_REMEMBERED) this.#remembered.set(userId, { rooms, checkedAt: startedAt });
+      else this.#remembered.delete(userId);
+      return rooms;
     }
-    if (rooms.length <= MAX_ROOMS_REMEMBERED) this.#remembered.set(userId, { rooms, checkedAt: frontier });
-    else this.#remembered.delete(userId);
-    return rooms;
   }
+}
+
+async function readRooms(reader: Reader, userId: string): Promise<Room[]> {
+  const pacer = new Pacer();
+  const rooms: Room[] = [];
+  // The rows are read in one go: there is no going on in the middle of them after a pause.
+  const ids = [...roomsOf(reader, userId)].filter(({ membership }) => membership === 'join').map(({ room }) => room);
+  for (const id of ids) {
+    const room = roomById(reader, id);
+    if (room !== undefined) rooms.push(room);
+    if (pacer.isDue) await pacer.pause();
+  }
+  return rooms;
 }

@@ -4,9 +4,9 @@ import { findRoom, type Room, roomById, roomsOf, userRoomOf } from '#projections
 import type { UserRoomRow } from '#projections/rooms/tables.ts';
 import { accountDataForFirstSync, accountDataForSync } from '#src/client-api/account-data/entries.ts';
 import type { Typing } from '#src/ephemeral/typing.ts';
+import type { Position } from '#streams/event-log.ts';
 import { strippedRoom } from './invited-room.ts';
 import { accountDataJson, joinedRoom } from './joined-room.ts';
-import type { JoinedRooms } from './joined-rooms.ts';
 import { leftRoom } from './left-room.ts';
 import type { RecentChanges } from './recent-changes.ts';
 import type { SyncRun } from './run.ts';
@@ -21,23 +21,31 @@ export interface Answer {
   readonly next: SyncToken;
 }
 
+/** What a client knows of who is typing. */
+export interface TypingSince {
+  readonly serial: number;
+  /** Whether the serial is of this run of the server. */
+  readonly isCurrent: boolean;
+}
+
 export interface LookOptions {
   readonly next: SyncToken;
   /** `next` as text. */
   readonly nextBatch: string;
   readonly typing: Typing;
   /** What the client knows of who is typing, and whether that is from this run of the server; undefined for a new client. */
-  readonly typingSince: { readonly serial: number; readonly isCurrent: boolean } | undefined;
-  readonly joinedRooms: JoinedRooms;
+  readonly typingSince: TypingSince | undefined;
+  /** Rooms in which somebody's typing may be news: those that the user is in, or none. */
+  readonly typingRooms: readonly Room[];
   readonly recent: RecentChanges;
 }
 
 type Section = 'invite' | 'join' | 'knock' | 'leave';
 
+/** A room that may have news. */
 interface Candidate {
-  readonly room: Room;
   readonly row: UserRoomRow;
-  readonly typing: readonly string[] | undefined;
+  typing?: readonly string[];
 }
 
 /** What is new after `run.since`, up to `run.upTo`. */
@@ -46,11 +54,12 @@ export async function lookForNews(run: SyncRun, options: LookOptions): Promise<A
   const accountData = accountDataOf(run);
   const candidates = candidatesOf(run, options, accountData.byRoom);
   const sections: Record<Section, string[]> = { invite: [], join: [], knock: [], leave: [] };
-  for (const candidate of candidates) {
-    const { roomId } = candidate.room;
-    const found = await roomNews(run, candidate, accountData.byRoom.get(roomId) ?? []);
-    if (found !== undefined) sections[found.section].push(`${JSON.stringify(roomId)}:${found.json}`);
+  for (const [id, candidate] of candidates) {
     if (run.pacer.isDue) await run.pacer.pause();
+    const room = candidate.row.forgotten ? undefined : roomById(run.reader, id);
+    if (room === undefined || !run.filter.room.matchesRoom(room.roomId)) continue;
+    const found = await roomNews(run, room, candidate, accountData.byRoom.get(room.roomId) ?? []);
+    if (found !== undefined) sections[found.section].push(`${JSON.stringify(room.roomId)}:${found.json}`);
   }
   const parts = Object.entries(sections).filter(([, rooms]) => rooms.length > 0);
   const isEmpty = parts.length === 0 && accountData.global.length === 0;
@@ -63,50 +72,45 @@ export async function lookForNews(run: SyncRun, options: LookOptions): Promise<A
   return { json: `${json}}`, isEmpty, next: options.next };
 }
 
-/** The rooms to look into, in the order in which they came about. */
+/** The rooms to look into, by internal id. */
 function candidatesOf(
   run: SyncRun,
   options: LookOptions,
   accountDataByRoom: ReadonlyMap<string, readonly AccountDataEntry[]>,
-): Candidate[] {
+): Map<Position, Candidate> {
   const { reader, viewer } = run;
-  const rows = new Map<number, { row: UserRoomRow; typing?: readonly string[] }>();
+  const candidates = new Map<Position, Candidate>();
   const changed = run.isInitial || run.isFullState ? undefined : options.recent.roomsSince(reader, run.since);
   if (changed === undefined) {
-    for (const { room, ...row } of roomsOf(reader, viewer.userId)) rows.set(room, { row });
+    for (const { room, ...row } of roomsOf(reader, viewer.userId)) candidates.set(room, { row });
   } else {
-    for (const room of changed) addRow(run, room, rows);
+    for (const room of changed) addCandidate(run, room, candidates);
   }
   for (const roomId of accountDataByRoom.keys()) {
     const room = findRoom(reader, roomId);
-    if (room !== undefined) addRow(run, room.id, rows);
+    if (room !== undefined) addCandidate(run, room.id, candidates);
   }
-  if (mayHaveTyping(options)) {
-    for (const { id, roomId } of options.joinedRooms.of(reader, viewer.userId)) {
-      const typing = typingNews(options, roomId);
-      if (typing === undefined) continue;
-      addRow(run, id, rows);
-      const known = rows.get(id);
-      if (known !== undefined) known.typing = typing;
-    }
-  }
-  const candidates: Candidate[] = [];
-  for (const [id, { row, typing }] of rows) {
-    const room = row.forgotten ? undefined : roomById(reader, id);
-    if (room !== undefined && run.filter.room.matchesRoom(room.roomId)) candidates.push({ room, row, typing });
+  for (const { id, roomId } of options.typingRooms) {
+    const typing = typingNews(options, roomId);
+    if (typing === undefined) continue;
+    const candidate = addCandidate(run, id, candidates);
+    if (candidate !== undefined) candidate.typing = typing;
   }
   return candidates;
 }
 
-function addRow(run: SyncRun, room: number, rows: Map<number, { row: UserRoomRow }>): void {
-  if (rows.has(room)) return;
-  const row = userRoomOf(run.reader, run.viewer.userId, room);
-  if (row !== undefined) rows.set(room, { row });
+function addCandidate(run: SyncRun, room: Position, candidates: Map<Position, Candidate>): Candidate | undefined {
+  const known = candidates.get(room);
+  const row = known ? undefined : userRoomOf(run.reader, run.viewer.userId, room);
+  if (row === undefined) return known;
+  const candidate: Candidate = { row };
+  candidates.set(room, candidate);
+  return candidate;
 }
 
-function mayHaveTyping({ typing, typingSince }: LookOptions): boolean {
-  if (typingSince?.isCurrent === true) return typing.serial !== typingSince.serial;
-  return typing.serial > 0 || (typingSince?.serial ?? 0) > 0;
+/** Whether a client that knows so much may have to be told of somebody's typing, somewhere. */
+export function mayHaveTyping(serial: number, since: TypingSince | undefined): boolean {
+  return since?.isCurrent === true ? serial !== since.serial : serial > 0 || (since?.serial ?? 0) > 0;
 }
 
 /** Who is typing in a room, if the client has to be told. */
@@ -119,7 +123,8 @@ function typingNews({ typing, typingSince }: LookOptions, roomId: string): reado
 
 async function roomNews(
   run: SyncRun,
-  { room, row, typing }: Candidate,
+  room: Room,
+  { row, typing }: Candidate,
   accountData: readonly AccountDataEntry[],
 ): Promise<{ readonly section: Section; readonly json: string } | undefined> {
   const isNew = run.isInitial || run.isFullState || row.event > run.since;

@@ -12,7 +12,7 @@ import type { Viewer } from './client-event.ts';
 import { ignoredUsers } from './ignored-users.ts';
 import { JoinedRooms } from './joined-rooms.ts';
 import { LazyMembers } from './lazy-members.ts';
-import { type Answer, lookForNews } from './look.ts';
+import { type Answer, lookForNews, mayHaveTyping } from './look.ts';
 import { Pacer } from './pacer.ts';
 import { RecentChanges } from './recent-changes.ts';
 import type { SyncRun } from './run.ts';
@@ -74,7 +74,7 @@ export class Sync {
     let seen = since;
     for (;;) {
       // Registered before looking, so that nothing which comes in between is missed.
-      using waiter = this.#waiter(request.viewer.userId);
+      using waiter = await this.#waiter(request.viewer.userId);
       const answer = await this.#look(request, seen);
       if (!answer.isEmpty || waiter === undefined) return answer.json;
       const outcome = await waiter.wait({ signal: stop.signal, timeoutMs: deadline - performance.now() });
@@ -84,10 +84,10 @@ export class Sync {
   }
 
   /** Undefined where the node holds as many waiters as it can: the client then gets its answer at once. */
-  #waiter(userId: string): Waiter | undefined {
+  async #waiter(userId: string): Promise<Waiter | undefined> {
     const { reader, bus } = this.#options;
     const topics: Topic[] = [userTopic(userId)];
-    for (const { roomId } of this.#joinedRooms.of(reader, userId)) topics.push(roomTopic(roomId));
+    for (const { roomId } of await this.#joinedRooms.of(reader, userId)) topics.push(roomTopic(roomId));
     try {
       return new Waiter(bus, topics);
     } catch (error) {
@@ -96,9 +96,14 @@ export class Sync {
     }
   }
 
-  #look(request: SyncRequest, since: SyncToken | undefined): Answer | Promise<Answer> {
+  async #look(request: SyncRequest, since: SyncToken | undefined): Promise<Answer> {
     const { reader, log, typing, clock, epoch } = this.#options;
-    const next: SyncToken = { position: reader.frontier, serial: typing.serial, epoch };
+    const { userId } = request.viewer;
+    const typingSince = since && { serial: since.serial, isCurrent: since.epoch === epoch };
+    const { serial } = typing;
+    const typingRooms = mayHaveTyping(serial, typingSince) ? await this.#joinedRooms.of(reader, userId) : [];
+    // From here to the first pause of lookForNews everything is of one moment.
+    const next: SyncToken = { position: reader.frontier, serial, epoch };
     const nextBatch = formatSyncToken(next);
     if (since !== undefined && !request.isFullState && hasSeen(since, next)) return { ...emptyAnswer(nextBatch), next };
     const run: SyncRun = {
@@ -117,14 +122,14 @@ export class Sync {
       heroes: this.#heroes,
       lazyMembers: this.#lazyMembers,
       shared: this.#shared,
-      ignored: ignoredUsers(reader, request.viewer.userId),
+      ignored: ignoredUsers(reader, userId),
     };
     return lookForNews(run, {
       next,
       nextBatch,
       typing,
-      typingSince: since === undefined ? undefined : { serial: since.serial, isCurrent: since.epoch === epoch },
-      joinedRooms: this.#joinedRooms,
+      typingSince,
+      typingRooms,
       recent: this.#recent,
     });
   }
