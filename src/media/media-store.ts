@@ -10,6 +10,8 @@ import { type ByteRange, ContentFiles, ContentTooLarge } from './content-files.t
 
 /** Uploads that this node takes at the same time; each holds a file open. */
 export const MAX_UPLOADS_AT_ONCE = 200;
+/** Of these, those of one user: slow ones of a few must not keep the others out. */
+export const MAX_UPLOADS_OF_USER = 20;
 /** When to try again if there are more. */
 const BUSY_RETRY_MS = 2_000;
 
@@ -40,7 +42,9 @@ export interface UploadInfo {
 export class MediaStore {
   readonly #options: MediaStoreOptions;
   readonly #files: ContentFiles;
-  #uploads = 0;
+  /** Uploads under way, by user. */
+  readonly #uploads = new Map<string, number>();
+  #uploadCount = 0;
 
   constructor(options: MediaStoreOptions) {
     this.#options = options;
@@ -62,8 +66,7 @@ export class MediaStore {
     if (announcedBytes > this.maxUploadBytes) throw this.#tooLarge();
     // A content without a record would never be found again.
     if (!this.#options.log.writeState().writable) throw unavailable(CANNOT_STORE);
-    if (this.#uploads >= MAX_UPLOADS_AT_ONCE) throw limitExceeded(BUSY_RETRY_MS);
-    this.#uploads += 1;
+    this.#enter(uploader);
     try {
       const { sha256, sizeBytes } = await this.#files.write(source, this.maxUploadBytes);
       const media: Media = { mediaId: this.#randomName(), uploader, sha256, sizeBytes, contentType, fileName };
@@ -74,7 +77,7 @@ export class MediaStore {
       if (error instanceof ContentTooLarge) throw this.#tooLarge();
       throw diskError(error) ?? error;
     } finally {
-      this.#uploads -= 1;
+      this.#leave(uploader);
     }
   }
 
@@ -91,6 +94,20 @@ export class MediaStore {
   /** The first bytes of the content, at most so many. @throws {MatrixError} `M_NOT_FOUND` where its file is gone. */
   readHead(media: Media, maxBytes: number): Promise<Buffer> {
     return this.#files.readHead(media.sha256, maxBytes).catch(notStored);
+  }
+
+  #enter(uploader: string): void {
+    const own = this.#uploads.get(uploader) ?? 0;
+    if (own >= MAX_UPLOADS_OF_USER || this.#uploadCount >= MAX_UPLOADS_AT_ONCE) throw limitExceeded(BUSY_RETRY_MS);
+    this.#uploads.set(uploader, own + 1);
+    this.#uploadCount += 1;
+  }
+
+  #leave(uploader: string): void {
+    const others = (this.#uploads.get(uploader) ?? 1) - 1;
+    if (others === 0) this.#uploads.delete(uploader);
+    else this.#uploads.set(uploader, others);
+    this.#uploadCount -= 1;
   }
 
   #tooLarge(): MatrixError {

@@ -2,7 +2,9 @@
 import { randomBytes } from 'node:crypto';
 import { readdir } from 'node:fs/promises';
 import path from 'node:path';
+import { PassThrough } from 'node:stream';
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
+import { MAX_UPLOADS_OF_USER } from '#src/media/media-store.ts';
 import { request, startApplication, type TestApplication, type TestClient } from '#test/support/application.ts';
 
 const MAX_UPLOAD_BYTES = 300 * 1024;
@@ -112,6 +114,16 @@ describe('an upload', () => {
       errcode: 'M_MISSING_TOKEN',
     });
   });
+});
+
+it('of one user at a time there are only so many', async () => {
+  const idle = Array.from({ length: MAX_UPLOADS_OF_USER }, () => new PassThrough());
+  const info = { uploader: alice.userId, contentType: undefined, fileName: undefined, announcedBytes: undefined };
+  const underWay = idle.map((source) => app.context.media.upload(source, info));
+  expect(await upload(Buffer.from('one more'))).toMatchObject({ status: 429, body: { errcode: 'M_LIMIT_EXCEEDED' } });
+  for (const source of idle) source.end('done');
+  await Promise.all(underWay);
+  expect((await upload(Buffer.from('one more'))).status).toBe(200);
 });
 
 describe('a download', () => {
