@@ -13,7 +13,8 @@ export interface Row<K, V> {
  * Reads rows of one environment. Everything read in one synchronous run is of one moment of the log, `frontier`; after an
  * `await` it may be a later one. Iterate within one synchronous run, or use a snapshot.
  *
- * Throws UnknownTable for a table of no projection of this environment, RangeError or KeyTooLong for an impossible key.
+ * Throws UnknownTable for a table of no projection of this environment, RangeError for a number that its key part cannot
+ * hold. A string that is too long for any key is simply not found; a range bounded by one is empty.
  */
 export interface Reader {
   /** Position of the last record whose rows are seen; BEFORE_FIRST (-1) before any. */
@@ -41,6 +42,7 @@ export interface Reader {
  * be written; those of the others in the environment can be read.
  */
 export interface Writer extends Reader {
+  /** Throws KeyTooLong when strings of the key are too long for a table: bound what clients choose before it is recorded. */
   put<K extends readonly unknown[], V>(table: Table<K, V>, key: K, value: V): void;
   /** Whether there was such a row. */
   remove<K extends readonly unknown[], V>(table: Table<K, V>, key: K): boolean;

@@ -4,6 +4,7 @@ import { join } from 'node:path';
 import fc from 'fast-check';
 import { afterEach, beforeEach, describe, expect, it } from 'vitest';
 import { EMPTY_CHECKPOINT, Environment } from './environment.ts';
+import { KeyTooLong } from './keys.ts';
 import type { Projection } from './projection.ts';
 import type { Reader, Writer } from './reader.ts';
 import { RowReader, RowWriter } from './row-access.ts';
@@ -149,6 +150,18 @@ describe('ranges', () => {
       }),
       { numRuns: 500 },
     );
+  });
+
+  it('find nothing for strings that no key can hold', () => {
+    const long = 'x'.repeat(5000);
+    expect(reader.get(texts, [long])).toBeUndefined();
+    expect(reader.get(texts, ['ü'.repeat(1900)])).toBeUndefined();
+    expect(reader.has(texts, [long])).toBe(false);
+    expect([...reader.range(texts, { prefix: [long] })]).toEqual([]);
+    expect(reader.seekLast(texts, [long])).toBeUndefined();
+    expect(reader.count(texts, { gte: [long] })).toBe(0);
+    expect(() => write((tx) => tx.put(texts, [long], ''))).toThrow(KeyTooLong);
+    expect(reader.get(texts, ['x'])).toBeUndefined();
   });
 
   it('can be read again, and left early', () => {

@@ -1,9 +1,9 @@
 /** Reader and Writer over an environment. */
 import { BEFORE_FIRST, type Position } from '#streams/event-log.ts';
-import { boundsOf } from './bounds.ts';
+import { type Bounds, boundsOf } from './bounds.ts';
 import type { Environment, Store } from './environment.ts';
 import { UnknownTable } from './errors.ts';
-import type { KeyPrefix } from './keys.ts';
+import { type KeyCodec, type KeyPrefix, KeyTooLong } from './keys.ts';
 import type { Projection } from './projection.ts';
 import type { Reader, Row, Writer } from './reader.ts';
 import type { AnyTable, RangeOptions, Table } from './table.ts';
@@ -35,6 +35,16 @@ class LazyRow<K, V> implements Row<K, V> {
       this.#stored = undefined;
     }
     return this.#value as V;
+  }
+}
+
+/** The bounds of a range, or undefined when no key can lie in it: those that it names may be longer than any. */
+function boundsIfAny<K extends readonly unknown[]>(codec: KeyCodec<K>, options: RangeOptions<K>): Bounds | undefined {
+  try {
+    return boundsOf(codec, options);
+  } catch (error) {
+    if (error instanceof KeyTooLong) return undefined;
+    throw error;
   }
 }
 
@@ -120,11 +130,16 @@ export class RowReader implements Reader {
     const { db } = this.store(table);
     // LMDB's types know no tuples as keys.
     const options = this.#transaction === undefined ? undefined : { transaction: this.#transaction };
-    return (db.getBinaryFast as (key: unknown, options?: object) => Buffer | undefined).call(db, key, options);
+    try {
+      return (db.getBinaryFast as (key: unknown, options?: object) => Buffer | undefined).call(db, key, options);
+    } catch (error) {
+      if (error instanceof KeyTooLong) return undefined;
+      throw error;
+    }
   }
 
   #rangeOf<K extends readonly unknown[]>(table: Table<K, unknown>, options: RangeOptions<K>): LmdbRange | undefined {
-    const bounds = boundsOf(table.key, options);
+    const bounds = boundsIfAny(table.key, options);
     if (bounds === undefined || options.limit === 0) return undefined;
     const range: LmdbRange =
       options.reverse === true
