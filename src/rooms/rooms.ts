@@ -267,8 +267,9 @@ export class Rooms {
     const target = head.rules.redaction.redactsInContent ? pdu.content['redacts'] : pdu['redacts'];
     if (typeof target !== 'string') throw new MatrixError('M_BAD_JSON', 'A redaction names the event that it redacts.');
     const original = eventById(this.#options.reader, target);
-    if (original === undefined || roomById(this.#options.reader, original.room)?.roomId !== head.roomId) {
-      throw new MatrixError('M_NOT_FOUND', 'There is no such event in this room.');
+    if (original === undefined) throw new MatrixError('M_NOT_FOUND', 'There is no such event in this room.');
+    if (roomById(this.#options.reader, original.room)?.roomId !== head.roomId) {
+      throw new MatrixError('M_INVALID_PARAM', 'The event is in another room.');
     }
     if (original.type === 'm.room.create' || original.type === 'm.room.server_acl') {
       throw new MatrixError('M_FORBIDDEN', `An event of type ${original.type} cannot be redacted.`);

@@ -201,6 +201,14 @@ describe('sending', () => {
     });
   });
 
+  it('does not redact an event of another room', async () => {
+    const room = encodeURIComponent(await createRoom(alice));
+    const other = encodeURIComponent(await createRoom(alice));
+    const sent = await alice.ok('PUT', `/rooms/${other}/send/m.room.message/o1`, { msgtype: 'm.text', body: 'here' });
+    const eventId = encodeURIComponent(String(sent['event_id']));
+    expect((await alice.call('PUT', `/rooms/${room}/redact/${eventId}/o2`, {})).status).toBe(400);
+  });
+
   it.each([
     ['{', 400, 'M_NOT_JSON'],
     ['[]', 400, 'M_BAD_JSON'],
@@ -257,7 +265,11 @@ describe('the directory', () => {
     });
     expect((await bob.call('GET', `/rooms/${encodeURIComponent(room)}/aliases`)).status).toBe(403);
     expect((await bob.call('DELETE', path)).status).toBe(403);
+    await alice.ok('PUT', `/rooms/${encodeURIComponent(room)}/state/m.room.canonical_alias`, {
+      alias: '#obelisk:localhost',
+    });
     await alice.ok('DELETE', path);
+    expect(await state(alice, room, 'm.room.canonical_alias')).toEqual({});
     expect((await alice.call('DELETE', path)).status).toBe(404);
   });
 

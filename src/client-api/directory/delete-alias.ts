@@ -1,6 +1,6 @@
 import type { Context } from '#src/context.ts';
 import { endpoint } from '#src/http/endpoint.ts';
-import { forbidden } from '#src/http/errors.ts';
+import { forbidden, MatrixError } from '#src/http/errors.ts';
 
 /**
  * `DELETE /_matrix/client/v3/directory/room/{roomAlias}`: removes an alias: who made it may, and who may set the room's
@@ -19,6 +19,7 @@ export const deleteAlias = endpoint({
     if (!isAllowed)
       throw forbidden('Only who made an alias, or who may set the canonical alias of its room, may remove it.');
     await context.directory.remove(params.roomAlias);
+    await dropFromCanonicalAlias(context, roomId, params.roomAlias, requester.userId);
     return {};
   },
 });
@@ -28,4 +29,32 @@ function maySetAliases({ rooms }: Context, roomId: string, userId: string): bool
   if (rooms.state(roomId, 'm.room.member', userId)?.content['membership'] !== 'join') return false;
   const levels = rooms.powerLevels(roomId);
   return levels.powerLevelOf(userId) >= levels.requiredLevel('m.room.canonical_alias', true);
+}
+
+/** Takes the alias out of the room's canonical alias event, where the user may; that it is gone counts either way. */
+async function dropFromCanonicalAlias(
+  { rooms }: Context,
+  roomId: string,
+  removed: string,
+  userId: string,
+): Promise<void> {
+  const content = rooms.knows(roomId) ? rooms.state(roomId, 'm.room.canonical_alias', '')?.content : undefined;
+  if (content === undefined) return;
+  const { alias, alt_aliases: alternatives, ...others } = content;
+  const isNamed = alias === removed || (Array.isArray(alternatives) && alternatives.includes(removed));
+  if (!isNamed) return;
+  try {
+    await rooms.send(roomId, {
+      sender: userId,
+      type: 'm.room.canonical_alias',
+      stateKey: '',
+      content: {
+        ...others,
+        ...(alias !== removed && alias !== undefined && { alias }),
+        ...(Array.isArray(alternatives) && { alt_aliases: alternatives.filter((one) => one !== removed) }),
+      },
+    });
+  } catch (error) {
+    if (!(error instanceof MatrixError && error.errcode === 'M_FORBIDDEN')) throw error;
+  }
 }

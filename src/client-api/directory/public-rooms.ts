@@ -3,18 +3,19 @@ import { serverNameOf } from '#protocol/identifiers.ts';
 import type { Context } from '#src/context.ts';
 import { endpoint } from '#src/http/endpoint.ts';
 import { MatrixError } from '#src/http/errors.ts';
+import { queryInteger, queryText } from '#src/http/query.ts';
 import { listPublicRooms } from '#src/rooms/public-rooms.ts';
 
 const body = z.object({
-  limit: z.number().int().nonnegative().optional(),
-  since: z.string().optional(),
+  limit: z.number().int().nonnegative().nullish(),
+  since: z.string().nullish(),
   filter: z
     .object({
       generic_search_term: z.string().nullish(),
       room_types: z.array(z.string().nullable()).nullish(),
     })
     .nullish(),
-  include_all_networks: z.boolean().optional(),
+  include_all_networks: z.boolean().nullish(),
   third_party_instance_id: z.string().nullish(),
 });
 
@@ -28,9 +29,9 @@ export const getPublicRooms = endpoint({
   auth: 'none',
   rateLimit: 'read',
   query: z.object({
-    limit: z.coerce.number().int().nonnegative().optional(),
-    since: z.string().optional(),
-    server: z.string().optional(),
+    limit: queryInteger().optional(),
+    since: queryText().optional(),
+    server: queryText().optional(),
   }),
   handler: ({ query }, context: Context) => {
     checkServer(context, query.server);
@@ -47,14 +48,14 @@ export const postPublicRooms = endpoint({
   path: '/_matrix/client/v3/publicRooms',
   auth: 'guest',
   rateLimit: 'read',
-  query: z.object({ server: z.string().optional() }),
+  query: z.object({ server: queryText().optional() }),
   body,
   handler: ({ query, body: request }, context: Context) => {
     checkServer(context, query.server);
     if (request.third_party_instance_id) return { chunk: [], total_room_count_estimate: 0 };
     return listPublicRooms(context.reader, {
-      limit: request.limit,
-      since: request.since,
+      limit: request.limit ?? undefined,
+      since: request.since ?? undefined,
       searchTerm: request.filter?.generic_search_term ?? undefined,
       roomTypes: request.filter?.room_types ?? undefined,
     });

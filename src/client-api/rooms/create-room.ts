@@ -11,18 +11,18 @@ const MAX_INITIAL_STATE_EVENTS = 1000;
 
 const body = z.object({
   visibility: z.enum(['public', 'private']).default('private'),
-  room_alias_name: z.string().optional(),
-  name: z.string().optional(),
-  topic: z.string().optional(),
+  room_alias_name: z.string().nullish(),
+  name: z.string().nullish(),
+  topic: z.string().nullish(),
   invite: z.array(userIdSchema).max(MAX_INVITEES).default([]),
   invite_3pid: z.array(jsonObjectSchema).default([]),
-  room_version: z.string().optional(),
+  room_version: z.string().nullish(),
   creation_content: jsonObjectSchema.default({}),
   initial_state: z
     .array(z.object({ type: z.string(), state_key: z.string().default(''), content: jsonObjectSchema }))
     .max(MAX_INITIAL_STATE_EVENTS)
     .default([]),
-  preset: z.enum(['private_chat', 'public_chat', 'trusted_private_chat']).optional(),
+  preset: z.enum(['private_chat', 'public_chat', 'trusted_private_chat']).nullish(),
   is_direct: z.boolean().default(false),
   power_level_content_override: jsonObjectSchema.default({}),
 });
@@ -40,13 +40,13 @@ export const createRoom = endpoint({
   handler: async ({ body: request, requester }, context: Context) => ({
     room_id: await create(context, requester.userId, {
       visibility: request.visibility,
-      preset: request.preset,
-      aliasLocalpart: request.room_alias_name,
-      name: request.name,
-      topic: request.topic,
+      preset: request.preset ?? undefined,
+      aliasLocalpart: request.room_alias_name ?? undefined,
+      name: request.name ?? undefined,
+      topic: request.topic ?? undefined,
       invitees: request.invite,
       hasThirdPartyInvites: request.invite_3pid.length > 0,
-      roomVersion: request.room_version,
+      roomVersion: request.room_version ?? undefined,
       creationContent: request.creation_content,
       initialState: request.initial_state.map(({ type, state_key, content }) => ({
         type,
