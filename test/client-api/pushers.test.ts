@@ -1,5 +1,6 @@
 /** Pushers over HTTP: where notifications are to go. */
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
+import { usersOfPushkey } from '#projections/pushers/projection.ts';
 import { request, startApplication, type TestApplication, type TestClient } from '#test/support/application.ts';
 
 let app: TestApplication;
@@ -70,6 +71,20 @@ describe('pushers', () => {
     expect(await pushers(carol)).toHaveLength(2);
     await request(app.http, 'POST', '/logout', {}, String(body.access_token));
     expect(await pushers(carol)).toEqual([{ ...PUSHER, pushkey: 'carol 1' }]);
+  });
+
+  it('go with the account', async () => {
+    const dave = await app.register('dave');
+    await set(dave, { pushkey: 'dave' });
+    expect(usersOfPushkey(app.context.reader, PUSHER.app_id, 'dave')).toEqual([dave.userId]);
+    await dave.ok('POST', '/account/deactivate', {
+      auth: {
+        type: 'm.login.password',
+        identifier: { type: 'm.id.user', user: 'dave' },
+        password: 'correct horse battery staple',
+      },
+    });
+    expect(usersOfPushkey(app.context.reader, PUSHER.app_id, 'dave')).toEqual([]);
   });
 
   it.each([
