@@ -17,9 +17,17 @@ export function eventIdKey(eventId: string): [Uint8Array] {
   return [Buffer.concat([Buffer.of(TAG_TEXT), Buffer.from(eventId, 'utf8')])];
 }
 
-/** A transaction as a key. Source: client-server API, "Transaction identifiers". */
-export function transactionKey(userId: string, roomId: string, { deviceId, txnId }: Transaction): [Uint8Array] {
+/**
+ * A transaction as a key. An id counts for one device and one endpoint; the room and the type of event stand for the
+ * endpoint. Source: client-server API, "Transaction identifiers".
+ */
+export function transactionKey(
+  userId: string,
+  roomId: string,
+  type: string,
+  { deviceId, txnId }: Transaction,
+): [Uint8Array] {
   // The lengths keep the parts apart, whatever characters a client puts in them.
-  const text = `${userId.length}:${userId}${deviceId.length}:${deviceId}${roomId.length}:${roomId}${txnId}`;
+  const text = `${userId.length}:${userId}${deviceId.length}:${deviceId}${roomId.length}:${roomId}${type.length}:${type}${txnId}`;
   return [Buffer.from(hash('sha256', text, 'binary'), 'latin1').subarray(0, TRANSACTION_KEY_BYTES)];
 }

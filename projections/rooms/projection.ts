@@ -77,7 +77,8 @@ function applyPdu(tx: Writer, record: LogRecord): void {
     joined: before.joined + (change?.joined ?? 0),
     invited: before.invited + (change?.invited ?? 0),
   });
-  if (meta.transaction) tx.put(transactions, transactionKey(pdu.sender, meta.roomId, meta.transaction), position);
+  if (meta.transaction)
+    tx.put(transactions, transactionKey(pdu.sender, meta.roomId, pdu.type, meta.transaction), position);
   if (meta.redacts !== undefined) applyRedaction(tx, position, meta.redacts, meta.roomVersion);
   forgetOldTransaction(tx, position - TRANSACTION_WINDOW);
   tx.touch(`room:${meta.roomId}`);
@@ -182,7 +183,7 @@ function forgetOldTransaction(tx: Writer, position: Position): void {
   const old = tx.get(events, [position]);
   if (old?.transaction === undefined) return;
   const room = tx.get(rooms, [old.room]);
-  if (room) tx.remove(transactions, transactionKey(old.sender, room.roomId, old.transaction));
+  if (room) tx.remove(transactions, transactionKey(old.sender, room.roomId, old.type, old.transaction));
 }
 
 function applyForgotten(tx: Writer, record: LogRecord): void {

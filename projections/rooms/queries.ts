@@ -269,9 +269,10 @@ export function transactionEvent(
   reader: Reader,
   userId: string,
   roomId: string,
+  type: string,
   transaction: Transaction,
 ): Position | undefined {
-  return reader.get(transactions, transactionKey(userId, roomId, transaction));
+  return reader.get(transactions, transactionKey(userId, roomId, type, transaction));
 }
 
 /** A state event in the narrow view that authorisation needs. */

@@ -135,7 +135,7 @@ export const transactions = defineTable({
   name: 'rooms.transactions',
   key: tuple<[transaction: Uint8Array]>(bytes(16)),
   value: u48,
-  why: 'A resend finds its event; the key is a hash of user, device, room and transaction id, so that it is short.',
+  why: 'A resend finds its event; the key is a hash of user, device, room, event type and transaction id, so that it is short.',
 });
 
 export const roomTables: readonly AnyTable[] = [

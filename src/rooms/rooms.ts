@@ -99,10 +99,10 @@ export class Rooms {
    */
   send(roomId: string, event: EventToSend, transaction?: Transaction): Promise<SentEvent> {
     if (transaction === undefined) return this.#sendNew(roomId, event);
-    const key = `${event.sender}\0${transaction.deviceId}\0${roomId}\0${transaction.txnId}`;
+    const key = JSON.stringify([event.sender, transaction.deviceId, roomId, event.type, transaction.txnId]);
     const waiting = this.#inFlight.get(key);
     if (waiting) return waiting;
-    const position = transactionEvent(this.#options.reader, event.sender, roomId, transaction);
+    const position = transactionEvent(this.#options.reader, event.sender, roomId, event.type, transaction);
     const sent = position === undefined ? undefined : eventAt(this.#options.reader, position);
     if (sent) return Promise.resolve({ eventId: sent.eventId });
     const sending = this.#sendNew(roomId, event, transaction).finally(() => this.#inFlight.delete(key));

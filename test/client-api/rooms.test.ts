@@ -194,7 +194,8 @@ describe('sending', () => {
     const room = encodeURIComponent(await createRoom(alice));
     const sent = await alice.ok('PUT', `/rooms/${room}/send/m.room.message/r1`, { msgtype: 'm.text', body: 'oops' });
     const eventId = encodeURIComponent(String(sent['event_id']));
-    const redaction = await alice.ok('PUT', `/rooms/${room}/redact/${eventId}/r2`, { reason: 'typo' });
+    // The same id, but another endpoint.
+    const redaction = await alice.ok('PUT', `/rooms/${room}/redact/${eventId}/r1`, { reason: 'typo' });
     expect(await alice.ok('GET', `/rooms/${room}/event/${eventId}`)).toMatchObject({
       content: {},
       unsigned: { redacted_because: { event_id: redaction['event_id'], content: { reason: 'typo' } } },
