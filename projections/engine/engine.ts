@@ -167,9 +167,9 @@ export class ProjectionEngine {
     }
   }
 
-  /** Makes a safe copy now, whether or not enough has changed. One at a time. */
+  /** Makes a safe copy now, whether or not enough has changed. One at a time. Rejects with NoRoomForCopy. */
   async copySafely(): Promise<void> {
-    await this.#copying;
+    await this.#copying?.catch(() => undefined);
     const count = this.recordCount;
     this.#copying = makeSafeCopy(this.#folder.dir, this.#applier.environment, this.#folder.fingerprint);
     try {

@@ -3,6 +3,9 @@ import type { LogRecord } from '#streams/event-log.ts';
 import type { Writer } from './reader.ts';
 import type { AnyTable } from './table.ts';
 
+/** Raised when the engine itself stores things differently. */
+const ENGINE_FORMAT = 1;
+
 /** One read model: its tables and how records change them. */
 export interface Projection {
   /** Unique in its environment. */
@@ -40,9 +43,6 @@ export function checkNames(projections: readonly Projection[]): void {
     }
   }
 }
-
-/** Raised when the engine itself stores things differently. */
-const ENGINE_FORMAT = 1;
 
 /** What an environment was built by, as text: equal exactly if the rows would be. */
 export function fingerprintOf(projections: readonly Projection[]): string {
