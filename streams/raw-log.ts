@@ -3,6 +3,7 @@
  * proof carries, and what verification reads.
  */
 import type { EventLog, LogRecord, Position } from './event-log.ts';
+import type { SectionCheck } from './section-check.ts';
 
 /** One record as stored. The buffers belong to the caller. */
 export interface RawRecord {
@@ -43,6 +44,8 @@ export interface ReadOnlyLog extends RawLog, Pick<EventLog, 'readStream' | 'read
   openRecord(record: RawRecord): Promise<LogRecord>;
   /** The same for many at once, which costs less. Throws for all if one does not open. */
   openRecords(records: readonly RawRecord[]): Promise<readonly LogRecord[]>;
+  /** Whether the sections of stored records open with their keys; costs less than opening them for what they say. */
+  checkSections(records: readonly RawRecord[]): Promise<SectionCheck>;
   /**
    * The keys of a stored record's sections, `null` where destroyed: for proofs that reveal what a record says. The bytes
    * belong to the caller. Rejects when opened without keys.

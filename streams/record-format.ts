@@ -68,6 +68,12 @@ export function decodeHeader(bytes: Buffer): RecordHeader {
   };
 }
 
+/** Only the stream and the revision of an encoded header that is known to be one: a third of the work of {@link decodeHeader}. */
+export function placeInStream(header: Buffer): Pick<RecordHeader, 'stream' | 'revision'> {
+  const streamEnd = 2 + header.readUInt8(1);
+  return { stream: header.toString('latin1', 2, streamEnd), revision: header.readUIntBE(streamEnd, 6) };
+}
+
 /** The record's leaf hash: 32 bytes. `sealedSections` are the sections as stored. */
 export function leafHash(header: Uint8Array, sealedSections: readonly Uint8Array[]): Buffer {
   const input = leafInput(header, sealedSections.length);

@@ -4,7 +4,8 @@
  */
 import { Damaged, type LogRecord } from '#streams/event-log.ts';
 import type { RawRecord } from '#streams/raw-log.ts';
-import { decodeHeader, HASH_BYTES, type RecordHeader } from '#streams/record-format.ts';
+import { HASH_BYTES, placeInStream } from '#streams/record-format.ts';
+import type { SectionCheck } from '#streams/section-check.ts';
 import { perfectRoot } from '#streams/transparency/merkle.ts';
 import type { TileFiles } from '#streams/transparency/tile-files.ts';
 import { TILE_BYTES, TILE_WIDTH, tileWidth } from '#streams/transparency/tiles.ts';
@@ -16,6 +17,8 @@ const MAX_UNREADABLE_IN_A_ROW = 64;
 /** What verification reads a log through. */
 export interface VerifiableLog {
   readAllRaw(from: number): AsyncIterable<readonly RawRecord[]>;
+  /** Whether the sections of records open with their keys. */
+  checkSections(records: readonly RawRecord[]): Promise<SectionCheck>;
   /** Opens the sections of records; throws `Damaged` where one does not open. */
   openRecords(records: readonly RawRecord[]): Promise<readonly LogRecord[]>;
 }
@@ -114,16 +117,16 @@ class Run {
       try {
         await this.#readOn();
         // Reading ended in front of the run's end.
-        if (this.#next < this.#request.to) await this.#skip(this.#request.to, 'the log ends in front of it');
+        if (this.#next < this.#request.to) this.#skip(this.#request.to, 'the log ends in front of it');
       } catch (error) {
         if (!(error instanceof Damaged)) throw error;
         unreadableInARow = this.#next === before ? unreadableInARow + 1 : 1;
         const isGivenUp = unreadableInARow > MAX_UNREADABLE_IN_A_ROW;
-        await this.#skip(isGivenUp ? this.#request.to : this.#next + 1, error.message);
+        this.#skip(isGivenUp ? this.#request.to : this.#next + 1, error.message);
       }
     }
     this.#reportGap();
-    if (this.#next % TILE_WIDTH !== 0) await this.#finishTile(this.#next % TILE_WIDTH);
+    if (this.#next % TILE_WIDTH !== 0) this.#finishTile(this.#next % TILE_WIDTH);
   }
 
   result(): ChunkResult {
@@ -147,41 +150,37 @@ class Run {
       const [first] = batch;
       if (first === undefined) continue;
       const records = batch.slice(0, Math.max(0, this.#request.to - first.position));
-      // Opened together: a promise for each record would cost as much as opening it.
-      const opened = this.#request.opens ? await this.#openAll(records) : [];
-      let place = 0;
+      if (this.#request.opens) await this.#checkSections(records);
       for (const record of records) {
         if (record.position !== this.#next) {
-          await this.#skip(Math.min(record.position, this.#request.to), 'the log goes on behind it');
+          this.#skip(Math.min(record.position, this.#request.to), 'the log goes on behind it');
           if (this.#next !== record.position) return;
         }
-        this.#take(record, opened[place++]);
-        if (this.#next % TILE_WIDTH === 0) await this.#finishTile(TILE_WIDTH);
+        this.#take(record);
+        if (this.#next % TILE_WIDTH === 0) this.#finishTile(TILE_WIDTH);
       }
       if (records.length < batch.length || this.#next >= this.#request.to) return;
     }
   }
 
-  #take(record: RawRecord, opened: LogRecord | undefined): void {
+  #take(record: RawRecord): void {
     this.#reportGap();
     this.#records++;
     this.#bytes += record.header.length;
     for (const sealed of record.sealedSections) this.#bytes += sealed.length;
-    // An opened record has its header decoded already.
-    this.#checkRevision(record.position, opened ?? decodeHeader(record.header));
-    if (opened !== undefined) this.#checkOpened(opened);
+    this.#checkRevision(record);
     this.#leaves.set(record.leaf, (this.#next % TILE_WIDTH) * HASH_BYTES);
     this.#next++;
   }
 
   /** Goes on at `to`; the records before it cannot be read. Those next to each other are one finding. */
-  async #skip(to: number, why: string): Promise<void> {
+  #skip(to: number, why: string): void {
     this.#gap ??= { from: this.#next, why };
     this.#unread += to - this.#next;
     while (this.#next < to) {
       this.#unknown.push(this.#next % TILE_WIDTH);
       this.#next++;
-      if (this.#next % TILE_WIDTH === 0) await this.#finishTile(TILE_WIDTH);
+      if (this.#next % TILE_WIDTH === 0) this.#finishTile(TILE_WIDTH);
     }
   }
 
@@ -194,7 +193,8 @@ class Run {
     this.#gap = undefined;
   }
 
-  #checkRevision(position: number, { stream, revision }: Pick<RecordHeader, 'stream' | 'revision'>): void {
+  #checkRevision({ position, header }: RawRecord): void {
+    const { stream, revision } = placeInStream(header);
     const seen = this.#streams.get(stream);
     if (seen === undefined) {
       this.#streams.set(stream, [revision, revision]);
@@ -205,41 +205,24 @@ class Run {
     seen[1] = revision;
   }
 
-  /** The opened records; undefined for those that do not open. */
-  async #openAll(records: readonly RawRecord[]): Promise<readonly (LogRecord | undefined)[]> {
-    try {
-      return await this.#log.openRecords(records);
-    } catch (error) {
-      if (!(error instanceof Damaged)) throw error;
+  /** All records of a batch together: a promise for each would cost as much as opening it. */
+  async #checkSections(records: readonly RawRecord[]): Promise<void> {
+    const { destroyed, unopened } = await this.#log.checkSections(records);
+    this.#destroyed += destroyed;
+    for (const { position, message } of unopened) this.#findings.add({ kind: 'section', message, position });
+    if (this.#checkContent === undefined) return;
+    const broken = new Set(unopened.map(({ position }) => position));
+    const sound = broken.size === 0 ? records : records.filter(({ position }) => !broken.has(position));
+    for (const opened of await this.#log.openRecords(sound)) {
+      const complaint = this.#checkContent(opened);
+      if (complaint !== undefined) this.#find('content', opened.position, complaint);
     }
-    // One of them does not open; which, and what is wrong with it, shows one by one.
-    const opened: (LogRecord | undefined)[] = [];
-    for (const record of records) opened.push(await this.#open(record));
-    return opened;
-  }
-
-  async #open(record: RawRecord): Promise<LogRecord | undefined> {
-    try {
-      return (await this.#log.openRecords([record]))[0];
-    } catch (error) {
-      if (!(error instanceof Damaged)) throw error;
-      this.#findings.add({ kind: 'section', message: error.message, position: record.position });
-      return undefined;
-    }
-  }
-
-  #checkOpened(opened: LogRecord): void {
-    for (const section of opened.sections) {
-      if (section === null) this.#destroyed++;
-    }
-    const complaint = this.#checkContent?.(opened);
-    if (complaint !== undefined) this.#find('content', opened.position, complaint);
   }
 
   /** The tile that ends in front of `#next` has all the leaves it will get from this log. */
-  async #finishTile(width: number): Promise<void> {
+  #finishTile(width: number): void {
     const index = (this.#next - width) / TILE_WIDTH;
-    await this.#compareTile(index, width);
+    this.#compareTile(index, width);
     const [firstUnknown = TILE_WIDTH] = this.#unknown;
     this.#unknown = [];
     if (this.#isBroken) return;
@@ -253,11 +236,11 @@ class Run {
   }
 
   /** Compares with the published tile, and takes from it the leaves of records that cannot be read. */
-  async #compareTile(index: number, width: number): Promise<void> {
+  #compareTile(index: number, width: number): void {
     const publishedWidth = Math.min(width, tileWidth(0, index, this.#request.publishedSize));
     if (publishedWidth === 0) return;
     const tile = { level: 0, index, width: tileWidth(0, index, this.#request.publishedSize) };
-    const published = await this.#files.readIfThere(tile);
+    const published = this.#files.readIfThereSync(tile);
     if (published === undefined) {
       this.#findings.add({ kind: 'tile', message: `${this.#files.pathOf(tile)} is missing or cut short` });
       return;

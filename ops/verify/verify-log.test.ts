@@ -37,11 +37,18 @@ class StoredLog implements VerifiableLog {
     }
   }
 
+  async checkSections(records: readonly RawRecord[]) {
+    const unopened = records.filter(({ position }) => this.unopened.has(position));
+    return {
+      destroyed: records.filter(({ position }) => this.destroyed.has(position)).length,
+      unopened: unopened.map(({ position }) => ({ position, message: `record ${position} does not open` })),
+    };
+  }
+
   async openRecords(records: readonly RawRecord[]): Promise<LogRecord[]> {
     return records.map(({ position, header }) => {
       if (this.unopened.has(position)) throw new Damaged(`record ${position} does not open`);
-      const sections = this.destroyed.has(position) ? [null] : [Buffer.from('text')];
-      return { ...decodeHeader(header), position, sections };
+      return { ...decodeHeader(header), position, sections: [Buffer.from('text')] };
     });
   }
 

@@ -5,6 +5,7 @@ import { MasterKeyProblem, readMasterKey } from '../keyring/master-key.ts';
 import type { RawRecord, ReadOnlyLog } from '../raw-log.ts';
 import { leafHash } from '../record-format.ts';
 import { openRecords, rawRecord } from '../record-reader.ts';
+import { checkSections, type SectionCheck } from '../section-check.ts';
 import { damagedAt } from './damage.ts';
 import { diskFiles, type FileSystem, type OpenFile } from './files.ts';
 import type { Frame } from './frame.ts';
@@ -150,6 +151,10 @@ class BesideLog implements ReadOnlyLog {
       return { position, header, sections: sealedSections, firstKeySlot };
     });
     return openRecords(stored, this.#keys());
+  }
+
+  checkSections(records: readonly RawRecord[]): Promise<SectionCheck> {
+    return checkSections(records, this.#keys());
   }
 
   async sectionKeys({ firstKeySlot, sealedSections }: RawRecord): Promise<readonly (Buffer | null)[]> {

@@ -26,9 +26,9 @@ function grow(count: number): Buffer[] {
   const from = records.length;
   for (let position = from; position < from + count; position++) {
     const id = Buffer.alloc(16, position % 251);
-    const recordKeys = [newKeys(1), newKeys(1)];
-    const sealedSections = recordKeys.map((key, i) =>
-      sealSection(Buffer.from(`section ${i} of ${position}`), id, i, key),
+    const recordKeys = newKeys(2);
+    const sealedSections = [0, 1].map((i) =>
+      sealSection(Buffer.from(`section ${i} of ${position}`), id, i, recordKeys),
     );
     const header = encodeHeader({
       stream: 'room-abc',
@@ -40,7 +40,7 @@ function grow(count: number): Buffer[] {
       sectionCount: 2,
     });
     records.push({ position, header, sealedSections, leaf: leafHash(header, sealedSections) });
-    keys.push(recordKeys);
+    keys.push([recordKeys.subarray(0, 32), recordKeys.subarray(32)]);
   }
   return records.slice(from).map(({ leaf }) => leaf);
 }

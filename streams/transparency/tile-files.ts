@@ -3,7 +3,7 @@
  * served as it is, and `checkpoints.jsonl`, one published checkpoint an hour for as long as the log exists.
  * Only reading and writing; what is right is decided in transparency-log.ts and tile-check.ts.
  */
-import { constants } from 'node:fs';
+import { constants, readFileSync } from 'node:fs';
 import { mkdir, open, readFile, rename, rm } from 'node:fs/promises';
 import { dirname, join } from 'node:path';
 import { HASH_BYTES } from '../record-format.ts';
@@ -100,12 +100,18 @@ export class TileFiles {
 
   /** The same, undefined where the file is missing or too short. */
   async readIfThere(tile: Tile): Promise<Buffer | undefined> {
-    const length = tile.width * HASH_BYTES;
-    const exact = await readIfThere(this.pathOf(tile));
-    if (exact?.length === length) return exact;
-    if (tile.width === TILE_WIDTH) return undefined;
-    const full = await readIfThere(this.pathOf({ ...tile, width: TILE_WIDTH }));
-    return full?.length === TILE_WIDTH * HASH_BYTES ? full.subarray(0, length) : undefined;
+    const exact = wholeTile(await readIfThere(this.pathOf(tile)), tile.width);
+    if (exact !== undefined || tile.width === TILE_WIDTH) return exact;
+    const full = wholeTile(await readIfThere(this.pathOf({ ...tile, width: TILE_WIDTH })), TILE_WIDTH);
+    return full?.subarray(0, tile.width * HASH_BYTES);
+  }
+
+  /** The same, at once: a quarter of the work, for a thread that reads many tiles and has nothing else to do. */
+  readIfThereSync(tile: Tile): Buffer | undefined {
+    const exact = wholeTile(readIfThereSync(this.pathOf(tile)), tile.width);
+    if (exact !== undefined || tile.width === TILE_WIDTH) return exact;
+    const full = wholeTile(readIfThereSync(this.pathOf({ ...tile, width: TILE_WIDTH })), TILE_WIDTH);
+    return full?.subarray(0, tile.width * HASH_BYTES);
   }
 
   /** Writes tiles under their names. They are durable after {@link sync}. */
@@ -225,6 +231,18 @@ async function syncPath(path: string, kind: 'file' | 'folder'): Promise<void> {
     else await handle.sync();
   } finally {
     await handle.close();
+  }
+}
+
+function wholeTile(bytes: Buffer | undefined, width: number): Buffer | undefined {
+  return bytes?.length === width * HASH_BYTES ? bytes : undefined;
+}
+
+function readIfThereSync(path: string): Buffer | undefined {
+  try {
+    return readFileSync(path);
+  } catch (error) {
+    return ifMissing(error as NodeJS.ErrnoException);
   }
 }
 

@@ -137,6 +137,18 @@ describe('publishing', () => {
     await expectWhole();
   });
 
+  test('never writes a published tile again: somebody may be reading it', async () => {
+    const log = await openLog();
+    log.add(leaves.grow(300));
+    await log.publish();
+    const upper = join(folder, 'tlog', 'tile', '1', '000.p', '1');
+    const { mtimeNs } = await stat(upper, { bigint: true });
+    log.add(leaves.grow(1));
+    await log.publish();
+    expect((await head()).size).toBe(301);
+    expect((await stat(upper, { bigint: true })).mtimeNs).toBe(mtimeNs);
+  });
+
   test('every old head is a prefix of every new one, and every leaf is proven from the tiles', async () => {
     const log = await openLog();
     const heads = [];

@@ -12,7 +12,7 @@ import type { NoteSigner } from './note.ts';
 import type { TileBuilder, TileContent } from './tile-builder.ts';
 import { findBadTiles, fullTiles, type LeafSource, lastLeavesMatch, remakeTiles, resumeBuilder } from './tile-check.ts';
 import { TileFiles } from './tile-files.ts';
-import { edgeTiles, TILE_WIDTH, type Tile, tileWidth } from './tiles.ts';
+import { edgeTiles, TILE_WIDTH, type Tile, tilePath, tileWidth } from './tiles.ts';
 
 /** How long new records may wait for a checkpoint. */
 const PUBLISH_INTERVAL_MS = 1_000;
@@ -295,7 +295,9 @@ export class TransparencyLog {
 
   async #publishHead(builder: TileBuilder): Promise<void> {
     const before = this.#published;
-    await this.#files.write(builder.partials());
+    // A tile that is published is never written again: somebody may be reading it.
+    const published = new Set(edgeTiles(before.size).map(tilePath));
+    await this.#files.write(builder.partials().filter(({ tile }) => !published.has(tilePath(tile))));
     const head = { origin: before.origin, size: builder.size, root: builder.root() };
     const text = signCheckpoint(head, this.#options.signer);
     await this.#files.writeCheckpoint(text);
