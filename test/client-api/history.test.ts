@@ -70,12 +70,15 @@ describe('messages', () => {
     expect(bodies((await page(alice, roomId, { dir: 'b', from: next_batch, limit: 1 })).chunk)).toEqual(['before']);
   });
 
-  it('have an end for as long as there is more', async () => {
+  it('have an end until one is empty, which clients take for the end of all', async () => {
     const roomId = await createRoom(alice);
     await say(alice, roomId, 3);
-    const all = (await page(alice, roomId, { dir: 'b', limit: 500 })).chunk.length;
-    expect((await page(alice, roomId, { dir: 'b', limit: all })).end).toBeUndefined();
-    expect((await page(alice, roomId, { dir: 'b', limit: all - 1 })).end).toBeDefined();
+    const all = await page(alice, roomId, { dir: 'b', limit: 500 });
+    expect((await page(alice, roomId, { dir: 'b', limit: all.chunk.length - 1 })).end).toBeDefined();
+    expect(all.end).toBeDefined();
+    const behind = await page(alice, roomId, { dir: 'b', from: String(all.end) });
+    expect(behind).toMatchObject({ chunk: [] });
+    expect(behind.end).toBeUndefined();
   });
 
   it('are filtered, and bring the members who sent them', async () => {

@@ -61,8 +61,8 @@ export async function readPage(options: PageOptions): Promise<Page> {
     }
     const last = slice.at(-1);
     if (last === undefined || slice.length < sliceSize) {
-      // Forwards there is always more to come, though not yet; it is asked for until a page is empty.
-      return { events, end: direction === 'f' && events.length > 0 ? behindPage : undefined };
+      // Only an empty page is known by clients to be the last: Nheko, for one, drops the events of a page without an end.
+      return { events, end: events.length > 0 ? behindPage : undefined };
     }
     cursor = behind(last);
     if (pacer.isDue) await pacer.pause();
