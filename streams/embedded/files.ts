@@ -39,6 +39,12 @@ const FLAGS: Readonly<Record<OpenMode, string>> = { read: 'r', write: 'r+', crea
 const FILE_MODE = 0o600;
 const FOLDER_MODE = 0o700;
 
+/**
+ * Writes up to this size are copied to the machine's cache at once: that takes some microseconds, and handing it to
+ * another thread and back takes more, in time and in work. Waiting for the disk is `datasync`'s, which never blocks.
+ */
+const MAX_DIRECT_WRITE_BYTES = 32 * 1024;
+
 /** The machine's file system. */
 export const diskFiles: FileSystem = {
   async open(path, mode) {
@@ -96,6 +102,7 @@ class DiskFile implements OpenFile {
 
   async write(bytes: Buffer, position: number): Promise<void> {
     let written = 0;
+    if (bytes.length <= MAX_DIRECT_WRITE_BYTES) written = fs.writeSync(this.#fd, bytes, 0, bytes.length, position);
     while (written < bytes.length) {
       written += await new Promise<number>((resolve, reject) => {
         fs.write(this.#fd, bytes, written, bytes.length - written, position + written, (error, count) =>
