@@ -29,10 +29,11 @@ import { Typing } from './ephemeral/typing.ts';
 import type { Endpoint } from './http/endpoint.ts';
 import type { Logger } from './log/logger.ts';
 import { MediaStore } from './media/media-store.ts';
+import { newRecordId } from './record-ids.ts';
 import { Directory } from './rooms/directory.ts';
 import { Rooms } from './rooms/rooms.ts';
-import { Sync } from './sync/sync.ts';
 import { ShownLog } from './shown-log.ts';
+import { Sync } from './sync/sync.ts';
 
 /** Everything that the client API of this version answers. */
 export const endpoints: readonly Endpoint<Context>[] = [
@@ -71,7 +72,6 @@ export interface Application {
 
 /** Random parts of stream names: opaque, since a stream's name is public for ever. */
 const STREAM_ID_BYTES = 15;
-const RECORD_ID_BYTES = 16;
 /** Names one run of the server in sync tokens, so that a restart is noticed. */
 const EPOCH_BYTES = 4;
 const ROOM_ID_CHARACTERS = 18;
@@ -83,7 +83,6 @@ export function createApplication(parts: ApplicationParts): Application {
   const { reader } = engine;
   const log = new ShownLog(parts.log, engine);
   const serverName = config.server_name;
-  const newRecordId = (): Uint8Array => randomBytes(RECORD_ID_BYTES);
   const caughtUp = (): Promise<void> => engine.waitFor(log.head());
   const bus = new LocalBus({ onListenerError: (error) => logger.error({ err: error }, 'a waiting reader failed') });
   const stopWaking = engine.onAdvance((frontier, touched) => bus.publish(touched as ReadonlySet<Topic>, frontier));
