@@ -2,7 +2,7 @@ import type { Reader } from '#projections/engine/reader.ts';
 import { type Room, roomById, roomsOf } from '#projections/rooms/queries.ts';
 import type { Position } from '#streams/event-log.ts';
 import { Lru } from './lru.ts';
-import { Pacer } from './pacer.ts';
+import { sharedPacer } from './pacer.ts';
 import type { RecentChanges } from './recent-changes.ts';
 
 /** Users whose joined rooms are remembered. */
@@ -40,14 +40,13 @@ export class JoinedRooms {
 }
 
 async function readRooms(reader: Reader, userId: string): Promise<Room[]> {
-  const pacer = new Pacer();
   const rooms: Room[] = [];
   // The rows are read in one go: there is no going on in the middle of them after a pause.
   const ids = [...roomsOf(reader, userId)].filter(({ membership }) => membership === 'join').map(({ room }) => room);
   for (const id of ids) {
     const room = roomById(reader, id);
     if (room !== undefined) rooms.push(room);
-    if (pacer.isDue) await pacer.pause();
+    if (sharedPacer.isDue) await sharedPacer.pause();
   }
   return rooms;
 }

@@ -1,20 +1,50 @@
-import { setImmediate as nextTurn } from 'node:timers/promises';
-
-/** Longest time, in milliseconds, that an answer is worked on before others get their turn. */
+/** Longest time, in milliseconds, that answers are worked on in one turn of the event loop. */
 export const SLICE_MS = 8;
 
-/** Divides long work into slices, so that the event loop is never held: ask {@link isDue} often, and pause when it is. */
+/**
+ * Divides work into slices, so that the event loop is never held: a long answer asks {@link isDue} often and pauses when it
+ * is, and so do many short ones that are due together, before each. All that use one pacer share its turns. Whoever pauses is
+ * behind those who paused before, and each gets a turn of its own; so nothing short waits for all of something long.
+ */
 export class Pacer {
-  #startedMs = performance.now();
+  readonly #waiting: (() => void)[] = [];
+  /** When the work of this turn began; undefined where nothing was done in it yet. */
+  #startedMs: number | undefined;
+  #isScheduled = false;
 
-  /** Whether others have waited long enough. */
+  /** Whether this turn has been used up. */
   get isDue(): boolean {
+    if (this.#startedMs === undefined) {
+      this.#startedMs = performance.now();
+      this.#schedule();
+      return false;
+    }
     return performance.now() - this.#startedMs > SLICE_MS;
   }
 
-  /** Lets others have their turn. */
-  async pause(): Promise<void> {
-    await nextTurn();
-    this.#startedMs = performance.now();
+  /** Resolves in a later turn, when all who paused before have had theirs. */
+  pause(): Promise<void> {
+    return new Promise((resolve) => {
+      this.#waiting.push(resolve);
+      this.#schedule();
+    });
+  }
+
+  #schedule(): void {
+    if (this.#isScheduled) return;
+    this.#isScheduled = true;
+    setImmediate(() => this.#beginTurn());
+  }
+
+  #beginTurn(): void {
+    this.#isScheduled = false;
+    const next = this.#waiting.shift();
+    this.#startedMs = next === undefined ? undefined : performance.now();
+    if (next === undefined) return;
+    this.#schedule();
+    next();
   }
 }
+
+/** The one that everything in this process paces itself by. */
+export const sharedPacer = new Pacer();

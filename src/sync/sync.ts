@@ -13,7 +13,7 @@ import { ignoredUsers } from './ignored-users.ts';
 import { JoinedRooms } from './joined-rooms.ts';
 import { LazyMembers } from './lazy-members.ts';
 import { type Answer, lookForNews, mayHaveTyping } from './look.ts';
-import { Pacer } from './pacer.ts';
+import { sharedPacer } from './pacer.ts';
 import { RecentChanges } from './recent-changes.ts';
 import type { SyncRun } from './run.ts';
 import { SharedEvents } from './shared-events.ts';
@@ -99,6 +99,8 @@ export class Sync {
   async #look(request: SyncRequest, since: SyncToken | undefined): Promise<Answer> {
     const { reader, log, typing, clock, epoch } = this.#options;
     const { userId } = request.viewer;
+    // One event may wake very many at once.
+    if (sharedPacer.isDue) await sharedPacer.pause();
     const typingSince = since && { serial: since.serial, isCurrent: since.epoch === epoch };
     const { serial } = typing;
     const typingRooms = mayHaveTyping(serial, typingSince) ? await this.#joinedRooms.of(reader, userId) : [];
@@ -118,7 +120,7 @@ export class Sync {
       isFullState: request.isFullState,
       usesStateAfter: request.usesStateAfter,
       nowMs: clock(),
-      pacer: new Pacer(),
+      pacer: sharedPacer,
       heroes: this.#heroes,
       lazyMembers: this.#lazyMembers,
       shared: this.#shared,

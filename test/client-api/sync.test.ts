@@ -104,7 +104,8 @@ describe('a later sync', () => {
       'm.room.topic',
       'm.room.name',
     ]);
-    expect(back.end).toBeUndefined();
+    const rest = await alice.ok('GET', `/rooms/${roomId}/messages?dir=b&from=${String(back.end)}&to=${since}`);
+    expect([rest.chunk, rest.end]).toEqual([[], undefined]);
   });
 
   it('gives the state after the timeline to those who ask for it', async () => {

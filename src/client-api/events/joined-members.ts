@@ -5,7 +5,7 @@ import type { Context } from '#src/context.ts';
 import { jsonTextAnswer } from '#src/http/answer.ts';
 import { endpoint } from '#src/http/endpoint.ts';
 import { forbidden } from '#src/http/errors.ts';
-import { Pacer } from '#src/sync/pacer.ts';
+import { sharedPacer } from '#src/sync/pacer.ts';
 
 /**
  * `GET /_matrix/client/v3/rooms/{roomId}/joined_members`: the names and avatars of those who are in a room.
@@ -21,12 +21,11 @@ export const joinedMembers = endpoint({
     if (room === undefined || membershipOf(reader, room.id, requester.userId) !== 'join') {
       throw forbidden('You are not in this room.');
     }
-    const pacer = new Pacer();
     const joined = [...membersOf(reader, room.id)].filter(({ membership }) => membership === 'join');
     const parts: string[] = [];
     for (const { userId, event } of joined) {
       parts.push(`${JSON.stringify(userId)}:${JSON.stringify(profileIn(eventAt(reader, event)?.contentJson ?? '{}'))}`);
-      if (pacer.isDue) await pacer.pause();
+      if (sharedPacer.isDue) await sharedPacer.pause();
     }
     return jsonTextAnswer(`{"joined":{${parts.join(',')}}}`);
   },

@@ -7,7 +7,7 @@ import { viewRoom } from '#src/rooms/room-view.ts';
 import { membershipIn } from '#src/rooms/visibility.ts';
 import { clientEvent, viewerOf } from '#src/sync/client-event.ts';
 import { pacedEvents } from '#src/sync/paced-events.ts';
-import { Pacer } from '#src/sync/pacer.ts';
+import { sharedPacer } from '#src/sync/pacer.ts';
 import { membersAtVersion, stateEvents } from '#src/sync/room-state.ts';
 import { parsePaginationToken } from '#src/sync/tokens.ts';
 import { placeOf, stateVersionAtPlace } from '../messages/page.ts';
@@ -35,7 +35,7 @@ export const members = endpoint({
       at === undefined
         ? room.stateVersion
         : Math.min(stateVersionAtPlace(reader, room, placeOf(reader, room, at)), room.stateVersion);
-    const source = { reader, room: room.room.id, pacer: new Pacer() };
+    const source = { reader, room: room.room.id, pacer: sharedPacer };
     const positions = await membersAtVersion(source, version);
     const { membership: wanted, not_membership: unwanted } = query;
     const events = await stateEvents(source, positions.values(), ({ contentJson }) => {

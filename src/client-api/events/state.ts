@@ -4,7 +4,7 @@ import { endpoint } from '#src/http/endpoint.ts';
 import { viewRoom } from '#src/rooms/room-view.ts';
 import { clientEvent, viewerOf } from '#src/sync/client-event.ts';
 import { pacedEvents } from '#src/sync/paced-events.ts';
-import { Pacer } from '#src/sync/pacer.ts';
+import { sharedPacer } from '#src/sync/pacer.ts';
 import { stateAtVersion, stateEvents } from '#src/sync/room-state.ts';
 
 /**
@@ -18,7 +18,7 @@ export const getState = endpoint({
   rateLimit: 'read',
   handler: async ({ params, requester }, { reader, clock }: Context) => {
     const { room, visibility, stateVersion } = viewRoom(reader, params.roomId, requester.userId);
-    const source = { reader, room: room.id, pacer: new Pacer() };
+    const source = { reader, room: room.id, pacer: sharedPacer };
     const positions = await stateAtVersion(source, stateVersion, true);
     const events = await stateEvents(source, positions.values(), () => true);
     const view = { reader, visibility, viewer: viewerOf(requester), nowMs: clock(), roomId: params.roomId };

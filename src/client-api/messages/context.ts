@@ -9,7 +9,7 @@ import { type RoomView, viewRoom } from '#src/rooms/room-view.ts';
 import { clientEvent, type EventView, viewerOf } from '#src/sync/client-event.ts';
 import { passes } from '#src/sync/filters.ts';
 import { pacedEvents } from '#src/sync/paced-events.ts';
-import { Pacer } from '#src/sync/pacer.ts';
+import { type Pacer, sharedPacer } from '#src/sync/pacer.ts';
 import { addMembers, stateAtVersion, stateEvents } from '#src/sync/room-state.ts';
 import { formatPlace, placeAfter, placeBefore } from '#src/sync/tokens.ts';
 import type { RoomEventFilter } from '../filters/filter.ts';
@@ -42,9 +42,8 @@ export const eventContext = endpoint({
     if (event === undefined || event.room !== room.room.id || !room.visibility.canSee(event)) {
       throw new MatrixError('M_NOT_FOUND', 'There is no such event in this room, or you may not see it.');
     }
-    const pacer = new Pacer();
     const accepts = pageEvents(reader, room, requester.userId, filter);
-    const page = { reader, view: room, pacer, accepts };
+    const page = { reader, view: room, pacer: sharedPacer, accepts };
     const most = Math.min(query.limit, filter.limit ?? query.limit);
     const before = await readPage({ ...page, from: placeBefore(event), direction: 'b', limit: Math.ceil(most / 2) });
     const after = await readPage({ ...page, from: placeAfter(event), direction: 'f', limit: Math.floor(most / 2) });
@@ -62,9 +61,9 @@ export const eventContext = endpoint({
     const end = placeAfter(after.events.at(-1) ?? event);
     return jsonTextAnswer(
       `{"end":"${formatPlace(end)}","event":${text(event)},` +
-        `"events_after":${await pacedEvents(after.events, pacer, text)},` +
-        `"events_before":${await pacedEvents(before.events, pacer, text)},` +
-        `"start":"${formatPlace(start)}","state":${await pacedEvents(state, pacer, text)}}`,
+        `"events_after":${await pacedEvents(after.events, sharedPacer, text)},` +
+        `"events_before":${await pacedEvents(before.events, sharedPacer, text)},` +
+        `"start":"${formatPlace(start)}","state":${await pacedEvents(state, sharedPacer, text)}}`,
     );
   },
 });

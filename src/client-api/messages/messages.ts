@@ -6,7 +6,7 @@ import { queryChoice, queryInteger, queryText } from '#src/http/query.ts';
 import { viewRoom } from '#src/rooms/room-view.ts';
 import { clientEvent, type EventView, viewerOf } from '#src/sync/client-event.ts';
 import { pacedEvents } from '#src/sync/paced-events.ts';
-import { Pacer } from '#src/sync/pacer.ts';
+import { sharedPacer } from '#src/sync/pacer.ts';
 import { formatPlace, parsePaginationToken } from '#src/sync/tokens.ts';
 import { roomEventFilter } from '../sync/filter-param.ts';
 import { membersOfSenders } from './lazy-members.ts';
@@ -39,7 +39,6 @@ export const messages = endpoint({
     const given = query.from === undefined ? undefined : parsePaginationToken(query.from);
     const until = query.to === undefined ? undefined : parsePaginationToken(query.to);
     const room = viewRoom(reader, params.roomId, requester.userId);
-    const pacer = new Pacer();
     const from = given === undefined ? outermostPlace(reader, room, query.dir) : placeOf(reader, room, given);
     const { events, end } = await readPage({
       reader,
@@ -48,7 +47,7 @@ export const messages = endpoint({
       to: until && placeOf(reader, room, until),
       direction: query.dir,
       limit: Math.min(query.limit, filter.limit ?? query.limit),
-      pacer,
+      pacer: sharedPacer,
       accepts: pageEvents(reader, room, requester.userId, filter),
     });
     const view: EventView = {
@@ -60,13 +59,13 @@ export const messages = endpoint({
     };
     const text = (event: (typeof events)[number]): string => clientEvent(view, event);
     const [first] = events;
-    let json = `{"chunk":${await pacedEvents(events, pacer, text)}`;
+    let json = `{"chunk":${await pacedEvents(events, sharedPacer, text)}`;
     if (end !== undefined) json += `,"end":"${formatPlace(end)}"`;
     json += `,"start":${JSON.stringify(query.from ?? formatPlace(from))}`;
     if (filter.lazyLoadMembers && first !== undefined) {
       const version = query.dir === 'b' ? versionAfter(first) : first.stateVersion;
-      const members = await membersOfSenders(reader, pacer, events, version);
-      json += `,"state":${await pacedEvents(members, pacer, text)}`;
+      const members = await membersOfSenders(reader, sharedPacer, events, version);
+      json += `,"state":${await pacedEvents(members, sharedPacer, text)}`;
     }
     return jsonTextAnswer(`${json}}`);
   },

@@ -37,7 +37,7 @@ export interface PageOptions {
 export interface Page {
   /** In the order of paging: backwards, the newest comes first. */
   readonly events: readonly Event[];
-  /** Where the next page begins; undefined if there is nothing more for this user. */
+  /** Where the next page begins; undefined with an empty page, if there is nothing more for this user. */
   readonly end: TopologicalPlace | undefined;
 }
 
@@ -45,28 +45,26 @@ export interface Page {
 export async function readPage(options: PageOptions): Promise<Page> {
   const { direction, limit, accepts, pacer } = options;
   const behind = direction === 'b' ? placeBefore : placeAfter;
-  const sliceSize = Math.min(limit + 1, SLICE_EVENTS);
+  const sliceSize = Math.min(limit, SLICE_EVENTS);
   const events: Event[] = [];
   let cursor = options.from;
-  let behindPage = cursor;
-  for (let scanned = 0; ; scanned += sliceSize) {
-    if (scanned >= MAX_EVENTS_SCANNED) return { events, end: cursor };
+  if (limit === 0) return { events, end: cursor };
+  for (let scanned = 0; scanned < MAX_EVENTS_SCANNED; scanned += sliceSize) {
     const slice = sliceOf(options, cursor, sliceSize);
     for (const event of slice) {
       if (!accepts(event)) continue;
-      // One more than fits shows that there is more.
-      if (events.length >= limit) return { events, end: behindPage };
       events.push(event);
-      behindPage = behind(event);
+      if (events.length >= limit) return { events, end: behind(event) };
     }
     const last = slice.at(-1);
-    if (last === undefined || slice.length < sliceSize) {
+    if (last !== undefined) cursor = behind(last);
+    if (slice.length < sliceSize) {
       // Only an empty page is known by clients to be the last: Nheko, for one, drops the events of a page without an end.
-      return { events, end: events.length > 0 ? behindPage : undefined };
+      return { events, end: events.length > 0 ? cursor : undefined };
     }
-    cursor = behind(last);
     if (pacer.isDue) await pacer.pause();
   }
+  return { events, end: cursor };
 }
 
 function sliceOf({ reader, view, to, direction }: PageOptions, from: TopologicalPlace, size: number): Event[] {
