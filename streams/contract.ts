@@ -17,7 +17,7 @@ import {
 import type { RawLog } from './raw-log.ts';
 import { leafHash } from './record-format.ts';
 import type { SealedLogOptions } from './sealed-log.ts';
-import { MAX_LAG_RECORDS } from './subscription.ts';
+import { MAX_LAG_BYTES, MAX_LAG_RECORDS } from './subscription.ts';
 
 /** A log under test. */
 export interface LogUnderTest {
@@ -458,6 +458,27 @@ export function describeEventLogContract(
           poll();
         });
         expect(subscriber.seen.map(text)).toEqual(Array.from({ length: total }, (_, n) => `${n}`));
+        expect(subscriber.phases.slice(0, 4)).toEqual(['backfill', 'cutover', 'live', 'backfill']);
+      });
+
+      test('a subscriber that lags by too many bytes falls back to reading too', async () => {
+        let release = () => {};
+        const gate = new Promise<void>((resolve) => {
+          release = resolve;
+        });
+        const subscriber = listener(() => gate);
+        const subscription = log.subscribeAll(BEFORE_FIRST, subscriber);
+        await subscription.live;
+        const big = Buffer.alloc(MAX_APPEND_BYTES / 2);
+        const total = 2 * Math.ceil(MAX_LAG_BYTES / big.length);
+        for (let n = 0; n < total; n++) await log.append('s', n - 1, [draft('', { sections: [big] })]);
+        release();
+        await new Promise<void>((resolve) => {
+          const poll = () =>
+            subscriber.seen.length >= total && subscription.phase === 'live' ? resolve() : setImmediate(poll);
+          poll();
+        });
+        expect(subscriber.seen.map((record) => record.revision)).toEqual(Array.from({ length: total }, (_, n) => n));
         expect(subscriber.phases.slice(0, 4)).toEqual(['backfill', 'cutover', 'live', 'backfill']);
       });
 

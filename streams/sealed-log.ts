@@ -32,7 +32,7 @@ import { LogSubscription } from './subscription.ts';
 /** Most records appended and not yet durable; more are turned down with `NotWritten`. */
 export const MAX_PENDING_RECORDS = 65_536;
 /** Most sealed bytes appended and not yet durable. */
-export const MAX_PENDING_BYTES = 64 * 1024 * 1024;
+export const MAX_PENDING_BYTES = 16 * 1024 * 1024;
 /** How long an append may take before its caller is told that its outcome is unknown. */
 export const APPEND_DEADLINE_MS = 30_000;
 /** Most subscriptions at one time. */

@@ -6,6 +6,8 @@ import type { LogRecord, Position, Subscriber, Subscription, SubscriptionPhase }
 
 /** Most records that wait for a subscriber before it falls back to reading them. */
 export const MAX_LAG_RECORDS = 8192;
+/** Most bytes of sections that wait for a subscriber before it falls back to reading them. */
+export const MAX_LAG_BYTES = 16 * 1024 * 1024;
 
 /** What a subscription needs of its log. */
 export interface SubscriptionSource {
@@ -24,6 +26,7 @@ export class LogSubscription implements Subscription {
   /** Commits that wait while the subscriber is busy or catching up. */
   #waiting: (readonly LogRecord[])[] = [];
   #waitingRecords = 0;
+  #waitingBytes = 0;
   #overflowed = false;
   /** What runs outside of commits: catching up, or an asynchronous subscriber. */
   #running: Promise<void> | undefined;
@@ -65,7 +68,8 @@ export class LogSubscription implements Subscription {
     if (this.#overflowed) return;
     this.#waiting.push(records);
     this.#waitingRecords += records.length;
-    if (this.#waitingRecords > MAX_LAG_RECORDS) {
+    this.#waitingBytes += sectionBytes(records);
+    if (this.#waitingRecords > MAX_LAG_RECORDS || this.#waitingBytes > MAX_LAG_BYTES) {
       this.#overflowed = true;
       this.#forgetWaiting();
     }
@@ -114,6 +118,7 @@ export class LogSubscription implements Subscription {
       const records = this.#waiting.shift();
       if (records === undefined) return true;
       this.#waitingRecords -= records.length;
+      this.#waitingBytes -= sectionBytes(records);
       const pending = this.#deliver(records);
       if (pending !== undefined) await pending;
     }
@@ -164,6 +169,7 @@ export class LogSubscription implements Subscription {
   #forgetWaiting(): void {
     this.#waiting = [];
     this.#waitingRecords = 0;
+    this.#waitingBytes = 0;
   }
 
   /** A subscriber's notices must not harm the log or the other subscribers. */
@@ -174,6 +180,12 @@ export class LogSubscription implements Subscription {
       this.#end(asError(error));
     }
   }
+}
+
+function sectionBytes(records: readonly LogRecord[]): number {
+  let bytes = 0;
+  for (const { sections } of records) for (const section of sections) bytes += section?.length ?? 0;
+  return bytes;
 }
 
 function asError(error: unknown): Error {

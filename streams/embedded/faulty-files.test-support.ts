@@ -100,6 +100,7 @@ class FaultyFile implements OpenFile {
   }
 
   async write(bytes: Buffer, position: number): Promise<void> {
+    await this.#files.waitIfHanging('write', this.path);
     const fault = this.#files.hit('write', this.path);
     if (fault === undefined) return this.#file.write(bytes, position);
     if (fault.afterBytes) await this.#file.write(bytes.subarray(0, fault.afterBytes), position);

@@ -23,32 +23,37 @@ export class GrowingFile {
   /** Makes sure that bytes up to `end` are there; throws what the file system says, with nothing written before. */
   async reserve(end: number): Promise<void> {
     while (end > this.#allocated) {
-      if (this.#growing) await this.#growing.catch(() => undefined);
-      else await this.#grow(Math.max(end, this.#allocated + this.#stepBytes));
+      if (this.#growing) await this.settled();
+      else await this.#begin(Math.max(end, this.#allocated + this.#stepBytes));
     }
   }
 
   /** Grows beside what else goes on when less than half a step is left, up to `limit`. A failure is met again by `reserve`. */
   growAhead(end: number, limit: number): void {
     if (this.#growing !== undefined || this.#allocated - end > this.#stepBytes / 2 || this.#allocated >= limit) return;
-    this.#growing = this.#grow(Math.min(limit, this.#allocated + this.#stepBytes))
-      .catch(() => undefined)
-      .finally(() => {
-        this.#growing = undefined;
-      });
+    this.#begin(Math.min(limit, this.#allocated + this.#stepBytes)).catch(() => undefined);
   }
 
-  /** Waits for growing that was begun beside. */
+  /** Waits for growing that is under way, whatever comes of it. */
   async settled(): Promise<void> {
-    await this.#growing;
+    await this.#growing?.catch(() => undefined);
   }
 
   /** Cuts the file; what comes next is zeros again. Durable when resolved. */
   async cut(end: number): Promise<void> {
-    await this.#growing;
+    await this.settled();
     await this.file.truncate(end);
     this.#allocated = end;
     await this.file.datasync();
+  }
+
+  /** One growing at a time: zeros of a second one would fall on what was written after the first. */
+  #begin(target: number): Promise<void> {
+    const growing = this.#grow(target).finally(() => {
+      this.#growing = undefined;
+    });
+    this.#growing = growing;
+    return growing;
   }
 
   async #grow(target: number): Promise<void> {

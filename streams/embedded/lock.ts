@@ -21,7 +21,7 @@ export interface Lock {
 
 /** Takes the lock, at once or not at all. Throws {@link LogInUse} when somebody else holds it. */
 export async function takeLock(file: string): Promise<Lock> {
-  const database = new DatabaseSync(file);
+  const database = openDatabase(file);
   try {
     database.exec('PRAGMA busy_timeout = 0; PRAGMA locking_mode = EXCLUSIVE; BEGIN EXCLUSIVE');
   } catch (error) {
@@ -34,6 +34,16 @@ export async function takeLock(file: string): Promise<Lock> {
   }
   await writeFile(ownerFile(file), `process ${process.pid} on ${hostname()}\n`);
   return { release: () => database.close() };
+}
+
+function openDatabase(file: string): DatabaseSync {
+  try {
+    return new DatabaseSync(file);
+  } catch (error) {
+    throw new Error(
+      `the lock file ${file} cannot be opened; its folder must be writable for the server: ${String(error)}`,
+    );
+  }
 }
 
 /** Only tells people who holds the lock. */
