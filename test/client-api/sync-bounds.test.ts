@@ -1,6 +1,8 @@
 /** What happens at the bounds of reading: many events that no filter lets through, many members, tokens of long ago. */
 import { afterEach, beforeEach, expect, it } from 'vitest';
+import { findRoom } from '#projections/rooms/queries.ts';
 import { NO_FILTER } from '#src/client-api/filters/filter.ts';
+import { RecentChanges } from '#src/sync/recent-changes.ts';
 import { startApplication, type TestApplication, type TestClient } from '#test/support/application.ts';
 import { createRoom, sayIn, sync } from './sync-client.ts';
 
@@ -88,4 +90,24 @@ it('a room with a long state does not hold the event loop while it is written ou
   expect(answer.length).toBeGreaterThan(MANY_EVENTS * 100);
   // Written out in one go there would be one turn; how long each takes depends on the machine.
   expect(turns).toBeGreaterThan(3);
+});
+
+it('what changed is remembered for so many positions, and no more', async () => {
+  const roomId = await createRoom(alice);
+  const { reader, rooms } = app.context;
+  const recent = new RecentChanges(10);
+  const room = findRoom(reader, roomId)?.id;
+  expect(recent.roomsSince(reader, reader.frontier)).toEqual(new Set());
+  expect(recent.keptMemberships(reader, alice.userId, reader.frontier - 2)).toBe(true);
+  const start = reader.frontier;
+  for (let count = 0; count < 35; count += 1) {
+    await rooms.send(roomId, { sender: alice.userId, type: 'org.example', content: {} });
+    expect(recent.roomsSince(reader, reader.frontier - 1)).toEqual(new Set([room]));
+    expect(recent.roomsSince(reader, reader.frontier)).toEqual(new Set());
+  }
+  expect(recent.roomsSince(reader, start)).toBeUndefined();
+  expect(recent.keptMemberships(reader, alice.userId, start)).toBe(false);
+  expect(recent.roomsSince(reader, reader.frontier - 10)).toEqual(new Set([room]));
+  await alice.ok('POST', `/rooms/${roomId}/leave`);
+  expect(recent.keptMemberships(reader, alice.userId, reader.frontier - 1)).toBe(false);
 });

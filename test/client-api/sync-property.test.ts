@@ -197,6 +197,51 @@ function openRoom(initial_state: readonly object[] = []): object {
   return { preset: 'public_chat', initial_state, power_level_content_override: { state_default: 0 } };
 }
 
+const lazyStep = fc.record({
+  actor: fc.nat({ max: 1 }),
+  what: fc.constantFrom('say', 'say', 'rename', 'move', 'sync', 'sync', 'lostSync', 'fresh'),
+});
+
+it('a client that loads members lazily knows every sender as they are now, whatever answers were lost', async () => {
+  const script = fc.array(lazyStep, { minLength: 10, maxLength: 40 });
+  await fc.assert(
+    fc.asyncProperty(script, fc.integer({ min: 1, max: 4 }), async (steps, limit) => {
+      const roomId = await createRoom(watcher, openRoom());
+      for (const actor of actors) await actor.ok('POST', `/join/${roomId}`);
+      const filter = { room: { rooms: [roomId], timeline: { limit }, state: { lazy_load_members: true } } };
+      let since: string | undefined;
+      let known: State = new Map();
+      for (const { actor, what } of steps) {
+        const client = actors[actor] ?? watcher;
+        if (what === 'rename') await rename(client, roomId);
+        else if (what === 'say' || what === 'move') await take({ room: 0, actor, what }, [roomId]);
+        if (!['sync', 'lostSync', 'fresh'].includes(what)) continue;
+        if (what === 'fresh') {
+          since = undefined;
+          known = new Map();
+        }
+        const answer = await sync(watcher, { filter, ...(since !== undefined && { since }) });
+        if (what === 'lostSync') continue;
+        since = answer.next_batch;
+        const room = answer.rooms?.join?.[roomId];
+        applied(applied(known, room?.state?.events ?? []), room?.timeline.events ?? []);
+        const current = await currentState(roomId);
+        for (const { sender } of room?.timeline.events ?? []) {
+          const key = `m.room.member\0${sender}`;
+          expect(known.get(key)).toBe(current.get(key));
+        }
+      }
+    }),
+    { numRuns: RUNS },
+  );
+});
+
+async function rename(client: TestClient, roomId: string): Promise<void> {
+  // Refused while they are not in the room, which is as good.
+  const content = { membership: 'join', displayname: `name ${app.now()}` };
+  await client.call('PUT', `/rooms/${roomId}/state/m.room.member/${client.userId}`, content);
+}
+
 it('what is sent while a client waits is told once', async () => {
   const roomId = await createRoom(watcher);
   let { next_batch: since } = await sync(watcher);
