@@ -1,4 +1,4 @@
-/** A thread that verifies runs of records, one after the other; see worker-pool.ts. */
+/** A thread that verifies runs of records; see worker-pool.ts. */
 import { parentPort, workerData } from 'node:worker_threads';
 import { openLogReadOnly } from '#streams/open-log.ts';
 import { TileFiles } from '#streams/transparency/tile-files.ts';
@@ -14,10 +14,8 @@ const log = await openLogReadOnly({ folder: task.logFolder, withKeys: task.opens
 const files = new TileFiles(task.transparencyFolder);
 const checkContent = task.checksContent ? (await import('./pdu-check.ts')).checkPduRecord : undefined;
 
-let last: Promise<void> = Promise.resolve();
-port.on('message', (request: ChunkRequest) => {
-  last = last.then(async () => port.postMessage(await answer(request)));
-});
+// Runs are given two at a time: while one waits for the disk, the other computes.
+port.on('message', async (request: ChunkRequest) => port.postMessage(await answer(request)));
 
 async function answer(request: ChunkRequest): Promise<WorkerAnswer> {
   try {
