@@ -1,9 +1,10 @@
 /** The `stele` command as a process: its signals, its exit status. */
 import { enableCompileCache } from 'node:module';
+import { fileURLToPath } from 'node:url';
 
-// Stripped and compiled sources are kept in the machine's folder for temporary files: every start but the first is three
-// times as fast. Before anything else is loaded.
-enableCompileCache();
+// Before anything else is loaded, and in the same folder as the launcher (ops/launch/node.mjs) says. Not in the machine's folder for
+// temporary files, which is Node's default: somebody else could put code there for us to run.
+enableCompileCache(fileURLToPath(new URL('../../node_modules/.cache/compiled', import.meta.url)));
 const { processSurroundings, runCommandLine } = await import('./run-command-line.ts');
 
 /**
