@@ -3,8 +3,8 @@ export const SLICE_MS = 8;
 
 /**
  * Divides work into slices, so that the event loop is never held: a long answer asks {@link isDue} often and pauses when it
- * is, and so do many short ones that are due together, before each. All that use one pacer share its turns. Whoever pauses is
- * behind those who paused before, and each gets a turn of its own; so nothing short waits for all of something long.
+ * is, and so do many short ones that are due together, before each. All that use one pacer share its turns, and whoever pauses
+ * is behind those who paused before: so nothing short waits for all of something long.
  */
 export class Pacer {
   readonly #waiting: (() => void)[] = [];
@@ -38,12 +38,22 @@ export class Pacer {
 
   #beginTurn(): void {
     this.#isScheduled = false;
-    const next = this.#waiting.shift();
-    this.#startedMs = next === undefined ? undefined : performance.now();
-    if (next === undefined) return;
+    this.#startedMs = undefined;
+    if (this.#waiting.length === 0) return;
+    this.#startedMs = performance.now();
     this.#schedule();
-    next();
+    this.#letOneGoOn();
   }
+
+  /** Lets those who wait go on, one after the other, until the turn is used up. */
+  readonly #letOneGoOn = (): void => {
+    if (this.isDue) return;
+    const next = this.#waiting.shift();
+    if (next === undefined) return;
+    next();
+    // A tick comes after all microtasks: after whoever goes on has done what it does in this turn.
+    queueMicrotask(() => process.nextTick(this.#letOneGoOn));
+  };
 }
 
 /** The one that everything in this process paces itself by. */
