@@ -11,6 +11,8 @@ export interface Fault {
   readonly path?: RegExp;
   /** How often; default once. */
   times?: number;
+  /** How often it does not happen before it happens; default 0. */
+  skip?: number;
   /** Of a write: bytes that are written before it fails; default none. */
   readonly afterBytes?: number;
 }
@@ -74,7 +76,12 @@ export class FaultyFiles implements FileSystem {
   hit(on: FaultyOperation, path: string): Fault | undefined {
     this.calls.push(`${on} ${path}`);
     const fault = this.faults.find((one) => one.on === on && (one.path?.test(path) ?? true) && (one.times ?? 1) > 0);
-    if (fault) fault.times = (fault.times ?? 1) - 1;
+    if (fault === undefined) return undefined;
+    if (fault.skip) {
+      fault.skip -= 1;
+      return undefined;
+    }
+    fault.times = (fault.times ?? 1) - 1;
     return fault;
   }
 

@@ -65,3 +65,16 @@ test('a failure to grow ahead is met only by who needs the room', async () => {
   await expect(growing.reserve(STEP + 1)).rejects.toThrow('ENOSPC');
   await growing.reserve(STEP + 1);
 });
+
+test('the part of a step for which there was room is used', async () => {
+  const step = 1024 * 1024;
+  const growing = new GrowingFile(file, 0, step);
+  await growing.reserve(1);
+  files.fail({ on: 'write', code: 'ENOSPC', skip: 1 });
+  await growing.reserve(step + 100);
+  const room = await file.size();
+  expect(room).toBeLessThan(2 * step);
+  files.fail({ on: 'write', code: 'ENOSPC' });
+  await growing.reserve(room);
+  await expect(growing.reserve(room + 1)).rejects.toThrow('ENOSPC');
+});

@@ -5,7 +5,7 @@
 import type { OpenFile } from './files.ts';
 
 /** Zeros written at once. */
-const ZEROS = Buffer.alloc(256 * 1024);
+const ZEROS = Buffer.alloc(128 * 1024);
 
 export class GrowingFile {
   readonly file: OpenFile;
@@ -23,8 +23,16 @@ export class GrowingFile {
   /** Makes sure that bytes up to `end` are there; throws what the file system says, with nothing written before. */
   async reserve(end: number): Promise<void> {
     while (end > this.#allocated) {
-      if (this.#growing) await this.settled();
-      else await this.#begin(Math.max(end, this.#allocated + this.#stepBytes));
+      if (this.#growing) {
+        await this.settled();
+        continue;
+      }
+      try {
+        await this.#begin(Math.max(end, this.#allocated + this.#stepBytes));
+      } catch (error) {
+        // Part of a step may be enough: on a disk that is nearly full the rest of it is used before writing stops.
+        if (end > this.#allocated) throw error;
+      }
     }
   }
 
@@ -57,9 +65,10 @@ export class GrowingFile {
   }
 
   async #grow(target: number): Promise<void> {
-    for (let at = this.#allocated; at < target; at += ZEROS.length) {
-      await this.file.write(target - at < ZEROS.length ? ZEROS.subarray(0, target - at) : ZEROS, at);
+    while (this.#allocated < target) {
+      const zeros = ZEROS.subarray(0, Math.min(ZEROS.length, target - this.#allocated));
+      await this.file.write(zeros, this.#allocated);
+      this.#allocated += zeros.length;
     }
-    this.#allocated = target;
   }
 }

@@ -59,6 +59,7 @@ export class Segments {
   readonly #files: FileSystem;
   readonly #list: Segment[] = [];
   readonly #open = new Map<Segment, Promise<OpenSegment>>();
+  #closed = false;
 
   constructor(files: FileSystem) {
     this.#files = files;
@@ -122,6 +123,7 @@ export class Segments {
   }
 
   async close(): Promise<void> {
+    this.#closed = true;
     const open = [...this.#open.values()];
     this.#open.clear();
     for (const one of open) await this.#evict(one);
@@ -159,6 +161,7 @@ export class Segments {
   }
 
   async #acquire(segment: Segment): Promise<OpenSegment> {
+    if (this.#closed) throw new Error('the log is closed');
     let opening = this.#open.get(segment);
     if (opening === undefined) {
       opening = this.#openSegment(segment);
