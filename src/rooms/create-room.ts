@@ -35,7 +35,7 @@ export interface CreateRoomContext {
 }
 
 /**
- * Makes a room with all its first events at once, then its alias and its listing.
+ * Makes a room with all its first events at once, then its alias, which nobody gets meanwhile, and its listing.
  *
  * @returns the room's id.
  * @throws {MatrixError} M_UNSUPPORTED_ROOM_VERSION, M_ROOM_IN_USE, M_INVALID_ROOM_STATE, M_BAD_JSON, M_THREEPID_DENIED.
@@ -80,8 +80,8 @@ export async function createRoom(
     },
     rules,
   );
-  const roomId = await makeRoom(() => context.rooms.create(rules, context.newRoomId(), events));
-  if (alias !== undefined) await context.directory.add(alias, roomId, creator);
+  const make = (): Promise<string> => makeRoom(() => context.rooms.create(rules, context.newRoomId(), events));
+  const roomId = alias === undefined ? await make() : await context.directory.addToNew(alias, creator, make);
   if (request.visibility === 'public') await context.directory.setListed(roomId, true);
   return roomId;
 }

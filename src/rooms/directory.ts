@@ -16,6 +16,8 @@ export interface DirectoryOptions {
 /** Names of rooms: aliases, and the list of public rooms. Source: client-server API, "Room aliases", "Published room directory". */
 export class Directory {
   readonly #options: DirectoryOptions;
+  /** Aliases whose rooms are being made. */
+  readonly #claimed = new Set<string>();
 
   constructor(options: DirectoryOptions) {
     this.#options = options;
@@ -57,7 +59,7 @@ export class Directory {
     if (serverNameOf(alias) !== serverName) {
       throw new MatrixError('M_INVALID_PARAM', `Aliases on this server end in :${serverName}.`);
     }
-    if (findAlias(reader, alias)) {
+    if (this.#claimed.has(alias) || findAlias(reader, alias)) {
       throw new MatrixError(takenCode, `The alias ${alias} is taken.`, {
         status: takenCode === 'M_UNKNOWN' ? 409 : 400,
       });
@@ -70,6 +72,24 @@ export class Directory {
       this.checkFree(alias, 'M_UNKNOWN');
       return { kind: 'alias.added', alias, roomId, creator };
     });
+  }
+
+  /**
+   * Makes a room and points a free alias of this server to it. Meanwhile nobody else gets the alias, so that a room whose
+   * first events name it always has it.
+   *
+   * @throws {MatrixError} as {@link checkFree}, and what `makeRoom` throws.
+   */
+  async addToNew(alias: string, creator: string, makeRoom: () => Promise<string>): Promise<string> {
+    this.checkFree(alias);
+    this.#claimed.add(alias);
+    try {
+      const roomId = await makeRoom();
+      await this.#change(() => ({ kind: 'alias.added', alias, roomId, creator }));
+      return roomId;
+    } finally {
+      this.#claimed.delete(alias);
+    }
   }
 
   /** Removes an alias. @throws {MatrixError} M_NOT_FOUND if there is no such alias. */

@@ -11,7 +11,7 @@ export interface NewRoom {
   /** Content of the creator's join: display name and avatar. */
   readonly creatorProfile: JsonObject;
   readonly creationContent: JsonObject;
-  /** The full alias, already reserved for this room. */
+  /** The full alias, which nobody else gets while the room is made. */
   readonly canonicalAlias?: string;
   readonly initialState: readonly { readonly type: string; readonly stateKey: string; readonly content: JsonObject }[];
   readonly name?: string;

@@ -4,7 +4,7 @@ import { findRoom, joinedMembers, membershipOf } from '#projections/rooms/querie
 import type { JsonObject } from '#protocol/pdu.ts';
 import { roomVersionRules } from '#protocol/room-version.ts';
 import { MatrixError } from '#src/http/errors.ts';
-import type { Rooms, SentEvent } from './rooms.ts';
+import type { EventToSend, Rooms, SentEvent } from './rooms.ts';
 
 /** What moving people in and out of rooms needs. */
 export interface MembershipContext {
@@ -22,6 +22,8 @@ export interface MembershipOptions {
 
 /** Local members that are asked whether they may let somebody in, at most, for one restricted join. */
 const MAX_AUTHORISERS_TRIED = 10_000;
+/** Names who vouches for a restricted join. */
+const VOUCHER = 'join_authorised_via_users_server';
 
 /** A user joins a room; joining again changes nothing. @throws {MatrixError} as {@link Rooms.send} */
 export async function join(
@@ -36,7 +38,7 @@ export async function join(
   await sendMembership(context, roomId, userId, userId, 'join', {
     ...profileOf(context.reader, userId),
     ...(options.reason !== undefined && { reason: options.reason }),
-    ...(authoriser !== undefined && { join_authorised_via_users_server: authoriser }),
+    ...(authoriser !== undefined && { [VOUCHER]: authoriser }),
     ...(options.thirdPartySigned && {
       third_party_invite: { display_name: userId, signed: options.thirdPartySigned },
     }),
@@ -123,6 +125,25 @@ export async function unban(
     throw new MatrixError('M_BAD_STATE', `${target} is not banned from the room.`, { status: 403 });
   }
   await sendMembership(context, roomId, sender, target, 'leave', withReason(options));
+}
+
+/**
+ * The content of a member event as a client wrote it, made fit to be sent: who vouches for somebody that joins a restricted
+ * room is for the server to find out, never for the one who wants to come in to say.
+ *
+ * @throws {MatrixError} M_FORBIDDEN if the user meets none of the room's conditions.
+ */
+export function vouchedContent(
+  context: MembershipContext,
+  roomId: string,
+  event: EventToSend & { readonly stateKey: string },
+): JsonObject {
+  const { [VOUCHER]: _, ...content } = event.content;
+  if (content['membership'] !== 'join' || event.sender !== event.stateKey) return content;
+  const membership = currentMembership(context, roomId, event.sender);
+  const isExpected = membership === 'join' || membership === 'invite';
+  const authoriser = isExpected ? undefined : authoriserOf(context, event.sender, roomId);
+  return authoriser === undefined ? content : { ...content, [VOUCHER]: authoriser };
 }
 
 function sendMembership(

@@ -39,9 +39,9 @@ const MAX_ROOMS_PER_PAGE = 500;
 /** Rooms whose entries are remembered from one request to the next. */
 const MAX_REMEMBERED_ROOMS = 20_000;
 
-type Remembered = Map<string, { readonly stateVersion: number; readonly entry: PublicRoom }>;
+type Remembered = Map<string, { readonly revision: number; readonly entry: PublicRoom }>;
 
-/** For each reader its entries by room, each good for one version of the room's state. */
+/** For each reader its entries by room, each good until the room's next event: a redaction changes them too. */
 const rememberedOf = new WeakMap<Reader, Remembered>();
 
 /**
@@ -72,14 +72,15 @@ function offsetOf(since: string | undefined): number {
 }
 
 function publicRoom(reader: Reader, room: Room): PublicRoom {
-  const stateVersion = headOf(reader, room.id)?.stateVersion ?? 0;
+  const revision = headOf(reader, room.id)?.revision;
+  if (revision === undefined) return readPublicRoom(reader, room);
   const remembered = rememberedOf.get(reader) ?? (new Map() as Remembered);
   rememberedOf.set(reader, remembered);
   const known = remembered.get(room.roomId);
-  if (known?.stateVersion === stateVersion) return known.entry;
+  if (known?.revision === revision) return known.entry;
   const entry = readPublicRoom(reader, room);
   if (remembered.size >= MAX_REMEMBERED_ROOMS) remembered.clear();
-  remembered.set(room.roomId, { stateVersion, entry });
+  remembered.set(room.roomId, { revision, entry });
   return entry;
 }
 

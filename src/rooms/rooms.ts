@@ -15,6 +15,7 @@ import { checkAuth } from '#protocol/auth/check-auth.ts';
 import type { AuthEvent } from '#protocol/auth/types.ts';
 import { buildEvent, type EventDraft } from '#protocol/build-event.ts';
 import { CanonicalJsonError } from '#protocol/canonical-json.ts';
+import { isUserId } from '#protocol/identifiers.ts';
 import { parseJson } from '#protocol/json-limits.ts';
 import type { JsonObject, Pdu } from '#protocol/pdu.ts';
 import { type PowerLevels, powerLevelsOf } from '#protocol/power-levels.ts';
@@ -366,5 +367,8 @@ function checkFields(event: EventToSend): void {
     if (Buffer.byteLength(value) > MAX_EVENT_FIELD_BYTES) {
       throw new MatrixError('M_TOO_LARGE', `The ${name} of an event has at most ${MAX_EVENT_FIELD_BYTES} bytes.`);
     }
+  }
+  if (event.type === 'm.room.member' && event.stateKey !== undefined && !isUserId(event.stateKey)) {
+    throw new MatrixError('M_INVALID_PARAM', 'The state key of a member event is the id of a user.');
   }
 }

@@ -2,10 +2,10 @@ import { isRoomAlias } from '#protocol/identifiers.ts';
 import { isJsonObject } from '#protocol/json-object.ts';
 import { MatrixError } from '#src/http/errors.ts';
 import type { Directory } from './directory.ts';
-import type { EventToSend, Rooms, SentEvent } from './rooms.ts';
+import { type MembershipContext, vouchedContent } from './membership.ts';
+import type { EventToSend, SentEvent } from './rooms.ts';
 
-export interface SendStateContext {
-  readonly rooms: Rooms;
+export interface SendStateContext extends MembershipContext {
   readonly directory: Directory;
 }
 
@@ -24,7 +24,8 @@ export async function sendState(
   if (current?.sender === event.sender && JSON.stringify(current.content) === JSON.stringify(event.content)) {
     return { eventId: current.eventId };
   }
-  return context.rooms.send(roomId, event);
+  const content = event.type === 'm.room.member' ? vouchedContent(context, roomId, event) : event.content;
+  return context.rooms.send(roomId, { ...event, content });
 }
 
 /** Source: client-server API, `m.room.canonical_alias` and `PUT …/state/…`: new aliases must point to the room. */

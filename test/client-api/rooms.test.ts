@@ -70,6 +70,15 @@ describe('POST /createRoom', () => {
     });
   });
 
+  it('makes one room of those that ask for the same alias at once', async () => {
+    const before = (await carol.ok('GET', '/joined_rooms'))['joined_rooms'] as unknown as string[];
+    const asked = Array.from({ length: 5 }, () => carol.call('POST', '/createRoom', { room_alias_name: 'cromlech' }));
+    const answers = await Promise.all(asked);
+    expect(answers.map(({ status }) => status).sort()).toEqual([200, 400, 400, 400, 400]);
+    expect(answers.find(({ status }) => status === 400)?.body).toMatchObject({ errcode: 'M_ROOM_IN_USE' });
+    expect((await carol.ok('GET', '/joined_rooms'))['joined_rooms']).toHaveLength(before.length + 1);
+  });
+
   it('gives invitees of a trusted chat the power of the creator, in each way of saying so', async () => {
     const request = { preset: 'trusted_private_chat', invite: [bob.userId] };
     const old = await createRoom(alice, { ...request, room_version: '11' });
@@ -160,6 +169,39 @@ describe('membership', () => {
     expect(await state(alice, room, 'm.room.member', bob.userId)).toMatchObject({
       join_authorised_via_users_server: alice.userId,
     });
+  });
+
+  it.each(['join', 'put'])('nobody vouches for themselves to get into a restricted room (%s)', async (way) => {
+    const club = await createRoom(alice);
+    const room = await createRoom(alice, {
+      initial_state: [
+        {
+          type: 'm.room.join_rules',
+          content: { join_rule: 'restricted', allow: [{ type: 'm.room_membership', room_id: club }] },
+        },
+      ],
+    });
+    const member = { membership: 'join', join_authorised_via_users_server: alice.userId };
+    const own = `/rooms/${encodeURIComponent(room)}/state/m.room.member/${encodeURIComponent(carol.userId)}`;
+    const enter = (): Promise<unknown> =>
+      way === 'put' ? carol.call('PUT', own, member) : carol.call('POST', `/join/${encodeURIComponent(room)}`, member);
+    expect(await enter()).toMatchObject({ status: 403, body: { errcode: 'M_FORBIDDEN' } });
+    await alice.ok('POST', `/rooms/${encodeURIComponent(club)}/invite`, { user_id: carol.userId });
+    await carol.ok('POST', `/join/${encodeURIComponent(club)}`);
+    expect(await enter()).toMatchObject({ status: 200 });
+    expect(await state(alice, room, 'm.room.member', carol.userId)).toMatchObject({
+      join_authorised_via_users_server: alice.userId,
+    });
+  });
+
+  it('are of users only', async () => {
+    const room = encodeURIComponent(await createRoom(alice));
+    for (const key of ['', 'bob', '@bob']) {
+      const answer = await alice.call('PUT', `/rooms/${room}/state/m.room.member/${encodeURIComponent(key)}`, {
+        membership: 'invite',
+      });
+      expect(answer).toMatchObject({ status: 400, body: { errcode: 'M_INVALID_PARAM' } });
+    }
   });
 
   it('forget, only after leaving', async () => {
@@ -283,12 +325,34 @@ describe('the directory', () => {
     expect(answer.body).toMatchObject({ errcode });
   });
 
+  it('lets only members name a room', async () => {
+    const room = await createRoom(alice);
+    const path = `/directory/room/${encodeURIComponent('#squat:localhost')}`;
+    for (const roomId of [room, '!none:localhost']) {
+      expect(await bob.call('PUT', path, { room_id: roomId })).toMatchObject({
+        status: 403,
+        body: { errcode: 'M_FORBIDDEN' },
+      });
+    }
+  });
+
   it('lets a canonical alias point to its own room only', async () => {
     const room = encodeURIComponent(await createRoom(alice));
     const answer = await alice.call('PUT', `/rooms/${room}/state/m.room.canonical_alias/`, {
       alias: '#nowhere:localhost',
     });
     expect(answer.body).toMatchObject({ errcode: 'M_BAD_ALIAS' });
+  });
+
+  it('shows nothing on the list of public rooms that was redacted', async () => {
+    const room = await createRoom(alice, { visibility: 'public' });
+    const at = `/rooms/${encodeURIComponent(room)}`;
+    const topic = await alice.ok('PUT', `${at}/state/m.room.topic/`, { topic: 'The address of somebody' });
+    const listed = async (): Promise<unknown> =>
+      (await alice.ok('POST', '/publicRooms', { filter: { generic_search_term: 'address of' } }))['chunk'];
+    expect(await listed()).toHaveLength(1);
+    await alice.ok('PUT', `${at}/redact/${encodeURIComponent(String(topic['event_id']))}/unsay`, {});
+    expect(await listed()).toEqual([]);
   });
 
   it('pages and filters the list of public rooms', async () => {

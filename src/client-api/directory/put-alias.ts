@@ -1,10 +1,10 @@
 import { z } from 'zod';
 import type { Context } from '#src/context.ts';
 import { endpoint } from '#src/http/endpoint.ts';
-import { notFound } from '#src/http/errors.ts';
+import { forbidden } from '#src/http/errors.ts';
 
 /**
- * `PUT /_matrix/client/v3/directory/room/{roomAlias}`: points a new alias to a room.
+ * `PUT /_matrix/client/v3/directory/room/{roomAlias}`: points a new alias to a room that the user is in.
  * https://spec.matrix.org/v1.19/client-server-api/#put_matrixclientv3directoryroomroomalias
  */
 export const putAlias = endpoint({
@@ -15,7 +15,10 @@ export const putAlias = endpoint({
   body: z.object({ room_id: z.string() }),
   handler: async ({ params, body, requester }, { directory, rooms }: Context) => {
     directory.checkFree(params.roomAlias, 'M_UNKNOWN');
-    if (!rooms.knows(body.room_id)) throw notFound('This server does not know the room.');
+    const isMember =
+      rooms.knows(body.room_id) &&
+      rooms.state(body.room_id, 'm.room.member', requester.userId)?.content['membership'] === 'join';
+    if (!isMember && !requester.isAdmin) throw forbidden('Only members of a room may give it an alias.');
     await directory.add(params.roomAlias, body.room_id, requester.userId);
     return {};
   },
