@@ -1,7 +1,13 @@
 import { Buffer } from 'node:buffer';
 import { encodeBase64 } from './base64.ts';
 import { canonicalKeys, canonicalMember } from './canonical-json.ts';
-import { eventIdFromReferenceHash, sha256Base64, sha256Base64Url } from './hashing.ts';
+import {
+  carriedEventId,
+  eventIdFromReferenceHash,
+  numberStrictness,
+  sha256Base64,
+  sha256Base64Url,
+} from './hashing.ts';
 import type { JsonObject, Pdu } from './pdu.ts';
 import { redactContent } from './redaction.ts';
 import type { RoomVersionRules } from './room-version.ts';
@@ -41,6 +47,7 @@ export interface BuiltEvent {
  * Source: server-server API, "Adding hashes and signatures to outgoing events".
  *
  * @throws {CanonicalJsonError} if the draft has no canonical encoding.
+ * @throws {MissingEventIdError} if the draft has no `event_id` in a room version where servers choose it (1 and 2).
  */
 export function buildEvent(
   draft: EventDraft,
@@ -58,10 +65,14 @@ export function buildEvent(
   const signature = encodeBase64(key.sign(Buffer.from(signedJson)));
   const signatures = { [serverName]: { [key.keyId]: signature } };
   const signaturesJson = `${canonicalMember('signatures', signatures)},`;
-  const unsignedJson = draft.unsigned === undefined ? '' : `${canonicalMember('unsigned', draft.unsigned)},`;
+  const unsignedJson =
+    draft.unsigned === undefined ? '' : `${canonicalMember('unsigned', draft.unsigned, numberStrictness(rules))},`;
   return {
     pdu: { ...draft, hashes: { sha256 }, signatures },
-    eventId: eventIdFromReferenceHash(sha256Base64Url(signedJson)),
+    eventId:
+      rules.eventIdFormat === 'opaque_with_domain'
+        ? carriedEventId(draft)
+        : eventIdFromReferenceHash(sha256Base64Url(signedJson), rules),
     skeletonJson: keptStart + signaturesJson + keptEnd,
     // The comma after the last member stands for the closing brace.
     sizeBytes: Buffer.byteLength(`{${encoded.whole}${hashesJson}${signaturesJson}${unsignedJson}`),
@@ -85,13 +96,14 @@ function encodeMembers(draft: EventDraft, rules: RoomVersionRules): EncodedMembe
     keptBeforeSignatures: '',
     keptAfterSignatures: '',
   };
+  const strictness = numberStrictness(rules);
   for (const key of canonicalKeys(draft)) {
     const value = draft[key];
     if (value === undefined || NOT_HASHED.has(key)) continue;
-    const member = `${canonicalMember(key, value)},`;
+    const member = `${canonicalMember(key, value, strictness)},`;
     encoded.whole += member;
     if (!rules.redaction.keptKeys.includes(key)) continue;
-    const kept = key === 'content' ? `${canonicalMember(key, redactContent(draft, rules))},` : member;
+    const kept = key === 'content' ? `${canonicalMember(key, redactContent(draft, rules), strictness)},` : member;
     if (key < 'hashes') encoded.keptBeforeHashes += kept;
     else if (key < 'signatures') encoded.keptBeforeSignatures += kept;
     else encoded.keptAfterSignatures += kept;

@@ -26,22 +26,29 @@ export class CanonicalJsonError extends Error {
  * The canonical encoding of a JSON value: the shortest one, keys in order of their code points. Its UTF-8 bytes are
  * what is hashed and signed.
  *
+ * Room versions before 6 must not be strict about numbers: with `loose`, fractions and integers out of range are written
+ * as Python's encoder, by which those rooms' hashes were made, writes them. What parsing loses is lost: `1.0` is `1`.
+ *
  * Members that are `undefined` are skipped. Negative zero is written as `0`, as the specification's example asks.
  * Source: appendices, "Canonical JSON"; strict from room version 6 on.
  *
  * @throws {CanonicalJsonError} for fractions, integers beyond ±(2^53-1), lone surrogates, and nesting deeper than
- *   `MAX_JSON_DEPTH`.
+ *   `MAX_JSON_DEPTH`; with `loose` also for numbers that are not finite, but not for the first two.
  */
-export function canonicalJson(value: JsonValue): string {
-  return encodeValue(value, 0);
+export function canonicalJson(value: JsonValue, strictness: NumberStrictness = 'strict'): string {
+  return encodeValue(value, 0, strictness === 'loose' ? encodeLooseNumber : encodeNumber);
 }
+
+/** Whether numbers have to keep to canonical JSON. */
+export type NumberStrictness = 'strict' | 'loose';
 
 /**
  * As {@link canonicalJson}, for one member of an object: `"key":value`. It may nest as deep as it may inside of the
  * object.
  */
-export function canonicalMember(key: string, value: JsonValue): string {
-  return `${encodeString(key)}:${encodeValue(value, 1)}`;
+export function canonicalMember(key: string, value: JsonValue, strictness: NumberStrictness = 'strict'): string {
+  const encoded = encodeValue(value, 1, strictness === 'loose' ? encodeLooseNumber : encodeNumber);
+  return `${encodeString(key)}:${encoded}`;
 }
 
 /** The keys of an object in canonical order: by code point, keys whose value is `undefined` included. */
@@ -51,15 +58,17 @@ export function canonicalKeys(object: JsonObject): string[] {
   return keys;
 }
 
-function encodeValue(value: JsonValue, depth: number): string {
+type NumberEncoder = (value: number) => string;
+
+function encodeValue(value: JsonValue, depth: number, number: NumberEncoder): string {
   if (typeof value === 'string') return encodeString(value);
-  if (typeof value === 'number') return encodeNumber(value);
+  if (typeof value === 'number') return number(value);
   if (value === null) return 'null';
   if (value === true) return 'true';
   if (value === false) return 'false';
   if (typeof value !== 'object') throw new CanonicalJsonError('not_json');
   if (depth === MAX_JSON_DEPTH) throw new CanonicalJsonError('too_deep');
-  return isArray(value) ? encodeArray(value, depth + 1) : encodeObject(value, depth + 1);
+  return isArray(value) ? encodeArray(value, depth + 1, number) : encodeObject(value, depth + 1, number);
 }
 
 /** `Array.isArray` does not narrow readonly arrays away from the other branch. */
@@ -67,22 +76,22 @@ function isArray(value: object): value is readonly JsonValue[] {
   return Array.isArray(value);
 }
 
-function encodeArray(array: readonly JsonValue[], depth: number): string {
+function encodeArray(array: readonly JsonValue[], depth: number, number: NumberEncoder): string {
   let out = '[';
   for (let index = 0; index < array.length; index += 1) {
     if (index > 0) out += ',';
-    out += encodeValue(array[index] as JsonValue, depth);
+    out += encodeValue(array[index] as JsonValue, depth, number);
   }
   return `${out}]`;
 }
 
-function encodeObject(object: JsonObject, depth: number): string {
+function encodeObject(object: JsonObject, depth: number, number: NumberEncoder): string {
   const keys = canonicalKeys(object);
   let out = '';
   for (const key of keys) {
     const value = object[key];
     if (value === undefined) continue;
-    out += `${out === '' ? '{' : ','}${encodeString(key)}:${encodeValue(value, depth)}`;
+    out += `${out === '' ? '{' : ','}${encodeString(key)}:${encodeValue(value, depth, number)}`;
   }
   return out === '' ? '{}' : `${out}}`;
 }
@@ -90,6 +99,20 @@ function encodeObject(object: JsonObject, depth: number): string {
 function encodeNumber(value: number): string {
   if (Number.isSafeInteger(value)) return value === 0 ? '0' : `${value}`;
   throw new CanonicalJsonError(Number.isInteger(value) ? 'out_of_range' : 'not_an_integer');
+}
+
+/** Python writes fractions without an exponent from 1e-4 up to 1e16; JavaScript does from 1e-6 up to 1e21. */
+const SMALLEST_PLAIN_FRACTION = 1e-4;
+
+/** Integers of any size in full, fractions as Python's `repr` does. */
+function encodeLooseNumber(value: number): string {
+  if (Number.isSafeInteger(value)) return encodeNumber(value);
+  if (!Number.isFinite(value)) throw new CanonicalJsonError('out_of_range');
+  if (Number.isInteger(value)) return BigInt(value).toString();
+  const plain = `${value}`;
+  if (Math.abs(value) >= SMALLEST_PLAIN_FRACTION) return plain;
+  const [digits, exponent] = value.toExponential().split('e-') as [string, string];
+  return `${digits}e-${exponent.padStart(2, '0')}`;
 }
 
 /** What cannot be copied between quotes as it is. Surrogates are here because a lone one is an error. */

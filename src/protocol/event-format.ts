@@ -1,6 +1,15 @@
 import { Buffer } from 'node:buffer';
 import { CanonicalJsonError, canonicalJson } from './canonical-json.ts';
-import { isEventId, isHashRoomId, isRoomIdWithDomain, isUserId, MAX_ID_BYTES } from './identifiers.ts';
+import { numberStrictness } from './hashing.ts';
+import {
+  fitsIdLength,
+  isEventId,
+  isEventIdWithDomain,
+  isHashRoomId,
+  isRoomIdWithDomain,
+  isUserId,
+  MAX_ID_BYTES,
+} from './identifiers.ts';
 import { isJsonObject } from './json-object.ts';
 import type { JsonObject, JsonValue, Pdu } from './pdu.ts';
 import type { RoomVersionRules } from './room-version.ts';
@@ -8,7 +17,7 @@ import type { RoomVersionRules } from './room-version.ts';
 /** Largest event in canonical JSON, signatures included, in bytes. Source: client-server API, "Size limits". */
 export const MAX_EVENT_BYTES = 65_536;
 
-/** Longest `type` and `state_key`, in UTF-8 bytes. */
+/** Longest `type` and `state_key`, in UTF-8 bytes; where a room version is not strict, an excess is judged in code points. */
 export const MAX_FIELD_BYTES = 255;
 
 /** Most events that an event may follow. */
@@ -19,6 +28,9 @@ export const MAX_AUTH_EVENTS = 10;
 
 /** Greatest `depth`; a room that reaches it stays there. */
 export const MAX_DEPTH = Number.MAX_SAFE_INTEGER;
+
+/** Greatest `depth` and time where numbers may go beyond canonical JSON (before 6). */
+const MAX_LOOSE_INTEGER = 2 ** 63;
 
 /** What is wrong with the form of an event. */
 export type EventFormatProblem =
@@ -38,6 +50,11 @@ export type EventFormatVerdict =
   | {
       readonly valid: false;
       readonly problem: EventFormatProblem;
+      /**
+       * What becomes of the event: `drop`, as if it had never come, or `reject` where others have it in the room's graph
+       * and only its excess of bytes over code points is wrong (before 11).
+       */
+      readonly disposition: 'drop' | 'reject';
       /** The member that is wrong; `undefined` if it is the event as a whole. */
       readonly field: string | undefined;
       /** A sentence for operators and clients. */
@@ -46,41 +63,45 @@ export type EventFormatVerdict =
 
 /**
  * Checks the form of an event from anywhere: sizes, types and number of what the room version's event format names.
- * It is the first check on receipt of a PDU; an event that fails it is dropped.
+ * It is the first check on receipt of a PDU; an event that fails it is dropped, with the one exception that the
+ * verdict's `disposition` tells. What makes an event one to drop is found before that exception.
  * Source: server-server API, "Checks performed on receipt of a PDU"; client-server API, "Size limits".
  *
  * @param sizeBytes of the event in canonical JSON, if it is known already (as it is from `buildEvent`).
  */
 export function checkEventFormat(event: JsonObject, rules: RoomVersionRules, sizeBytes?: number): EventFormatVerdict {
   const problem =
-    checkTypeAndStateKey(event) ??
-    checkSender(event) ??
+    checkTypeAndStateKey(event, rules) ??
+    checkSender(event, rules) ??
     checkRoomId(event, rules) ??
+    checkEventId(event, rules) ??
     checkContent(event) ??
     checkReferences(event, rules) ??
-    checkNumbers(event) ??
+    checkNumbers(event, rules) ??
     checkHashesAndSignatures(event) ??
-    checkSize(event, sizeBytes);
+    checkSize(event, rules, sizeBytes) ??
+    checkByteLimits(event, rules);
   return problem ?? { valid: true, pdu: event as Pdu };
 }
 
 type Problem = Extract<EventFormatVerdict, { valid: false }> | undefined;
 
 function problem(code: EventFormatProblem, field: string | undefined, reason: string): Problem {
-  return { valid: false, problem: code, field, reason };
+  return { valid: false, problem: code, disposition: 'drop', field, reason };
 }
 
-function checkTypeAndStateKey(event: JsonObject): Problem {
+function checkTypeAndStateKey(event: JsonObject, rules: RoomVersionRules): Problem {
   return (
-    checkString(event, 'type', MAX_FIELD_BYTES) ??
-    (event.state_key === undefined ? undefined : checkString(event, 'state_key', MAX_FIELD_BYTES))
+    checkString(event, 'type', MAX_FIELD_BYTES, rules) ??
+    (event.state_key === undefined ? undefined : checkString(event, 'state_key', MAX_FIELD_BYTES, rules))
   );
 }
 
-function checkSender(event: JsonObject): Problem {
-  const wrong = checkString(event, 'sender', MAX_ID_BYTES);
+function checkSender(event: JsonObject, rules: RoomVersionRules): Problem {
+  const wrong = checkString(event, 'sender', MAX_ID_BYTES, rules);
   if (wrong !== undefined) return wrong;
-  return isUserId(event.sender as string)
+  const sender = event.sender as string;
+  return isUserId(sender) || isTooLongInBytesOnly(sender, rules)
     ? undefined
     : problem('malformed_id', 'sender', 'The sender of the event is not a user id.');
 }
@@ -89,15 +110,26 @@ function checkRoomId(event: JsonObject, rules: RoomVersionRules): Problem {
   const isCreate = event.type === 'm.room.create';
   if (isCreate && !rules.eventFormat.createEventHasRoomId) {
     // Refused by the authorisation rules rather than here, so that it is known as rejected.
-    return event.room_id === undefined ? undefined : checkString(event, 'room_id', MAX_ID_BYTES);
+    return event.room_id === undefined ? undefined : checkString(event, 'room_id', MAX_ID_BYTES, rules);
   }
-  const wrong = checkString(event, 'room_id', MAX_ID_BYTES);
+  const wrong = checkString(event, 'room_id', MAX_ID_BYTES, rules);
   if (wrong !== undefined) return wrong;
   const roomId = event.room_id as string;
   const isRoomId = rules.roomIdFormat === 'create_event_hash' ? isHashRoomId(roomId) : isRoomIdWithDomain(roomId);
-  return isRoomId
+  return isRoomId || isTooLongInBytesOnly(roomId, rules)
     ? undefined
     : problem('malformed_id', 'room_id', `The room_id of the event is not a room id of room version ${rules.version}.`);
+}
+
+/** Room versions 1 and 2: the event carries its id. */
+function checkEventId(event: JsonObject, rules: RoomVersionRules): Problem {
+  if (rules.eventIdFormat !== 'opaque_with_domain') return undefined;
+  const wrong = checkString(event, 'event_id', MAX_ID_BYTES, rules);
+  if (wrong !== undefined) return wrong;
+  const eventId = event.event_id as string;
+  return isEventIdWithDomain(eventId) || isTooLongInBytesOnly(eventId, rules)
+    ? undefined
+    : problem('malformed_id', 'event_id', 'The event_id of the event is not an event id with a domain.');
 }
 
 function checkContent(event: JsonObject): Problem {
@@ -106,8 +138,8 @@ function checkContent(event: JsonObject): Problem {
 
 function checkReferences(event: JsonObject, rules: RoomVersionRules): Problem {
   return (
-    checkEventIds(event, 'prev_events', MAX_PREV_EVENTS) ??
-    checkEventIds(event, 'auth_events', MAX_AUTH_EVENTS) ??
+    checkEventIds(event, 'prev_events', MAX_PREV_EVENTS, rules) ??
+    checkEventIds(event, 'auth_events', MAX_AUTH_EVENTS, rules) ??
     checkCreateEventNotNamed(event, rules)
   );
 }
@@ -126,8 +158,8 @@ function checkCreateEventNotNamed(event: JsonObject, rules: RoomVersionRules): P
     : undefined;
 }
 
-function checkNumbers(event: JsonObject): Problem {
-  return checkInteger(event, 'origin_server_ts') ?? checkInteger(event, 'depth') ?? checkDepth(event);
+function checkNumbers(event: JsonObject, rules: RoomVersionRules): Problem {
+  return checkInteger(event, 'origin_server_ts', rules) ?? checkInteger(event, 'depth', rules) ?? checkDepth(event);
 }
 
 function checkDepth(event: JsonObject): Problem {
@@ -154,9 +186,9 @@ function checkHashesAndSignatures(event: JsonObject): Problem {
   return undefined;
 }
 
-function checkSize(event: JsonObject, knownSizeBytes: number | undefined): Problem {
+function checkSize(event: JsonObject, rules: RoomVersionRules, knownSizeBytes: number | undefined): Problem {
   try {
-    const sizeBytes = knownSizeBytes ?? Buffer.byteLength(canonicalJson(event));
+    const sizeBytes = knownSizeBytes ?? Buffer.byteLength(canonicalJson(event, numberStrictness(rules)));
     if (sizeBytes <= MAX_EVENT_BYTES) return undefined;
     return problem(
       'event_too_large',
@@ -169,12 +201,41 @@ function checkSize(event: JsonObject, knownSizeBytes: number | undefined): Probl
   }
 }
 
-function checkString(event: JsonObject, field: string, maxBytes: number): Problem {
+/** The members that have a limit of 255 bytes. */
+const LIMITED_FIELDS = ['type', 'state_key', 'sender', 'room_id', 'event_id'] as const;
+
+/** What {@link checkString} let pass for the sake of its code points. */
+function checkByteLimits(event: JsonObject, rules: RoomVersionRules): Problem {
+  if (rules.eventFormat.strictByteLimits) return undefined;
+  const field = LIMITED_FIELDS.find((name) => {
+    const value = event[name];
+    return typeof value === 'string' && !fitsIdLength(value) && (name !== 'event_id' || carriesEventId(rules));
+  });
+  if (field === undefined) return undefined;
+  const reason = `The ${field} of the event is longer than ${MAX_FIELD_BYTES} bytes.`;
+  return { valid: false, problem: 'too_long', disposition: 'reject', field, reason };
+}
+
+function carriesEventId(rules: RoomVersionRules): boolean {
+  return rules.eventIdFormat === 'opaque_with_domain';
+}
+
+/** Whether a text breaks the limit of 255 bytes, but not that of 255 code points where that is what counts first. */
+function isTooLongInBytesOnly(text: string, rules: RoomVersionRules): boolean {
+  return !rules.eventFormat.strictByteLimits && !fitsIdLength(text) && fitsCodePoints(text, MAX_ID_BYTES);
+}
+
+function fitsCodePoints(text: string, maxCodePoints: number): boolean {
+  // A code point takes at most two code units.
+  return text.length <= 2 * maxCodePoints && [...text].length <= maxCodePoints;
+}
+
+function checkString(event: JsonObject, field: string, maxBytes: number, rules: RoomVersionRules): Problem {
   const value = event[field];
   if (value === undefined) return missing(field);
   if (typeof value !== 'string') return wrongType(field, 'a string');
   const sizeBytes = value.length * 3 <= maxBytes ? 0 : Buffer.byteLength(value);
-  return sizeBytes <= maxBytes
+  return sizeBytes <= maxBytes || (!rules.eventFormat.strictByteLimits && fitsCodePoints(value, maxBytes))
     ? undefined
     : problem(
         'too_long',
@@ -189,13 +250,16 @@ function checkObject(event: JsonObject, field: string): Problem {
   return isJsonObject(value) ? undefined : wrongType(field, 'an object');
 }
 
-function checkInteger(event: JsonObject, field: string): Problem {
+function checkInteger(event: JsonObject, field: string, rules: RoomVersionRules): Problem {
   const value = event[field];
   if (value === undefined) return missing(field);
-  return Number.isSafeInteger(value) ? undefined : wrongType(field, 'an integer');
+  if (Number.isSafeInteger(value)) return undefined;
+  const isLooseInteger =
+    !rules.eventFormat.strictCanonicalJson && Number.isInteger(value) && Math.abs(value as number) < MAX_LOOSE_INTEGER;
+  return isLooseInteger ? undefined : wrongType(field, 'an integer');
 }
 
-function checkEventIds(event: JsonObject, field: string, maxCount: number): Problem {
+function checkEventIds(event: JsonObject, field: string, maxCount: number, rules: RoomVersionRules): Problem {
   const value: JsonValue | undefined = event[field];
   if (value === undefined) return missing(field);
   if (!Array.isArray(value)) return wrongType(field, 'an array');
@@ -206,9 +270,19 @@ function checkEventIds(event: JsonObject, field: string, maxCount: number): Prob
       `The ${field} of the event name ${value.length} events; at most ${maxCount} are allowed.`,
     );
   }
-  return value.every((id) => typeof id === 'string' && isEventId(id))
+  return value.every(rules.eventFormat.referencesHoldHashes ? isReferenceWithHashes : isReference)
     ? undefined
     : problem('malformed_id', field, `The ${field} of the event hold something that is not an event id.`);
+}
+
+function isReference(value: JsonValue): boolean {
+  return typeof value === 'string' && isEventId(value);
+}
+
+function isReferenceWithHashes(value: JsonValue): boolean {
+  if (!Array.isArray(value)) return false;
+  const [id, hashes] = value as readonly JsonValue[];
+  return id !== undefined && isReference(id) && isJsonObject(hashes);
 }
 
 function missing(field: string): Problem {

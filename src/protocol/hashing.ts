@@ -1,6 +1,6 @@
 import { hash } from 'node:crypto';
 import { decodeBase64, encodeBase64 } from './base64.ts';
-import { canonicalJson } from './canonical-json.ts';
+import { canonicalJson, type NumberStrictness } from './canonical-json.ts';
 import type { JsonObject, Pdu } from './pdu.ts';
 import { redact } from './redaction.ts';
 import type { RoomVersionRules } from './room-version.ts';
@@ -9,21 +9,23 @@ import type { RoomVersionRules } from './room-version.ts';
  * The content hash of an event, in unpadded base64: over all of it but `unsigned`, `signatures` and `hashes`.
  * Source: server-server API, "Calculating the content hash for an event".
  *
+ * @param rules of the event's room version; without them the event has to be canonical JSON to the letter.
  * @throws {CanonicalJsonError} if the event has no canonical encoding.
  */
-export function contentHash(event: JsonObject): string {
+export function contentHash(event: JsonObject, rules?: RoomVersionRules): string {
   const { unsigned: _unsigned, signatures: _signatures, hashes: _hashes, ...hashed } = event;
-  return sha256Base64(canonicalJson(hashed));
+  return sha256Base64(canonicalJson(hashed, numberStrictness(rules)));
 }
 
 /**
  * Whether the content hash that an event carries is the one it should carry. If not, only its redacted form counts.
  *
+ * @param rules as for {@link contentHash}.
  * @throws {CanonicalJsonError} if the event has no canonical encoding.
  */
-export function hasValidContentHash(pdu: Pdu): boolean {
+export function hasValidContentHash(pdu: Pdu, rules?: RoomVersionRules): boolean {
   const claimed = pdu.hashes.sha256;
-  const expected = contentHash(pdu);
+  const expected = contentHash(pdu, rules);
   if (claimed === expected) return true;
   // The bytes count, not how they are written.
   const bytes = typeof claimed === 'string' ? decodeBase64(claimed) : undefined;
@@ -35,25 +37,53 @@ export function hasValidContentHash(pdu: Pdu): boolean {
  * in the URL-safe base64 of event ids.
  * Source: server-server API, "Calculating the reference hash for an event".
  *
+ * @param rules as for {@link contentHash}.
  * @throws {CanonicalJsonError} if the event has no canonical encoding.
  */
-export function referenceHash(redactedEvent: JsonObject): string {
+export function referenceHash(redactedEvent: JsonObject, rules?: RoomVersionRules): string {
   const { unsigned: _unsigned, signatures: _signatures, ...hashed } = redactedEvent;
-  return sha256Base64Url(canonicalJson(hashed));
+  return sha256Base64Url(canonicalJson(hashed, numberStrictness(rules)));
+}
+
+/** How strict hashing is about the numbers of an event of a room version. */
+export function numberStrictness(rules: RoomVersionRules | undefined): NumberStrictness {
+  return rules === undefined || rules.eventFormat.strictCanonicalJson ? 'strict' : 'loose';
 }
 
 /**
- * The id of an event, from the event itself. Source: rooms/v4, "Event IDs".
+ * The id of an event, from the event itself: its reference hash, or the one that it carries in room versions 1 and 2.
+ * Source: rooms/v1, rooms/v3 and rooms/v4, "Event IDs".
  *
  * @throws {CanonicalJsonError} if the event has no canonical encoding.
+ * @throws {MissingEventIdError} if it should carry an id and does not (the event format check refuses such an event).
  */
 export function eventIdOf(pdu: Pdu, rules: RoomVersionRules): string {
-  return eventIdFromReferenceHash(referenceHash(redact(pdu, rules)));
+  if (rules.eventIdFormat === 'opaque_with_domain') return carriedEventId(pdu);
+  return eventIdFromReferenceHash(referenceHash(redact(pdu, rules), rules), rules);
 }
 
-/** The event id that a reference hash makes. */
-export function eventIdFromReferenceHash(urlSafeHash: string): string {
-  return `$${urlSafeHash}`;
+/** The event id that a reference hash, in URL-safe base64, makes. */
+export function eventIdFromReferenceHash(urlSafeHash: string, rules?: RoomVersionRules): string {
+  if (rules?.eventIdFormat !== 'reference_hash') return `$${urlSafeHash}`;
+  return `$${urlSafeHash.replaceAll('-', '+').replaceAll('_', '/')}`;
+}
+
+/**
+ * The id that an event of room versions 1 and 2 carries.
+ *
+ * @throws {MissingEventIdError} if there is none.
+ */
+export function carriedEventId(event: JsonObject): string {
+  if (typeof event.event_id !== 'string') throw new MissingEventIdError();
+  return event.event_id;
+}
+
+/** An event without the `event_id` that its room version asks for. */
+export class MissingEventIdError extends Error {
+  override readonly name = 'MissingEventIdError';
+  constructor() {
+    super('The event has no event_id, and its room version does not make one from its hash.');
+  }
 }
 
 /** A create event without the `room_id` that its room version asks for. */

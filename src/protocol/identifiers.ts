@@ -107,6 +107,11 @@ export function isHashEventId(text: string): boolean {
   return text.startsWith('$') && HASH_ID.test(text.slice(1));
 }
 
+/** Whether a text is an event id that a server chose, as in room versions 1 and 2. Source: rooms/v1, "Event IDs". */
+export function isEventIdWithDomain(text: string): boolean {
+  return parseWithDomain(text, '$') !== undefined;
+}
+
 /**
  * Whether a text could be an event id of any room version: the sigil, at least one more character, no NUL, at most 255
  * bytes. Events name others by such ids without vouching for them, so this is all that may be asked of a reference.
@@ -135,7 +140,7 @@ export function isKeyId(text: string): boolean {
   return parseKeyId(text) !== undefined;
 }
 
-function parseWithDomain(text: string, sigil: '@' | '#' | '!'): ParsedId | undefined {
+function parseWithDomain(text: string, sigil: '@' | '#' | '!' | '$'): ParsedId | undefined {
   if (!text.startsWith(sigil) || !fitsIdLength(text)) return undefined;
   const colon = text.indexOf(':');
   if (colon === -1) return undefined;

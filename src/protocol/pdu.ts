@@ -7,7 +7,8 @@ export interface JsonObject {
 }
 
 /**
- * A persistent data unit as it travels between servers, for room versions whose event ids are hashes (3 and later).
+ * A persistent data unit as it travels between servers. In room versions 1 and 2 it also carries its `event_id`, and
+ * `prev_events` and `auth_events` hold pairs of id and hashes: read them with `prevEventIdsOf` and `authEventIdsOf`.
  * Only the fields that the specification names are typed; others stay in place and are hashed and signed with the rest.
  * Source: server-server API, "PDUs"; rooms/v11 and rooms/v12, "Event format".
  */

@@ -67,9 +67,33 @@ export function creatorsOf(create: CreateEventView, rules: RoomVersionRules): st
   return [...new Set([create.sender, ...addedIds])];
 }
 
-/** An integer in the range of canonical JSON, or `undefined`. */
-export function integerLevel(value: JsonValue | undefined): number | undefined {
-  return Number.isSafeInteger(value) ? (value as number) : undefined;
+/** Who made the room, as its create event says; `undefined` if it should say and does not. */
+export function creatorOf(create: CreateEventView, rules: RoomVersionRules): string | undefined {
+  if (!rules.authorization.creatorInContent) return create.sender;
+  const { creator } = create.content;
+  return typeof creator === 'string' ? creator : undefined;
+}
+
+/**
+ * The level that a value stands for, or `undefined` if it is none: an integer in the range of canonical JSON, and
+ * where the room version is not strict (before 10) also a text, a fraction or a truth value.
+ */
+export function levelIn(value: JsonValue | undefined, rules: RoomVersionRules): number | undefined {
+  if (Number.isSafeInteger(value)) return value as number;
+  return rules.authorization.integerLevels ? undefined : looseLevel(value);
+}
+
+/** A decimal integer. Underscores between digits are beyond the specification; Synapse reads over them. */
+const INTEGER_TEXT = /^\s*([+-]?)([0-9]+(?:_[0-9]+)*)\s*$/;
+
+/** Source: rooms/v1, "`m.room.power_levels` events accept values as strings" and "… as floats". */
+function looseLevel(value: JsonValue | undefined): number | undefined {
+  if (typeof value === 'boolean') return Number(value);
+  if (typeof value === 'number') return Number.isFinite(value) ? Math.trunc(value) : undefined;
+  const match = typeof value === 'string' ? INTEGER_TEXT.exec(value) : null;
+  if (match === null) return undefined;
+  const level = Number(`${match[1]}${(match[2] as string).replaceAll('_', '')}`);
+  return Number.isFinite(level) ? level : undefined;
 }
 
 const NO_CREATORS: ReadonlySet<string> = new Set();
@@ -80,13 +104,15 @@ class ContentPowerLevels implements PowerLevels {
   readonly #content: JsonObject;
   readonly #users: JsonObject;
   readonly #events: JsonObject;
+  readonly #rules: RoomVersionRules;
   /** Has {@link CREATOR_LEVEL_WITHOUT_EVENT}, if anybody. */
   readonly #defaultAdmin: string | undefined;
 
   constructor(content: JsonObject | undefined, create: CreateEventView, rules: RoomVersionRules) {
     const privileged = rules.authorization.privilegedCreators;
     this.privilegedCreators = privileged ? new Set(creatorsOf(create, rules)) : NO_CREATORS;
-    this.#defaultAdmin = content === undefined && !privileged ? create.sender : undefined;
+    this.#rules = rules;
+    this.#defaultAdmin = content === undefined && !privileged ? creatorOf(create, rules) : undefined;
     this.#content = content ?? EMPTY;
     this.#users = objectIn(this.#content, 'users');
     this.#events = objectIn(this.#content, 'events');
@@ -95,15 +121,17 @@ class ContentPowerLevels implements PowerLevels {
   powerLevelOf(userId: string): number {
     if (this.privilegedCreators.has(userId)) return Number.POSITIVE_INFINITY;
     if (userId === this.#defaultAdmin) return CREATOR_LEVEL_WITHOUT_EVENT;
-    return integerLevel(ownValue(this.#users, userId)) ?? this.named('users_default');
+    return levelIn(ownValue(this.#users, userId), this.#rules) ?? this.named('users_default');
   }
 
   requiredLevel(type: string, isState: boolean): number {
-    return integerLevel(ownValue(this.#events, type)) ?? this.named(isState ? 'state_default' : 'events_default');
+    return (
+      levelIn(ownValue(this.#events, type), this.#rules) ?? this.named(isState ? 'state_default' : 'events_default')
+    );
   }
 
   named(level: NamedLevel): number {
-    return integerLevel(this.#content[level]) ?? DEFAULT_LEVELS[level];
+    return levelIn(this.#content[level], this.#rules) ?? DEFAULT_LEVELS[level];
   }
 
   get invite(): number {
@@ -123,7 +151,8 @@ class ContentPowerLevels implements PowerLevels {
   }
 
   notificationLevel(key: string): number {
-    return integerLevel(ownValue(objectIn(this.#content, 'notifications'), key)) ?? DEFAULT_NOTIFICATION_LEVEL;
+    const level = levelIn(ownValue(objectIn(this.#content, 'notifications'), key), this.#rules);
+    return level ?? DEFAULT_NOTIFICATION_LEVEL;
   }
 }
 

@@ -1,7 +1,8 @@
 import { Buffer } from 'node:buffer';
 import { decodeBase64, encodeBase64 } from './base64.ts';
-import { canonicalJson } from './canonical-json.ts';
+import { canonicalJson, type NumberStrictness } from './canonical-json.ts';
 import { type SigningKey, verifySignature } from './ed25519.ts';
+import { carriedEventId, numberStrictness } from './hashing.ts';
 import { serverNameOf } from './identifiers.ts';
 import { isJsonObject, ownValue } from './json-object.ts';
 import type { JsonObject, Pdu } from './pdu.ts';
@@ -32,9 +33,9 @@ export interface SignedJson extends JsonObject {
  *
  * @throws {CanonicalJsonError} if the object has no canonical encoding.
  */
-export function signedBytes(object: JsonObject): Uint8Array {
+export function signedBytes(object: JsonObject, strictness: NumberStrictness = 'strict'): Uint8Array {
   const { signatures: _signatures, unsigned: _unsigned, ...signed } = object;
-  return Buffer.from(canonicalJson(signed));
+  return Buffer.from(canonicalJson(signed, strictness));
 }
 
 /**
@@ -88,10 +89,11 @@ export function verifySignedJson(
   serverName: string,
   keyId: string,
   publicKey: Uint8Array,
+  strictness: NumberStrictness = 'strict',
 ): boolean {
   const signature = signatureOn(object, serverName, keyId);
   if (signature === undefined) return false;
-  const bytes = signedBytesIfCanonical(object);
+  const bytes = signedBytesIfCanonical(object, strictness);
   return bytes !== undefined && verifySignature(bytes, signature, publicKey);
 }
 
@@ -103,18 +105,21 @@ export function verifyEventSignature(
   keyId: string,
   publicKey: Uint8Array,
 ): boolean {
-  return verifySignedJson(redact(pdu, rules), serverName, keyId, publicKey);
+  return verifySignedJson(redact(pdu, rules), serverName, keyId, publicKey, numberStrictness(rules));
 }
 
 /**
  * The servers that must have signed an event: that of its sender, except for an invite by third-party identifier, which
- * any server of the room may send; and for a restricted join that of the user who vouches for it.
+ * any server of the room may send; that in its id, where servers choose ids (1 and 2); and for a restricted join that of
+ * the user who vouches for it.
  * Source: server-server API, "Validating hashes and signatures on received events"; rooms/v8, rule 4.2.
  */
 export function requiredSigners(pdu: Pdu, rules: RoomVersionRules): string[] {
   const signers = new Set<string>();
   const senderServer = serverNameOf(pdu.sender);
   if (senderServer !== undefined && !isThirdPartyInvite(pdu)) signers.add(senderServer);
+  const idServer = rules.eventIdFormat === 'opaque_with_domain' ? serverNameOf(carriedEventId(pdu)) : undefined;
+  if (idServer !== undefined) signers.add(idServer);
   const voucher = authorisingUserOf(pdu, rules);
   const voucherServer = voucher === undefined ? undefined : serverNameOf(voucher);
   if (voucherServer !== undefined) signers.add(voucherServer);
@@ -133,9 +138,12 @@ function authorisingUserOf(pdu: Pdu, rules: RoomVersionRules): string | undefine
 }
 
 /** As {@link signedBytes}, but `undefined` for an object that has no canonical encoding. */
-export function signedBytesIfCanonical(object: JsonObject): Uint8Array | undefined {
+export function signedBytesIfCanonical(
+  object: JsonObject,
+  strictness: NumberStrictness = 'strict',
+): Uint8Array | undefined {
   try {
-    return signedBytes(object);
+    return signedBytes(object, strictness);
   } catch {
     return undefined;
   }

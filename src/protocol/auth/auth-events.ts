@@ -105,7 +105,7 @@ function checkImpliedCreateEvent(
     : undefined;
 }
 
-/** v11: 2.1, v12: 3.1. */
+/** v1–v11: 2.1, v12: 3.1. */
 function checkNoDuplicates(authEvents: readonly NamedAuthEvent[]): Rejection | undefined {
   const seen = new Set<string>();
   for (const { type, stateKey } of authEvents) {
@@ -118,7 +118,7 @@ function checkNoDuplicates(authEvents: readonly NamedAuthEvent[]): Rejection | u
   return undefined;
 }
 
-/** v11: 2.2, v12: 3.2. */
+/** v1–v11: 2.2, v12: 3.2. */
 function checkSelection(
   event: SelectionInput,
   authEvents: readonly NamedAuthEvent[],
@@ -136,7 +136,7 @@ function checkSelection(
       );
 }
 
-/** v11: 2.3, v12: 3.3. */
+/** v1–v11: 2.3, v12: 3.3. */
 function checkNoneRejected(authEvents: readonly NamedAuthEvent[]): Rejection | undefined {
   const rejected = authEvents.find((named) => named.rejected);
   return rejected === undefined
@@ -144,7 +144,7 @@ function checkNoneRejected(authEvents: readonly NamedAuthEvent[]): Rejection | u
     : reject('authEventsRejected', `Its auth_events name ${rejected.eventId}, which was itself rejected.`);
 }
 
-/** v11: 2.4. */
+/** v1–v11: 2.4. */
 function checkNamesCreateEvent(authEvents: readonly NamedAuthEvent[], rules: RoomVersionRules): Rejection | undefined {
   if (!rules.eventFormat.createEventInAuthEvents) return undefined;
   return authEvents.some(({ type }) => type === 'm.room.create')
@@ -152,7 +152,7 @@ function checkNamesCreateEvent(authEvents: readonly NamedAuthEvent[], rules: Roo
     : reject('createEventMissing', 'Its auth_events do not name the create event of the room.');
 }
 
-/** v11: 2.5, v12: 3.4. */
+/** v1–v11: 2.5, v12: 3.4. */
 function checkSameRoom(roomId: string, authEvents: readonly NamedAuthEvent[]): Rejection | undefined {
   const foreign = authEvents.find((named) => named.roomId !== roomId);
   return foreign === undefined

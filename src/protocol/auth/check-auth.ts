@@ -1,9 +1,11 @@
 import { createEventIdFromRoomId } from '../hashing.ts';
 import { serverNameOf } from '../identifiers.ts';
 import type { RoomVersionRules } from '../room-version.ts';
+import { checkAliases } from './aliases.ts';
 import { checkCreate } from './create.ts';
 import { checkMembership } from './membership.ts';
 import { checkPowerLevels } from './power-levels.ts';
+import { checkRedaction } from './redaction.ts';
 import { RoomState } from './room-state.ts';
 import { type AuthEvent, type AuthInput, type AuthVerdict, type Rejection, reject, type StateLookup } from './types.ts';
 import { verdict } from './verdict.ts';
@@ -39,16 +41,22 @@ function checkRoomIsThatOfCreate(event: AuthInput, create: AuthEvent, rules: Roo
 function checkInRoom(event: AuthInput, state: RoomState): Rejection | undefined {
   const foreign = checkFederated(event, state);
   if (foreign !== undefined) return foreign;
+  const { aliasesOfOwnServer, redactionPower } = state.rules.authorization;
+  if (event.type === 'm.room.aliases' && aliasesOfOwnServer) {
+    const outcome = checkAliases(event);
+    return outcome === 'allow' ? undefined : outcome;
+  }
   if (event.type === 'm.room.member') return checkMembership(event, state);
   const outside = checkSenderJoined(event, state);
   if (outside !== undefined) return outside;
   if (event.type === 'm.room.third_party_invite') return checkMayInvite(event, state);
   const refused = checkRequiredPower(event, state) ?? checkStateKeyIsOwn(event);
   if (refused !== undefined) return refused;
-  return event.type === 'm.room.power_levels' ? checkPowerLevels(event, state) : undefined;
+  if (event.type === 'm.room.power_levels') return checkPowerLevels(event, state);
+  return event.type === 'm.room.redaction' && redactionPower ? checkRedaction(event, state) : undefined;
 }
 
-/** v11: 3, v12: 4. */
+/** v1–v11: 3, v12: 4. */
 function checkFederated(event: AuthInput, { create }: RoomState): Rejection | undefined {
   if (create.content['m.federate'] !== false || serverNameOf(event.sender) === serverNameOf(create.sender)) {
     return undefined;
@@ -59,14 +67,14 @@ function checkFederated(event: AuthInput, { create }: RoomState): Rejection | un
   );
 }
 
-/** v11: 5, v12: 6. */
+/** v1–v5: 6, v6–v11: 5, v12: 6. */
 function checkSenderJoined(event: AuthInput, state: RoomState): Rejection | undefined {
   return state.membershipOf(event.sender) === 'join'
     ? undefined
     : reject('senderNotJoined', `${event.sender} is not in the room.`);
 }
 
-/** v11: 6.1, v12: 7.1. */
+/** v1–v5: 7.1, v6–v11: 6.1, v12: 7.1. */
 function checkMayInvite(event: AuthInput, state: RoomState): Rejection | undefined {
   const levels = state.powerLevels();
   const power = levels.powerLevelOf(event.sender);
@@ -75,7 +83,7 @@ function checkMayInvite(event: AuthInput, state: RoomState): Rejection | undefin
     : reject('thirdPartyInvitePower', `${event.sender} has power ${power}; inviting takes ${levels.invite}.`);
 }
 
-/** v11: 7, v12: 8. */
+/** v1–v5: 8, v6–v11: 7, v12: 8. */
 function checkRequiredPower(event: AuthInput, state: RoomState): Rejection | undefined {
   const levels = state.powerLevels();
   const required = levels.requiredLevel(event.type, event.state_key !== undefined);
@@ -85,7 +93,7 @@ function checkRequiredPower(event: AuthInput, state: RoomState): Rejection | und
     : reject('requiredPower', `${event.sender} has power ${power}; sending ${event.type} takes ${required}.`);
 }
 
-/** v11: 8, v12: 9. */
+/** v1–v5: 9, v6–v11: 8, v12: 9. */
 function checkStateKeyIsOwn(event: AuthInput): Rejection | undefined {
   const { state_key: stateKey } = event;
   return stateKey === undefined || !stateKey.startsWith('@') || stateKey === event.sender

@@ -1,5 +1,5 @@
 import { isUserId, serverNameOf } from '../identifiers.ts';
-import { type RoomVersionRules, roomVersionRules } from '../room-version.ts';
+import { knownRoomVersionRules, type RoomVersionRules } from '../room-version.ts';
 import { type AuthInput, quoted, type Rejection, reject } from './types.ts';
 
 /** Rule 1: the create event, which needs no state. */
@@ -8,18 +8,19 @@ export function checkCreate(event: AuthInput, rules: RoomVersionRules): Rejectio
     checkNoPrevEvents(event) ??
     checkRoomId(event, rules) ??
     checkRoomVersion(event) ??
+    checkCreator(event, rules) ??
     checkAdditionalCreators(event, rules)
   );
 }
 
-/** v11, v12: 1.1. */
+/** 1.1. */
 function checkNoPrevEvents(event: AuthInput): Rejection | undefined {
   return event.prev_events.length === 0
     ? undefined
     : reject('createHasPrevEvents', 'A create event is the first of its room, but this one has prev_events.');
 }
 
-/** v11: 1.2 (same domain as the sender), v12: 1.2 (none). */
+/** 1.2: same domain as the sender before v12, none in v12. */
 function checkRoomId(event: AuthInput, rules: RoomVersionRules): Rejection | undefined {
   if (!rules.eventFormat.createEventHasRoomId) {
     return event.room_id === undefined
@@ -35,12 +36,19 @@ function checkRoomId(event: AuthInput, rules: RoomVersionRules): Rejection | und
     : reject('createRoomId', `The room id ${event.room_id} is not of the server of the creator ${event.sender}.`);
 }
 
-/** v11, v12: 1.3. */
+/** 1.3. */
 function checkRoomVersion(event: AuthInput): Rejection | undefined {
   const version = event.content.room_version;
-  if (version === undefined || (typeof version === 'string' && roomVersionRules(version) !== undefined))
+  if (version === undefined || (typeof version === 'string' && knownRoomVersionRules(version) !== undefined))
     return undefined;
   return reject('createRoomVersion', `The room version ${quoted(version)} is not known here.`);
+}
+
+/** v1–v10: 1.4. */
+function checkCreator(event: AuthInput, rules: RoomVersionRules): Rejection | undefined {
+  return !rules.authorization.creatorInContent || event.content.creator !== undefined
+    ? undefined
+    : reject('createCreator', 'The create event does not name the creator of the room.');
 }
 
 /** v12: 1.4. */

@@ -2,7 +2,7 @@ import type { RoomState } from './room-state.ts';
 import { checkThirdPartyInvite } from './third-party-invite.ts';
 import { type AuthInput, quoted, type RuleOutcome, reject } from './types.ts';
 
-/** The rules of inviting. v11: 4.4, v12: 5.4. */
+/** The rules of inviting. v1–v5: 5.3, v6, v7: 4.3, v8–v11: 4.4, v12: 5.4. */
 export function checkInvite(event: AuthInput, target: string, state: RoomState): RuleOutcome {
   // 1.
   const thirdPartyInvite = event.content.third_party_invite;

@@ -1,7 +1,8 @@
+import { creatorOf } from '../power-levels.ts';
 import type { RoomState } from './room-state.ts';
 import { type AuthInput, quoted, type RuleOutcome, reject } from './types.ts';
 
-/** The rules of joining. v11: 4.3, v12: 5.3. */
+/** The rules of joining. v1–v5: 5.2, v6, v7: 4.2, v8–v11: 4.3, v12: 5.3. Numbers below are those from v8 on. */
 export function checkJoin(event: AuthInput, target: string, state: RoomState): RuleOutcome {
   // 1. The creator joins the room that was just made.
   if (isFirstJoinOfCreator(event, target, state)) return 'allow';
@@ -15,7 +16,7 @@ export function checkJoin(event: AuthInput, target: string, state: RoomState): R
 
 function isFirstJoinOfCreator(event: AuthInput, target: string, state: RoomState): boolean {
   const [first, ...others] = event.prev_events;
-  return first === state.create.eventId && others.length === 0 && target === state.create.sender;
+  return first === state.create.eventId && others.length === 0 && target === creatorOf(state.create, state.rules);
 }
 
 function checkJoinRule(event: AuthInput, target: string, membership: string, state: RoomState): RuleOutcome {

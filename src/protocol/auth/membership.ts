@@ -4,7 +4,7 @@ import { checkJoin } from './join.ts';
 import type { RoomState } from './room-state.ts';
 import { type AuthInput, quoted, type Rejection, type RuleOutcome, reject } from './types.ts';
 
-/** The rules of `m.room.member` events. v11: 4, v12: 5. */
+/** The rules of `m.room.member` events. v1–v5: 5, v6–v11: 4, v12: 5. Numbers below are those from v8 on. */
 export function checkMembership(event: AuthInput, state: RoomState): Rejection | undefined {
   const target = event.state_key;
   const membership = event.content.membership;
@@ -55,7 +55,8 @@ function checkChange(
 /** 5.1. Leaving, declining an invite, withdrawing a knock. */
 function checkOwnLeave(user: string, state: RoomState): RuleOutcome {
   const membership = state.membershipOf(user);
-  return membership === 'invite' || membership === 'join' || membership === 'knock'
+  const { knocking } = state.rules.authorization;
+  return membership === 'invite' || membership === 'join' || (knocking && membership === 'knock')
     ? 'allow'
     : reject('leaveNotMember', `${user} cannot leave: their membership is ${quoted(membership)}.`);
 }

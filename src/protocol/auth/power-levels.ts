@@ -1,22 +1,23 @@
 import { isUserId } from '../identifiers.ts';
 import { isJsonObject, ownValue } from '../json-object.ts';
 import type { JsonObject } from '../pdu.ts';
-import { creatorsOf, DEFAULT_LEVELS, integerLevel } from '../power-levels.ts';
+import { creatorsOf, DEFAULT_LEVELS, levelIn } from '../power-levels.ts';
+import type { RoomVersionRules } from '../room-version.ts';
 import type { RoomState } from './room-state.ts';
 import { type AuthInput, quoted, type Rejection, reject } from './types.ts';
 
 const NAMED_LEVELS = Object.keys(DEFAULT_LEVELS);
 const LEVEL_MAPS = ['events', 'notifications'] as const;
 
-/** The rules of `m.room.power_levels` events. v11: 9, v12: 10. */
+/** The rules of `m.room.power_levels` events. v1–v5: 10, v6–v11: 9, v12: 10. */
 export function checkPowerLevels(event: AuthInput, state: RoomState): Rejection | undefined {
   const malformed =
-    checkNamedAreIntegers(event.content) ??
-    checkMapsHoldIntegers(event.content) ??
-    checkUsers(event.content) ??
+    checkNamedAreIntegers(event.content, state.rules) ??
+    checkMapsHoldIntegers(event.content, state.rules) ??
+    checkUsers(event.content, state.rules) ??
     checkNoCreatorListed(event.content, state);
   if (malformed !== undefined) return malformed;
-  // v11: 9.4, v12: 10.5. Whoever may send the first one may send any.
+  // v1–v5: 10.2, v6–v9: 9.2, v10, v11: 9.4, v12: 10.5. Whoever may send the first one may send any.
   const current = state.powerLevelsContent();
   if (current === undefined) return undefined;
   const change: Change = {
@@ -24,31 +25,34 @@ export function checkPowerLevels(event: AuthInput, state: RoomState): Rejection 
     proposed: event.content,
     sender: event.sender,
     power: state.powerLevels().powerLevelOf(event.sender),
+    rules: state.rules,
   };
   return checkNamedChanges(change) ?? checkMapChanges(change) ?? checkUserChanges(change);
 }
 
-/** v11: 9.1, v12: 10.1. */
-function checkNamedAreIntegers(content: JsonObject): Rejection | undefined {
-  const wrong = NAMED_LEVELS.find((name) => content[name] !== undefined && integerLevel(content[name]) === undefined);
+/** v10, v11: 9.1, v12: 10.1. */
+function checkNamedAreIntegers(content: JsonObject, rules: RoomVersionRules): Rejection | undefined {
+  if (!rules.authorization.integerLevels) return undefined;
+  const wrong = NAMED_LEVELS.find((name) => content[name] !== undefined && levelIn(content[name], rules) === undefined);
   return wrong === undefined
     ? undefined
     : reject('levelsNotIntegers', `The level "${wrong}" in the power levels is not an integer.`);
 }
 
-/** v11: 9.2, v12: 10.2. */
-function checkMapsHoldIntegers(content: JsonObject): Rejection | undefined {
-  const wrong = LEVEL_MAPS.find((name) => content[name] !== undefined && !holdsIntegers(content[name]));
+/** v10, v11: 9.2, v12: 10.2. */
+function checkMapsHoldIntegers(content: JsonObject, rules: RoomVersionRules): Rejection | undefined {
+  if (!rules.authorization.integerLevels) return undefined;
+  const wrong = LEVEL_MAPS.find((name) => content[name] !== undefined && !holdsLevels(content[name], rules));
   return wrong === undefined
     ? undefined
     : reject('levelMapsNotIntegers', `"${wrong}" in the power levels is not an object of integers.`);
 }
 
-/** v11: 9.3, v12: 10.3. */
-function checkUsers(content: JsonObject): Rejection | undefined {
+/** v1–v5: 10.1, v6–v9: 9.1, v10, v11: 9.3, v12: 10.3. */
+function checkUsers(content: JsonObject, rules: RoomVersionRules): Rejection | undefined {
   const { users } = content;
   if (users === undefined) return undefined;
-  if (!isJsonObject(users) || !holdsIntegers(users)) {
+  if (!isJsonObject(users) || !holdsLevels(users, rules)) {
     return reject('levelsOfUsers', '"users" in the power levels is not an object of integers.');
   }
   const wrong = Object.keys(users).find((userId) => !isUserId(userId));
@@ -76,13 +80,14 @@ interface Change {
   readonly proposed: JsonObject;
   readonly sender: string;
   readonly power: number;
+  readonly rules: RoomVersionRules;
 }
 
-/** v11: 9.5, v12: 10.6. */
-function checkNamedChanges({ current, proposed, sender, power }: Change): Rejection | undefined {
+/** v1–v5: 10.3, v6–v9: 9.3, v10, v11: 9.5, v12: 10.6. */
+function checkNamedChanges({ current, proposed, sender, power, rules }: Change): Rejection | undefined {
   for (const name of NAMED_LEVELS) {
-    const before = integerLevel(current[name]);
-    const after = integerLevel(proposed[name]);
+    const before = levelIn(current[name], rules);
+    const after = levelIn(proposed[name], rules);
     if (before === after) continue;
     if (before !== undefined && before > power) {
       return reject(
@@ -97,10 +102,11 @@ function checkNamedChanges({ current, proposed, sender, power }: Change): Reject
   return undefined;
 }
 
-/** v11: 9.6 and 9.7, v12: 10.7 and 10.8. */
-function checkMapChanges({ current, proposed, sender, power }: Change): Rejection | undefined {
+/** v1–v5: 10.4 and 10.5, v6–v9: 9.4 and 9.5, v10, v11: 9.6 and 9.7, v12: 10.7 and 10.8. */
+function checkMapChanges({ current, proposed, sender, power, rules }: Change): Rejection | undefined {
   for (const map of LEVEL_MAPS) {
-    for (const [key, before, after] of changedEntries(current[map], proposed[map])) {
+    if (map === 'notifications' && !rules.authorization.notificationLevels) continue;
+    for (const [key, before, after] of changedEntries(current[map], proposed[map], rules)) {
       const entry = `${quoted(key)} in "${map}"`;
       if (before !== undefined && before > power) {
         return reject(
@@ -116,9 +122,9 @@ function checkMapChanges({ current, proposed, sender, power }: Change): Rejectio
   return undefined;
 }
 
-/** v11: 9.8 and 9.9, v12: 10.9 and 10.10. */
-function checkUserChanges({ current, proposed, sender, power }: Change): Rejection | undefined {
-  for (const [userId, before, after] of changedEntries(current.users, proposed.users)) {
+/** v1–v5: 10.6 and 10.7, v6–v9: 9.6 and 9.7, v10, v11: 9.8 and 9.9, v12: 10.9 and 10.10. */
+function checkUserChanges({ current, proposed, sender, power, rules }: Change): Rejection | undefined {
+  for (const [userId, before, after] of changedEntries(current.users, proposed.users, rules)) {
     if (before !== undefined && userId !== sender && before >= power) {
       return reject(
         'userNotBelowSender',
@@ -136,16 +142,17 @@ function checkUserChanges({ current, proposed, sender, power }: Change): Rejecti
 function* changedEntries(
   before: JsonObject[string],
   after: JsonObject[string],
+  rules: RoomVersionRules,
 ): Generator<[key: string, before: number | undefined, after: number | undefined]> {
   const old = isJsonObject(before) ? before : {};
   const now = isJsonObject(after) ? after : {};
   for (const key of new Set([...Object.keys(old), ...Object.keys(now)])) {
-    const oldLevel = integerLevel(ownValue(old, key));
-    const newLevel = integerLevel(ownValue(now, key));
+    const oldLevel = levelIn(ownValue(old, key), rules);
+    const newLevel = levelIn(ownValue(now, key), rules);
     if (oldLevel !== newLevel) yield [key, oldLevel, newLevel];
   }
 }
 
-function holdsIntegers(value: JsonObject[string]): boolean {
-  return isJsonObject(value) && Object.values(value).every((level) => integerLevel(level) !== undefined);
+function holdsLevels(value: JsonObject[string], rules: RoomVersionRules): boolean {
+  return isJsonObject(value) && Object.values(value).every((level) => levelIn(level, rules) !== undefined);
 }

@@ -11,7 +11,7 @@ import { type AuthEvent, quoted, type RuleOutcome, reject } from './types.ts';
  */
 export const MAX_SIGNATURE_TRIALS = 256;
 
-/** The rules of an invite that redeems one by third-party identifier. v11: 4.4.1, v12: 5.4.1. */
+/** The rules of an invite that redeems one by third-party identifier. v1–v5: 5.3.1, v6, v7: 4.3.1, v8–v11: 4.4.1, v12: 5.4.1. */
 export function checkThirdPartyInvite(
   sender: string,
   target: string,

@@ -17,7 +17,12 @@ export interface AuthInput {
   readonly sender: string;
   readonly state_key?: string;
   readonly content: JsonObject;
+  /** Ids. What room versions 1 and 2 write beside them is taken off by `authInputOf`. */
   readonly prev_events: readonly string[];
+  /** The id that an event of room versions 1 and 2 carries; read only there. */
+  readonly event_id?: JsonValue | undefined;
+  /** What a redaction redacts; read only in room versions 1 and 2. */
+  readonly redacts?: JsonValue | undefined;
   /** Absent from drafts. Checked elsewhere; here only that the servers that must have signed are among them. */
   readonly signatures?: { readonly [serverName: string]: { readonly [keyId: string]: string } } | undefined;
 }
