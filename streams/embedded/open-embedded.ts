@@ -141,7 +141,12 @@ async function openKeyring(
   }
   if (!hasKeyring) {
     const key = masterKey ?? (await makeMasterKey(masterKeyFile));
-    return FileKeyring.create({ folder: paths.keyring, files, masterKey: key }, randomBytes(LOG_ID_BYTES));
+    const keyring = await FileKeyring.create(
+      { folder: paths.keyring, files, masterKey: key },
+      randomBytes(LOG_ID_BYTES),
+    );
+    await syncNewFolders(files, path.dirname(paths.keyring));
+    return keyring;
   }
   if (masterKey === undefined) {
     throw new MasterKeyProblem(
@@ -150,6 +155,17 @@ async function openKeyring(
     );
   }
   return FileKeyring.open({ folder: paths.keyring, files, masterKey });
+}
+
+/** Makes the names of a new log's folders durable: a file is not, before the folders above it are. */
+async function syncNewFolders(files: FileSystem, folder: string): Promise<void> {
+  const logFolder = path.resolve(folder);
+  await files.syncFolder(logFolder);
+  const dataFolder = path.dirname(logFolder);
+  for (const above of [dataFolder, path.dirname(dataFolder)]) {
+    // A folder that may not be opened is not one that was just made for the log.
+    await files.syncFolder(above).catch(() => undefined);
+  }
 }
 
 /** Whether the records of the last commit open with keys that are there. Throws if a key is there and is another. */

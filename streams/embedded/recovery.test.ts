@@ -6,6 +6,7 @@ import { collect, draft } from '../contract.ts';
 import { BEFORE_FIRST, Damaged } from '../event-log.ts';
 import { MasterKeyProblem } from '../keyring/master-key.ts';
 import { type OpenLog, openLog } from '../open-log.ts';
+import { FaultyFiles } from './faulty-files.test-support.ts';
 import { LogInUse } from './lock.ts';
 
 const SEGMENT_BYTES = 4 * 1024;
@@ -84,6 +85,17 @@ describe('after a crash', () => {
     const again = await start(await crash());
     expect(await everything(again)).toEqual(await everything(log));
     expect(again.recovery).toMatchObject({ closedInOrder: false, records: 20, cut: undefined });
+  });
+
+  test('the folders of a new log are durable before anything is acknowledged', async () => {
+    const files = new FaultyFiles();
+    const log = await openLog({ folder, files });
+    opened.push(log);
+    await fill(log, 'a', 1);
+    const synced = files.calls
+      .filter((call) => call.startsWith('syncFolder'))
+      .map((call) => path.relative(root, call.slice(11)));
+    expect(synced).toEqual(expect.arrayContaining(['', 'log', 'log/segments', 'log/keyring']));
   });
 
   test('a closed log says that it was closed in order', async () => {
