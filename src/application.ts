@@ -11,6 +11,7 @@ import { LocalBus } from './bus/local-bus.ts';
 import { accountDataEndpoints } from './client-api/account-data/index.ts';
 import { accountEndpoints } from './client-api/accounts/index.ts';
 import { directoryEndpoints } from './client-api/directory/index.ts';
+import { encryptionEndpoints } from './client-api/encryption/index.ts';
 import { filterEndpoints } from './client-api/filters/index.ts';
 import { mediaEndpoints } from './client-api/media/index.ts';
 import { messageEndpoints } from './client-api/messages/index.ts';
@@ -50,6 +51,7 @@ export const endpoints: readonly Endpoint<Context>[] = [
   ...receiptEndpoints,
   ...typingEndpoints,
   ...mediaEndpoints,
+  ...encryptionEndpoints,
 ];
 
 export interface ApplicationParts {
@@ -81,7 +83,10 @@ const LETTERS = 'ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz';
 export function createApplication(parts: ApplicationParts): Application {
   const { config, engine, signingKey, logger, clock = Date.now } = parts;
   const { reader } = engine;
-  const log = new ShownLog(parts.log, engine);
+  const log = new ShownLog(parts.log, engine, (state) => {
+    if (state.writable) logger.warn('writing goes on');
+    else logger.error({ reason: state.reason }, 'nothing can be written; reading goes on');
+  });
   const serverName = config.server_name;
   const caughtUp = (): Promise<void> => engine.waitFor(log.head());
   const bus = new LocalBus({ onListenerError: (error) => logger.error({ err: error }, 'a waiting reader failed') });

@@ -1,4 +1,5 @@
 import type { ProjectionEngine } from '#projections/engine/engine.ts';
+import { saysOutOfSpace } from '#projections/engine/errors.ts';
 import {
   type Appended,
   type EventLog,
@@ -20,17 +21,33 @@ import {
 export class ShownLog implements EventLog {
   readonly #log: EventLog;
   readonly #engine: ProjectionEngine;
+  readonly #onWriteState: (state: WriteState) => void;
+  /** What {@link #onWriteState} was told last. */
+  #wasWritable = true;
 
-  constructor(log: EventLog, engine: ProjectionEngine) {
+  /** `onWriteState` is told once when an append shows that nothing can be written, and once when it goes on. */
+  constructor(log: EventLog, engine: ProjectionEngine, onWriteState: (state: WriteState) => void) {
     this.#log = log;
     this.#engine = engine;
+    this.#onWriteState = onWriteState;
   }
 
   append(stream: string, expectedRevision: Revision, records: readonly RecordDraft[]): Promise<Appended> {
     const { failure } = this.#engine;
-    if (failure !== undefined) return Promise.reject(new NotWritten(hasStopped(failure)));
-    return this.#log.append(stream, expectedRevision, records);
+    const appended =
+      failure === undefined
+        ? this.#log.append(stream, expectedRevision, records)
+        : Promise.reject(new NotWritten(hasStopped(failure)));
+    appended.then(this.#wasWritable ? undefined : this.#noteWriteState, this.#noteWriteState);
+    return appended;
   }
+
+  readonly #noteWriteState = (): void => {
+    const state = this.writeState();
+    if (state.writable === this.#wasWritable) return;
+    this.#wasWritable = state.writable;
+    this.#onWriteState(state);
+  };
 
   writeState(): WriteState {
     const { failure } = this.#engine;
@@ -71,5 +88,8 @@ export class ShownLog implements EventLog {
 }
 
 function hasStopped(failure: Error): string {
-  return `The projections have stopped: ${failure.message}`;
+  const help = saysOutOfSpace(failure)
+    ? 'the disk is full; free some space, writing goes on by itself'
+    : 'restart the server, or build them anew with `stele replay`';
+  return `the projections have stopped (${failure.message}); ${help}`;
 }

@@ -27,10 +27,10 @@ export function failureOf(error: unknown): Failure {
   if (error instanceof JsonTooDeepError)
     return { answer: new MatrixError('M_BAD_JSON', error.message), isFault: false };
   if (error instanceof NotWritten) {
-    return {
-      answer: unavailable(`The server cannot store anything at the moment: ${error.message}`, error),
-      isFault: true,
-    };
+    // The operator hears of it once (ShownLog), not with every request; the reason names files, which is not for clients.
+    const sentence =
+      'The server cannot store anything at the moment: its disk is full, failing or too slow. Please try again later.';
+    return { answer: unavailable(sentence, error), isFault: false };
   }
   if (error instanceof OutcomeUnknown) {
     return {

@@ -127,10 +127,9 @@ export class SteleProcess {
 
   /** The lines of this level that the server has logged since it was last started. */
   logged(level: 'warn' | 'error' | 'fatal'): readonly Record<string, unknown>[] {
-    return this.stderr
-      .split('\n')
-      .filter((line) => line.startsWith('{') && line.endsWith('}'))
-      .map((line) => JSON.parse(line) as Record<string, unknown>)
+    // LMDB's own complaints end without a line end.
+    return [...this.stderr.matchAll(/\{.*\}$/gm)]
+      .map(([line]) => JSON.parse(line) as Record<string, unknown>)
       .filter((line) => line['level'] === level);
   }
 
