@@ -5,24 +5,28 @@ import { Lru } from './lru.ts';
 import { sharedPacer } from './pacer.ts';
 import type { RecentChanges } from './recent-changes.ts';
 
-/** Users whose joined rooms are remembered. */
-const MAX_USERS_REMEMBERED = 10_000;
-/** Rooms of a user beyond which they are not remembered, but read each time: it bounds the memory. */
-const MAX_ROOMS_REMEMBERED = 1000;
+/** Rooms that are remembered, counted once for each user that is in them: some 200 bytes each. */
+const MAX_ROOMS_REMEMBERED = 100_000;
+
+/** A room that a user is in. */
+export type JoinedRoom = Pick<Room, 'id' | 'roomId'>;
+
+interface Remembered {
+  readonly rooms: readonly JoinedRoom[];
+  checkedAt: Position;
+}
 
 /** The joined rooms of users, remembered for as long as a user's memberships stay as they are. */
 export class JoinedRooms {
   readonly #recent: RecentChanges;
-  readonly #remembered = new Lru<string, { readonly rooms: readonly Room[]; checkedAt: Position }>(
-    MAX_USERS_REMEMBERED,
-  );
+  readonly #remembered = new Lru<string, Remembered>(MAX_ROOMS_REMEMBERED, ({ rooms }) => rooms.length + 1);
 
   constructor(recent: RecentChanges) {
     this.#recent = recent;
   }
 
   /** The rooms that a user is in at the moment when the promise resolves. */
-  async of(reader: Reader, userId: string): Promise<readonly Room[]> {
+  async of(reader: Reader, userId: string): Promise<readonly JoinedRoom[]> {
     const known = this.#remembered.get(userId);
     if (known !== undefined && this.#recent.keptMemberships(reader, userId, known.checkedAt)) {
       known.checkedAt = reader.frontier;
@@ -32,20 +36,19 @@ export class JoinedRooms {
       const startedAt = reader.frontier;
       const rooms = await readRooms(reader, userId);
       if (reader.frontier !== startedAt && !this.#recent.keptMemberships(reader, userId, startedAt)) continue;
-      if (rooms.length <= MAX_ROOMS_REMEMBERED) this.#remembered.set(userId, { rooms, checkedAt: startedAt });
-      else this.#remembered.delete(userId);
+      this.#remembered.set(userId, { rooms, checkedAt: startedAt });
       return rooms;
     }
   }
 }
 
-async function readRooms(reader: Reader, userId: string): Promise<Room[]> {
-  const rooms: Room[] = [];
+async function readRooms(reader: Reader, userId: string): Promise<JoinedRoom[]> {
+  const rooms: JoinedRoom[] = [];
   // The rows are read in one go: there is no going on in the middle of them after a pause.
   const ids = [...roomsOf(reader, userId)].filter(({ membership }) => membership === 'join').map(({ room }) => room);
   for (const id of ids) {
     const room = roomById(reader, id);
-    if (room !== undefined) rooms.push(room);
+    if (room !== undefined) rooms.push({ id, roomId: room.roomId });
     if (sharedPacer.isDue) await sharedPacer.pause();
   }
   return rooms;

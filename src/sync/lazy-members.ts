@@ -3,9 +3,9 @@ import type { Position } from '#streams/event-log.ts';
 import { Lru } from './lru.ts';
 
 /** Rooms of devices that are remembered; a forgotten one is sent some members again, which the specification allows. */
-const MAX_ROOMS_REMEMBERED = 20_000;
+const MAX_ROOMS_REMEMBERED = 5000;
 /** Members that are remembered for one room of one device. */
-const MAX_MEMBERS_REMEMBERED = 200;
+const MAX_MEMBERS_REMEMBERED = 100;
 
 interface SentMember {
   readonly event: Position;

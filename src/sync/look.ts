@@ -7,6 +7,7 @@ import type { Typing } from '#src/ephemeral/typing.ts';
 import type { Position } from '#streams/event-log.ts';
 import { strippedRoom } from './invited-room.ts';
 import { accountDataJson, joinedRoom } from './joined-room.ts';
+import type { JoinedRoom } from './joined-rooms.ts';
 import { leftRoom } from './left-room.ts';
 import type { RecentChanges } from './recent-changes.ts';
 import type { SyncRun } from './run.ts';
@@ -36,7 +37,7 @@ export interface LookOptions {
   /** What the client knows of who is typing, and whether that is from this run of the server; undefined for a new client. */
   readonly typingSince: TypingSince | undefined;
   /** Rooms in which somebody's typing may be news: those that the user is in, or none. */
-  readonly typingRooms: readonly Room[];
+  readonly typingRooms: readonly JoinedRoom[];
   readonly recent: RecentChanges;
 }
 

@@ -1,10 +1,16 @@
-/** A map that holds a bounded number of entries; at the bound the one that was used longest ago goes. */
+/**
+ * A map of bounded weight; at the bound the entries that were used longest ago go. Without a scale each entry weighs 1, so the
+ * bound is their number. What alone is heavier than the bound is not kept.
+ */
 export class Lru<K, V> {
-  readonly #entries = new Map<K, V>();
-  readonly #maxEntries: number;
+  readonly #entries = new Map<K, { readonly value: V; readonly weight: number }>();
+  readonly #maxWeight: number;
+  readonly #weigh: (value: V, key: K) => number;
+  #weight = 0;
 
-  constructor(maxEntries: number) {
-    this.#maxEntries = maxEntries;
+  constructor(maxWeight: number, weigh: (value: V, key: K) => number = () => 1) {
+    this.#maxWeight = maxWeight;
+    this.#weigh = weigh;
   }
 
   get size(): number {
@@ -13,25 +19,29 @@ export class Lru<K, V> {
 
   /** The value, which counts as used now. */
   get(key: K): V | undefined {
-    const value = this.#entries.get(key);
-    if (value === undefined) return undefined;
+    const entry = this.#entries.get(key);
+    if (entry === undefined) return undefined;
     this.#entries.delete(key);
-    this.#entries.set(key, value);
-    return value;
+    this.#entries.set(key, entry);
+    return entry.value;
   }
 
   set(key: K, value: V): void {
-    this.#entries.delete(key);
-    if (this.#entries.size >= this.#maxEntries) {
-      for (const oldest of this.#entries.keys()) {
-        this.#entries.delete(oldest);
-        break;
-      }
+    this.delete(key);
+    const weight = this.#weigh(value, key);
+    if (weight > this.#maxWeight) return;
+    for (const oldest of this.#entries.keys()) {
+      if (this.#weight + weight <= this.#maxWeight) break;
+      this.delete(oldest);
     }
-    this.#entries.set(key, value);
+    this.#entries.set(key, { value, weight });
+    this.#weight += weight;
   }
 
   delete(key: K): void {
+    const entry = this.#entries.get(key);
+    if (entry === undefined) return;
     this.#entries.delete(key);
+    this.#weight -= entry.weight;
   }
 }

@@ -4,8 +4,8 @@ import { type Event, eventAt } from '#projections/rooms/queries.ts';
 import type { Position } from '#streams/event-log.ts';
 import { clientEvent, type EventView, isOwnTransaction } from './client-event.ts';
 
-/** Most events that are kept. */
-const MAX_EVENTS = 2000;
+/** Most events that are kept; none has more than 64 KiB. */
+const MAX_EVENTS = 500;
 /** How long a text may be used whose `age` was right when it was made. */
 const MAX_AGE_MS = 1000;
 
@@ -60,7 +60,8 @@ function isAlikeForMembers({ selectFields, roomId, viewer, visibility }: EventVi
     // Whether the event that was replaced may be seen is each member's own matter.
     event.replaces === undefined &&
     !isOwnTransaction(event, viewer) &&
-    visibility.membershipAt(event) === 'join' &&
-    (event.redactedBy === undefined || visibility.membershipAt(event) === 'join')
+    // So is what they were when it was redacted.
+    event.redactedBy === undefined &&
+    visibility.membershipAt(event) === 'join'
   );
 }

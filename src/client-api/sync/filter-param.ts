@@ -13,11 +13,12 @@ import {
 } from '../filters/filter.ts';
 import { storedFilterJson } from '../filters/stored-filters.ts';
 
-/** Compiled filters that are kept, by their text. */
-const MAX_COMPILED_FILTERS = 1000;
+/** Compiled filters that are kept, by their text: so many characters of it. */
+const MAX_COMPILED_CHARACTERS = 4 * 1024 * 1024;
+const weigh = (_filter: unknown, text: string): number => text.length;
 
-const compiled = new Lru<string, Filter>(MAX_COMPILED_FILTERS);
-const compiledForEvents = new Lru<string, RoomEventFilter>(MAX_COMPILED_FILTERS);
+const compiled = new Lru<string, Filter>(MAX_COMPILED_CHARACTERS, weigh);
+const compiledForEvents = new Lru<string, RoomEventFilter>(MAX_COMPILED_CHARACTERS, weigh);
 
 /**
  * The filter that the `filter` parameter of `/sync` means: JSON, or the id of one that the user uploaded.
