@@ -6,6 +6,7 @@
 import { accountDataProjection } from './account-data/projection.ts';
 import { accountsProjection } from './accounts/projection.ts';
 import { directoryProjection } from './directory/projection.ts';
+import { keysProjection } from './encryption/keys-projection.ts';
 import { checkNames, type Projection } from './engine/projection.ts';
 import { mediaProjection } from './media/projection.ts';
 import { profilesProjection } from './profiles/projection.ts';
@@ -23,6 +24,7 @@ export const coreProjections: readonly Projection[] = [
   profilesProjection,
   mediaProjection,
   pushersProjection,
+  keysProjection,
 ];
 
 checkNames(coreProjections);

@@ -99,6 +99,50 @@ export const recordKinds = {
     version: 1,
     says: 'Notifications of a user go somewhere no more.',
   },
+  'keys.uploaded': {
+    version: 1,
+    says: 'A device published keys: its own, one-time keys, fallback keys.',
+  },
+  'keys.claimed': {
+    version: 1,
+    says: 'One-time keys, or fallback keys, of devices were given to somebody.',
+  },
+  'cross_signing.uploaded': {
+    version: 1,
+    says: 'A user published cross-signing keys.',
+  },
+  'signatures.uploaded': {
+    version: 1,
+    says: 'A user signed devices or cross-signing keys.',
+  },
+  'inbox.delivered': {
+    version: 1,
+    says: 'A message to devices of a user came in: which devices and from whom, and its content apart.',
+  },
+  'inbox.acknowledged': {
+    version: 1,
+    says: 'Devices have got the messages to them, up to a position.',
+  },
+  'key_backup.created': {
+    version: 1,
+    says: 'A user began a backup of room keys.',
+  },
+  'key_backup.updated': {
+    version: 1,
+    says: 'A backup of room keys has other authentication data.',
+  },
+  'key_backup.deleted': {
+    version: 1,
+    says: 'A backup of room keys is gone, with all keys in it.',
+  },
+  'key_backup.keys_stored': {
+    version: 1,
+    says: 'Room keys were put into a backup: which ones, and the encrypted keys apart.',
+  },
+  'key_backup.keys_removed': {
+    version: 1,
+    says: 'Room keys were taken out of a backup.',
+  },
 } as const satisfies Readonly<Record<string, { readonly version: number; readonly says: string }>>;
 
 /** A kind in the catalogue. */

@@ -1,0 +1,8 @@
+import type { Context } from '#src/context.ts';
+import type { Endpoint } from '#src/http/endpoint.ts';
+import { postKeysClaim } from './claim-keys.ts';
+import { postKeysQuery } from './query-keys.ts';
+import { postKeysUpload } from './upload-keys.ts';
+
+/** Keys for end-to-end encryption. */
+export const encryptionEndpoints: readonly Endpoint<Context>[] = [postKeysUpload, postKeysQuery, postKeysClaim];
