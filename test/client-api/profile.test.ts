@@ -58,6 +58,7 @@ describe('a profile', () => {
     ['displayname', {}, 400, 'M_MISSING_PARAM'],
     ['displayname', { displayname: 7 }, 400, 'M_BAD_JSON'],
     ['displayname', { displayname: 'x'.repeat(257) }, 400, 'M_INVALID_PARAM'],
+    ['displayname', '{"displayname":"half \\ud83d"}', 400, 'M_BAD_JSON'],
     ['avatar_url', { avatar_url: ['x'] }, 400, 'M_BAD_JSON'],
     ['nonamespace', { nonamespace: 1 }, 400, 'M_INVALID_PARAM'],
     ['Org.Example', { 'Org.Example': 1 }, 400, 'M_INVALID_PARAM'],
