@@ -68,6 +68,7 @@ describe('messages', () => {
     const after = await say(alice, roomId, 3);
     expect(ids((await page(alice, roomId, { dir: 'f', from: next_batch })).chunk)).toEqual(after);
     expect(bodies((await page(alice, roomId, { dir: 'b', from: next_batch, limit: 1 })).chunk)).toEqual(['before']);
+    expect(ids((await page(alice, roomId, { dir: 'b', from: '', to: '', limit: 1 })).chunk)).toEqual(after.slice(-1));
   });
 
   it('have an end until one is empty, which clients take for the end of all', async () => {

@@ -36,8 +36,9 @@ export const messages = endpoint({
   handler: async ({ params, query, requester }, context: Context) => {
     const { reader } = context;
     const filter = roomEventFilter(query.filter);
-    const given = query.from === undefined ? undefined : parsePaginationToken(query.from);
-    const until = query.to === undefined ? undefined : parsePaginationToken(query.to);
+    // Some clients (Quaternion) send an empty token for none.
+    const given = query.from ? parsePaginationToken(query.from) : undefined;
+    const until = query.to ? parsePaginationToken(query.to) : undefined;
     const room = viewRoom(reader, params.roomId, requester.userId);
     const from = given === undefined ? outermostPlace(reader, room, query.dir) : placeOf(reader, room, given);
     const { events, end } = await readPage({
@@ -61,7 +62,7 @@ export const messages = endpoint({
     const [first] = events;
     let json = `{"chunk":${await pacedEvents(events, sharedPacer, text)}`;
     if (end !== undefined) json += `,"end":"${formatPlace(end)}"`;
-    json += `,"start":${JSON.stringify(query.from ?? formatPlace(from))}`;
+    json += `,"start":${JSON.stringify(query.from || formatPlace(from))}`;
     if (filter.lazyLoadMembers && first !== undefined) {
       const version = query.dir === 'b' ? versionAfter(first) : first.stateVersion;
       const members = await membersOfSenders(reader, sharedPacer, events, version);
