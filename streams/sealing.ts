@@ -1,13 +1,21 @@
 /**
  * Sealing a section: XChaCha20-Poly1305 with a random key that is used for nothing else, so the nonce may be zero. The
  * record's UUID and the section's index are authenticated with it, so that a sealed section cannot be moved elsewhere.
+ *
+ * Before the plain bytes stand 32 zero bytes, and a section opens only to such bytes. The cipher alone does not commit to its
+ * key: whoever seals could make bytes that open to one text under one key and to another under a second. With the zeros
+ * that takes two keys whose key streams begin alike, which nobody can find; so what a revealed key opens is what was sealed.
  */
 import sodium from 'sodium-native';
 import { KEY_BYTES } from './keyring/key-store.ts';
 
 const ZERO_NONCE = Buffer.alloc(sodium.crypto_aead_xchacha20poly1305_ietf_NPUBBYTES);
+/** Zero bytes before the plain ones, see above. */
+const COMMITMENT_BYTES = 32;
+const COMMITMENT = Buffer.alloc(COMMITMENT_BYTES);
+const TAG_BYTES = sodium.crypto_aead_xchacha20poly1305_ietf_ABYTES;
 /** What sealing adds to a section. */
-export const SEAL_BYTES = sodium.crypto_aead_xchacha20poly1305_ietf_ABYTES;
+export const SEAL_BYTES = COMMITMENT_BYTES + TAG_BYTES;
 const ID_BYTES = 16;
 /** Random bytes drawn at once: one call for many keys. */
 const RANDOM_POOL_BYTES = 32 * 1024;
@@ -34,9 +42,12 @@ export function newKeys(count: number): Buffer {
 export function sealSection(plain: Uint8Array, id: Uint8Array, index: number, keys: Buffer): Buffer {
   const sealed = Buffer.allocUnsafe(plain.length + SEAL_BYTES);
   keys.copy(sealingKey, 0, index * KEY_BYTES, (index + 1) * KEY_BYTES);
+  sealed.fill(0, 0, COMMITMENT_BYTES);
+  sealed.set(plain, COMMITMENT_BYTES);
+  // In place: libsodium lets the cipher text overwrite the plain one.
   sodium.crypto_aead_xchacha20poly1305_ietf_encrypt(
     sealed,
-    asBuffer(plain),
+    sealed.subarray(0, COMMITMENT_BYTES + plain.length),
     associatedData(id, index),
     null,
     ZERO_NONCE,
@@ -48,21 +59,18 @@ export function sealSection(plain: Uint8Array, id: Uint8Array, index: number, ke
 /** The plain form, or undefined if the bytes were not sealed with this key for this record and section. */
 export function openSection(sealed: Buffer, id: Uint8Array, index: number, key: Buffer): Buffer | undefined {
   if (sealed.length < SEAL_BYTES) return undefined;
-  const plain = Buffer.allocUnsafe(sealed.length - SEAL_BYTES);
+  const plain = Buffer.allocUnsafe(sealed.length - TAG_BYTES);
   try {
     sodium.crypto_aead_xchacha20poly1305_ietf_decrypt(plain, null, sealed, associatedData(id, index), ZERO_NONCE, key);
   } catch {
     return undefined;
   }
-  return plain;
+  if (plain.compare(COMMITMENT, 0, COMMITMENT_BYTES, 0, COMMITMENT_BYTES) !== 0) return undefined;
+  return plain.subarray(COMMITMENT_BYTES);
 }
 
 function associatedData(id: Uint8Array, index: number): Buffer {
   associated.set(id, 0);
   associated[ID_BYTES] = index;
   return associated;
-}
-
-function asBuffer(bytes: Uint8Array): Buffer {
-  return Buffer.isBuffer(bytes) ? bytes : Buffer.from(bytes.buffer, bytes.byteOffset, bytes.byteLength);
 }

@@ -1,10 +1,12 @@
 /** How fast `stele verify` reads a log: every record hashed and opened, every tile and root compared. */
+
 import { once } from 'node:events';
 import { mkdtemp, rm } from 'node:fs/promises';
 import { availableParallelism, tmpdir } from 'node:os';
 import path from 'node:path';
 import { Worker } from 'node:worker_threads';
 import { type OpenLog, openLog } from '#streams/open-log.ts';
+import { SEAL_BYTES } from '#streams/sealing.ts';
 import { openSigningKey } from '#streams/transparency/signing-key.ts';
 import { TransparencyLog } from '#streams/transparency/transparency-log.ts';
 import { type VerifyFolderOptions, verifyFolder } from '../verify/verify-folder.ts';
@@ -13,7 +15,6 @@ import type { BenchResult } from './result.ts';
 
 /** What a message of some 600 bytes is in the log: what redaction keeps of it, and its content. */
 const SECTION_BYTES = [450, 150] as const;
-const SEAL_BYTES = 16;
 /** Header of a record in a room's stream, about. */
 const HEADER_BYTES = 60;
 const ROOMS = 100;
