@@ -13,5 +13,7 @@ export default defineConfig({
     pool: 'forks',
     testTimeout: 60_000,
     hookTimeout: 60_000,
+    // What a test waits for comes late on a busy machine; a second, the default, says nothing about it.
+    expect: { poll: { timeout: 30_000 } },
   },
 });
