@@ -141,7 +141,7 @@ describe('matrix-js-sdk', () => {
     await stele.start();
     expect(await bob.fetchRoomEvent(roomId, eventId)).toMatchObject({ content: { body: 'Before the crash' } });
     await alice.sendTextMessage(roomId, 'After the crash');
-    bob.retryImmediately();
+    for (const client of [alice, bob]) client.retryImmediately();
     await message(bob, 'After the crash');
     const events = bob.getRoom(roomId)?.getLiveTimeline().getEvents() ?? [];
     expect(new Set(events.map((event) => event.getId())).size).toBe(events.length);
