@@ -191,10 +191,17 @@ describe('bodies', () => {
     ['invalid UTF-8', Buffer.from([0x7b, 0x22, 0xff, 0x22, 0x3a, 0x31, 0x7d]), 'M_NOT_JSON'],
     ['a list', '[]', 'M_BAD_JSON'],
     ['null', 'null', 'M_BAD_JSON'],
+    ['half of a surrogate pair in a value', '{"a":[{"b":"x\\ud83d y"}]}', 'M_BAD_JSON'],
+    ['half of a surrogate pair in a name', '{"\\\\\\uDE00":1}', 'M_BAD_JSON'],
     ['a nesting bomb', '{"a":'.repeat(100_000), 'M_BAD_JSON'],
   ])('%s is refused', async (_name, payload, errcode) => {
     const answer = await put(appWith([send]), payload);
     expect([answer.statusCode, answer.json().errcode]).toEqual([400, errcode]);
+  });
+
+  test('whole surrogate pairs are read, and so is what only looks like a half', async () => {
+    const answer = await put(appWith([send]), '{"a":"\\ud83d\\uDE00","b":"\\\\ud83d","c":"\\\\\\\\ud83d"}');
+    expect([answer.statusCode, answer.json().body]).toEqual([200, { a: '😀', b: '\\ud83d', c: '\\\\ud83d' }]);
   });
 
   test('a body over the limit is M_TOO_LARGE, whether it says its length or not', async () => {

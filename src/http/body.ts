@@ -7,13 +7,24 @@ import { badJson, MatrixError } from './errors.ts';
 /** Most bytes of a JSON body, unless an endpoint says otherwise: room for the largest event and what goes around it. */
 export const MAX_JSON_BODY_BYTES = 1024 * 1024;
 
+/** An escape of a surrogate. In UTF-8 half of a pair can only come as one. */
+const SURROGATE_ESCAPE = /\\u[dD][89a-fA-F]/;
+/** `JSON.stringify` escapes a surrogate only where it is half of a pair; a backslash of the text itself is doubled. */
+const HALF_OF_A_PAIR = /(?<!\\)(?:\\\\)*\\ud[89a-f]/;
+
 /**
- * The JSON object that the bytes of a body are.
+ * The JSON object that the bytes of a body are. Texts with half of a surrogate pair in them are no Unicode: other clients
+ * could not read them, and what is stored would not be what is read back.
+ *
  * @throws {MatrixError} `M_NOT_JSON` or `M_BAD_JSON`.
  */
 export function parseJsonBody(bytes: Buffer): JsonObject {
   if (!isUtf8(bytes)) throw new MatrixError('M_NOT_JSON', 'The request body is not UTF-8.');
-  const value = parseJson(bytes.toString('utf8'));
+  const text = bytes.toString('utf8');
+  const value = parseJson(text);
+  if (SURROGATE_ESCAPE.test(text) && HALF_OF_A_PAIR.test(JSON.stringify(value))) {
+    throw badJson('A text in the request body has half of a surrogate pair in it.');
+  }
   if (!isJsonObject(value)) throw badJson('The request body has to be a JSON object.');
   return value;
 }

@@ -93,6 +93,7 @@ const VALUES: readonly unknown[] = [
   1e300,
   '',
   '\u0000',
+  '\ud800',
   '@',
   '!x',
   '#a:b:c',

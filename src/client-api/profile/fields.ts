@@ -52,8 +52,6 @@ export function valueToStore(field: string, value: JsonValue): JsonValue | undef
   if (maxLength === undefined) return value;
   if (isMemberField(field) && (value === '' || value === null)) return undefined;
   if (typeof value !== 'string') throw badJson(`${field} has to be a string.`);
-  // Events, and so rooms, would not take it.
-  if (!value.isWellFormed()) throw badJson(`${field} has half of a surrogate pair in it, which no text may have.`);
   if (value.length > maxLength) throw invalidParam(`${field} may have at most ${maxLength} characters.`);
   return value;
 }
