@@ -6,6 +6,7 @@
 import { accountDataProjection } from './account-data/projection.ts';
 import { accountsProjection } from './accounts/projection.ts';
 import { directoryProjection } from './directory/projection.ts';
+import { inboxProjection } from './encryption/inbox-projection.ts';
 import { keysProjection } from './encryption/keys-projection.ts';
 import { checkNames, type Projection } from './engine/projection.ts';
 import { mediaProjection } from './media/projection.ts';
@@ -25,6 +26,7 @@ export const coreProjections: readonly Projection[] = [
   mediaProjection,
   pushersProjection,
   keysProjection,
+  inboxProjection,
 ];
 
 checkNames(coreProjections);

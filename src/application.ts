@@ -26,6 +26,7 @@ import { typingEndpoints } from './client-api/typing/index.ts';
 import { StreamCommands } from './commands/stream-command.ts';
 import type { Config } from './config/schema.ts';
 import type { Context } from './context.ts';
+import { Acknowledgements } from './encryption/acknowledgements.ts';
 import { Typing } from './ephemeral/typing.ts';
 import type { Endpoint } from './http/endpoint.ts';
 import type { Logger } from './log/logger.ts';
@@ -119,7 +120,16 @@ export function createApplication(parts: ApplicationParts): Application {
   departures.wake();
   void accounts.warmUp();
   const typing = new Typing({ bus });
-  const sync = new Sync({ reader, log, bus, typing, clock, epoch: randomBytes(EPOCH_BYTES).toString('hex') });
+  const acknowledgements = new Acknowledgements({ reader, commands, newRecordId, logger });
+  const sync = new Sync({
+    reader,
+    log,
+    bus,
+    typing,
+    acknowledgements,
+    clock,
+    epoch: randomBytes(EPOCH_BYTES).toString('hex'),
+  });
   const media = new MediaStore({ log, reader, config, newRecordId });
   const context: Context = {
     config,
@@ -134,6 +144,7 @@ export function createApplication(parts: ApplicationParts): Application {
     directory,
     profiles,
     typing,
+    acknowledgements,
     media,
     clock,
     newRecordId,
@@ -143,6 +154,7 @@ export function createApplication(parts: ApplicationParts): Application {
     context,
     close: async () => {
       await departures.stop();
+      await acknowledgements.flush();
       await profiles.settled();
       stopWaking();
       typing[Symbol.dispose]();

@@ -5,6 +5,7 @@ import type { Bus } from './bus/bus.ts';
 import type { Profiles } from './client-api/profile/profiles.ts';
 import type { StreamCommands } from './commands/stream-command.ts';
 import type { Config } from './config/schema.ts';
+import type { Acknowledgements } from './encryption/acknowledgements.ts';
 import type { Typing } from './ephemeral/typing.ts';
 import type { MediaStore } from './media/media-store.ts';
 import type { Directory } from './rooms/directory.ts';
@@ -26,6 +27,7 @@ export interface Context {
   readonly directory: Directory;
   readonly profiles: Profiles;
   readonly typing: Typing;
+  readonly acknowledgements: Acknowledgements;
   readonly media: MediaStore;
   /** Milliseconds since the epoch. */
   readonly clock: () => number;

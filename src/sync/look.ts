@@ -5,6 +5,7 @@ import type { UserRoomRow } from '#projections/rooms/tables.ts';
 import { accountDataForFirstSync, accountDataForSync } from '#src/client-api/account-data/entries.ts';
 import type { Typing } from '#src/ephemeral/typing.ts';
 import type { Position } from '#streams/event-log.ts';
+import { type DeviceMessages, deviceListsText, keyCountsText } from './device-news.ts';
 import { strippedRoom } from './invited-room.ts';
 import { accountDataJson, joinedRoom } from './joined-room.ts';
 import type { JoinedRoom } from './joined-rooms.ts';
@@ -39,6 +40,8 @@ export interface LookOptions {
   /** Rooms in which somebody's typing may be news: those that the user is in, or none. */
   readonly typingRooms: readonly JoinedRoom[];
   readonly recent: RecentChanges;
+  /** Messages to the device. */
+  readonly messages: DeviceMessages;
 }
 
 type Section = 'invite' | 'join' | 'knock' | 'leave';
@@ -54,6 +57,7 @@ export async function lookForNews(run: SyncRun, options: LookOptions): Promise<A
   // All that decides which rooms are looked at is read before the first pause, so it is of one moment.
   const accountData = accountDataOf(run);
   const candidates = candidatesOf(run, options, accountData.byRoom);
+  const deviceLists = await deviceListsText(run, options.recent);
   const sections: Record<Section, string[]> = { invite: [], join: [], knock: [], leave: [] };
   for (const [id, candidate] of candidates) {
     if (run.pacer.isDue) await run.pacer.pause();
@@ -63,13 +67,17 @@ export async function lookForNews(run: SyncRun, options: LookOptions): Promise<A
     if (found !== undefined) sections[found.section].push(`${JSON.stringify(room.roomId)}:${found.json}`);
   }
   const parts = Object.entries(sections).filter(([, rooms]) => rooms.length > 0);
-  const isEmpty = parts.length === 0 && accountData.global.length === 0;
+  const { events: messages } = options.messages;
+  const isEmpty =
+    parts.length === 0 && accountData.global.length === 0 && messages.length === 0 && deviceLists === undefined;
   let json = '{';
   if (accountData.global.length > 0) json += `"account_data":{"events":[${accountData.global.join(',')}]},`;
-  json += `"device_one_time_keys_count":{},"next_batch":"${options.nextBatch}"`;
+  if (deviceLists !== undefined) json += `"device_lists":${deviceLists},`;
+  json += `${keyCountsText(run.reader, run.viewer)},"next_batch":"${options.nextBatch}"`;
   if (parts.length > 0) {
     json += `,"rooms":{${parts.map(([section, rooms]) => `"${section}":{${rooms.join(',')}}`).join(',')}}`;
   }
+  if (messages.length > 0) json += `,"to_device":{"events":[${messages.join(',')}]}`;
   return { json: `${json}}`, isEmpty, next: options.next };
 }
 

@@ -2,6 +2,7 @@
 import type { Reader } from '#projections/engine/reader.ts';
 import { receiptRoomsSince } from '#projections/receipts/queries.ts';
 import { eventsSince, findRoom } from '#projections/rooms/queries.ts';
+import type { MembershipChange } from '#src/encryption/device-list-news.ts';
 import { BEFORE_FIRST, type Position } from '#streams/event-log.ts';
 
 /** How many positions of the log are remembered, counted back from the newest. */
@@ -53,6 +54,20 @@ export class RecentChanges {
       if (change.member === userId) return false;
     }
     return true;
+  }
+
+  /** Whose memberships changed after a position, the newest change first; undefined if that is too long ago to tell. */
+  membershipsSince(reader: Reader, since: Position): MembershipChange[] | undefined {
+    this.#catchUp(reader);
+    if (since < this.#floor) return undefined;
+    const memberships: MembershipChange[] = [];
+    for (let index = this.#changes.length - 1; index >= 0; index -= 1) {
+      const change = this.#changes[index];
+      if (change === undefined || change.position <= since) break;
+      const { room, member } = change;
+      if (member !== undefined) memberships.push({ room, member });
+    }
+    return memberships;
   }
 
   #catchUp(reader: Reader): void {

@@ -6,9 +6,11 @@ import type { Reader } from '#projections/engine/reader.ts';
 import { type Bus, BusFullError, roomTopic, type Topic, userTopic } from '#src/bus/bus.ts';
 import { Waiter } from '#src/bus/wait.ts';
 import type { Filter } from '#src/client-api/filters/filter.ts';
+import type { Acknowledgements } from '#src/encryption/acknowledgements.ts';
 import type { Typing } from '#src/ephemeral/typing.ts';
 import { BEFORE_FIRST, type EventLog } from '#streams/event-log.ts';
 import type { Viewer } from './client-event.ts';
+import { deviceMessages, keyCountsText } from './device-news.ts';
 import { ignoredUsers } from './ignored-users.ts';
 import { JoinedRooms } from './joined-rooms.ts';
 import { LazyMembers } from './lazy-members.ts';
@@ -27,6 +29,7 @@ export interface SyncOptions {
   readonly log: EventLog;
   readonly bus: Bus;
   readonly typing: Typing;
+  readonly acknowledgements: Acknowledgements;
   /** Milliseconds since the epoch. */
   readonly clock: () => number;
   /** Names this run of the server in tokens: a few lower-case letters and digits. */
@@ -62,10 +65,18 @@ export class Sync {
 
   /** JSON text of the answer: at once if there is something new, else when there is, or when the time is up. */
   async respond(request: SyncRequest): Promise<string> {
+    this.#acknowledge(request);
     if (request.since === undefined || request.isFullState || request.timeoutMs <= 0) {
       return (await this.#look(request, request.since)).json;
     }
     return this.#waitForNews(request, request.since);
+  }
+
+  /** The token that a device comes with says which messages it has got. */
+  #acknowledge({ viewer, since }: SyncRequest): void {
+    if (since === undefined) return;
+    const { acknowledgements, reader } = this.#options;
+    acknowledgements.note(viewer.userId, viewer.deviceKey, Math.min(since.inbox ?? since.position, reader.frontier));
   }
 
   async #waitForNews(request: SyncRequest, since: SyncToken): Promise<string> {
@@ -105,16 +116,27 @@ export class Sync {
     const { serial } = typing;
     const typingRooms = mayHaveTyping(serial, typingSince) ? await this.#joinedRooms.of(reader, userId) : [];
     // From here to the first pause of lookForNews everything is of one moment.
-    const next: SyncToken = { position: reader.frontier, serial, epoch };
+    const position = reader.frontier;
+    // A token from the future of this log (it was restored from a copy) counts as one of now.
+    const seen = since === undefined ? BEFORE_FIRST : Math.min(since.position, position);
+    const messages = deviceMessages(reader, request.viewer, Math.min(since?.inbox ?? seen, seen), position);
+    const next: SyncToken = {
+      position,
+      serial,
+      epoch,
+      ...(messages.seenUpTo !== undefined && { inbox: messages.seenUpTo }),
+    };
     const nextBatch = formatSyncToken(next);
-    if (since !== undefined && !request.isFullState && hasSeen(since, next)) return { ...emptyAnswer(nextBatch), next };
+    if (since !== undefined && !request.isFullState && messages.events.length === 0 && hasSeen(since, next)) {
+      const json = `{${keyCountsText(reader, request.viewer)},"next_batch":"${nextBatch}"}`;
+      return { isEmpty: true, json, next };
+    }
     const run: SyncRun = {
       reader,
       log,
       viewer: request.viewer,
       filter: request.filter,
-      // A token from the future of this log (it was restored from a copy) counts as one of now.
-      since: since === undefined ? BEFORE_FIRST : Math.min(since.position, next.position),
+      since: seen,
       isInitial: since === undefined,
       upTo: next.position,
       isFullState: request.isFullState,
@@ -133,14 +155,11 @@ export class Sync {
       typingSince,
       typingRooms,
       recent: this.#recent,
+      messages,
     });
   }
 }
 
 function hasSeen(since: SyncToken, next: SyncToken): boolean {
   return since.position >= next.position && since.serial === next.serial && since.epoch === next.epoch;
-}
-
-function emptyAnswer(nextBatch: string): Omit<Answer, 'next'> {
-  return { isEmpty: true, json: `{"device_one_time_keys_count":{},"next_batch":"${nextBatch}"}` };
 }

@@ -15,17 +15,29 @@ describe('a sync token', () => {
     { position: 0, serial: 0, epoch: 'a' },
     { position: -1, serial: 7, epoch: '0f9' },
     { position: 2 ** 48 - 1, serial: 12, epoch: 'deadbeef' },
+    { position: 12, serial: 0, epoch: 'a', inbox: 7 },
   ])('%j says the same when it comes back', (token) => {
     expect(parseSyncToken(formatSyncToken(token))).toEqual(token);
     expect(parsePaginationToken(formatSyncToken(token))).toEqual({ kind: 'sync', position: token.position });
   });
 
-  it.each(['', 's', 's1', 's1_2', 's1_2_', 's-2_0_a', 's1_2_A', 's1.5_0_a', 's281474976710656_0_a', ' s1_2_a', 't1_2'])(
-    '%j is none',
-    (text) => {
-      expect(() => parseSyncToken(text)).toThrow(expect.objectContaining({ errcode: 'M_INVALID_PARAM' }));
-    },
-  );
+  it.each([
+    '',
+    's',
+    's1',
+    's1_2',
+    's1_2_',
+    's-2_0_a',
+    's1_2_A',
+    's1_2_a_',
+    's1_2_a_-1',
+    's1.5_0_a',
+    's281474976710656_0_a',
+    ' s1_2_a',
+    't1_2',
+  ])('%j is none', (text) => {
+    expect(() => parseSyncToken(text)).toThrow(expect.objectContaining({ errcode: 'M_INVALID_PARAM' }));
+  });
 });
 
 describe('a pagination token', () => {

@@ -1,7 +1,7 @@
 /**
  * The tokens that clients get to come back with. A sync token is `s<position>_<typing serial>_<epoch>`: the log position that
- * the client has seen, the serial number of the last typing notification, and the run of the server that counted it. A
- * pagination token is `t<depth>_<position>`, a place between two events of a room in topological order.
+ * the client has seen, the serial number of the last typing notification, and the run of the server that counted it. Where an
+ * answer had not all messages to the device, `_<position>` follows: the last message that was in it. A pagination token is `t<depth>_<position>`, a place between two events of a room in topological order.
  */
 import type { TopologicalPlace } from '#projections/rooms/queries.ts';
 import { MatrixError } from '#src/http/errors.ts';
@@ -14,6 +14,8 @@ export interface SyncToken {
   readonly serial: number;
   /** Names the run of the server; a few lower-case letters and digits. */
   readonly epoch: string;
+  /** Position of the last message to the device that it has got; missing where it has all up to `position`. */
+  readonly inbox?: Position;
 }
 
 /** A token that `/messages` takes: of `/sync`, or a place in topological order. */
@@ -21,13 +23,14 @@ export type PaginationToken =
   | { readonly kind: 'sync'; readonly position: Position }
   | { readonly kind: 'place'; readonly place: TopologicalPlace };
 
-const SYNC_TOKEN = /^s(-1|\d{1,15})_(\d{1,15})_([0-9a-z]{1,16})$/;
+const SYNC_TOKEN = /^s(-1|\d{1,15})_(\d{1,15})_([0-9a-z]{1,16})(?:_(\d{1,15}))?$/;
 const PLACE_TOKEN = /^t(\d{1,15})_(\d{1,15})$/;
 /** Greatest position that a key can hold; a place after all events of a depth. */
 const MAX_POSITION = 2 ** 48 - 1;
 
-export function formatSyncToken({ position, serial, epoch }: SyncToken): string {
-  return `s${position}_${serial}_${epoch}`;
+export function formatSyncToken({ position, serial, epoch, inbox }: SyncToken): string {
+  const token = `s${position}_${serial}_${epoch}`;
+  return inbox === undefined ? token : `${token}_${inbox}`;
 }
 
 /** @throws {MatrixError} M_INVALID_PARAM if it is not one of ours. */
@@ -35,7 +38,8 @@ export function parseSyncToken(text: string): SyncToken {
   const match = SYNC_TOKEN.exec(text);
   const position = Number(match?.[1]);
   if (match === null || position > MAX_POSITION) throw malformed();
-  return { position, serial: Number(match[2]), epoch: match[3] ?? '' };
+  const token = { position, serial: Number(match[2]), epoch: match[3] ?? '' };
+  return match[4] === undefined ? token : { ...token, inbox: Math.min(Number(match[4]), position) };
 }
 
 export function formatPlace({ depth, position }: TopologicalPlace): string {

@@ -42,7 +42,7 @@ export async function anotherDevice(app: TestApplication, client: TestClient, de
     password: 'correct horse battery staple',
     ...(deviceId !== undefined && { device_id: deviceId }),
   });
-  return new TestClient(app.http, client.userId, String(body['device_id']), String(body['access_token']));
+  return new TestClient(app.http, client.userId, String(body.device_id), String(body.access_token));
 }
 
 /** Claims one key of a device; undefined if there is none. */
@@ -52,7 +52,7 @@ export async function claimOne(
   algorithm = 'signed_curve25519',
 ): Promise<{ readonly name: string; readonly key: unknown } | undefined> {
   const body = await claimer.ok('POST', '/keys/claim', { one_time_keys: { [userId]: { [deviceId]: algorithm } } });
-  const ofUsers = body.one_time_keys as Record<string, Record<string, Record<string, unknown>>>;
+  const ofUsers = body.one_time_keys as unknown as Record<string, Record<string, Record<string, unknown>>>;
   const [entry] = Object.entries(ofUsers[userId]?.[deviceId] ?? {});
   return entry && { name: entry[0], key: entry[1] };
 }

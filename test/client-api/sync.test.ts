@@ -354,7 +354,11 @@ describe('waiting', () => {
   it('ends with nothing when the time is up, or the server stops', async () => {
     await createRoom(alice);
     const { next_batch: since } = await sync(alice);
-    expect(await sync(alice, { since, timeout: 20 })).toEqual({ device_one_time_keys_count: {}, next_batch: since });
+    expect(await sync(alice, { since, timeout: 20 })).toEqual({
+      device_one_time_keys_count: { signed_curve25519: 0 },
+      device_unused_fallback_key_types: [],
+      next_batch: since,
+    });
     const waiting = sync(alice, { since, timeout: 60_000 });
     app.beginClosing();
     expect((await waiting).next_batch).toBe(since);

@@ -1,8 +1,16 @@
 import type { Context } from '#src/context.ts';
 import type { Endpoint } from '#src/http/endpoint.ts';
 import { postKeysClaim } from './claim-keys.ts';
+import { getKeyChanges } from './key-changes.ts';
 import { postKeysQuery } from './query-keys.ts';
+import { putSendToDevice } from './send-to-device.ts';
 import { postKeysUpload } from './upload-keys.ts';
 
 /** Keys for end-to-end encryption. */
-export const encryptionEndpoints: readonly Endpoint<Context>[] = [postKeysUpload, postKeysQuery, postKeysClaim];
+export const encryptionEndpoints: readonly Endpoint<Context>[] = [
+  postKeysUpload,
+  postKeysQuery,
+  postKeysClaim,
+  getKeyChanges,
+  putSendToDevice,
+];
