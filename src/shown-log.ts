@@ -5,6 +5,7 @@ import {
   type EventLog,
   type LogRecord,
   NotWritten,
+  OutcomeUnknown,
   type Position,
   type ReadStreamOptions,
   type RecordDraft,
@@ -36,11 +37,17 @@ export class ShownLog implements EventLog {
     const { failure } = this.#engine;
     const appended =
       failure === undefined
-        ? this.#log.append(stream, expectedRevision, records)
+        ? this.#log.append(stream, expectedRevision, records).then(this.#shown)
         : Promise.reject(new NotWritten(hasStopped(failure)));
     appended.then(this.#wasWritable ? undefined : this.#noteWriteState, this.#noteWriteState);
     return appended;
   }
+
+  /** An append is acknowledged once readers see it: the projections may have failed on this very commit. */
+  readonly #shown = (appended: Appended): Appended => {
+    if (this.#engine.frontier >= appended.lastPosition) return appended;
+    throw new OutcomeUnknown('It is stored, but cannot be shown until the projections go on.');
+  };
 
   readonly #noteWriteState = (): void => {
     const state = this.writeState();

@@ -7,8 +7,7 @@ import { parseJson } from '#protocol/json-limits.ts';
 import type { JsonObject } from '#protocol/pdu.ts';
 import type { Position } from '#streams/event-log.ts';
 import type { EventRow } from './event-row.ts';
-import { eventIdKey, transactionKey } from './keys.ts';
-import type { Transaction } from './pdu-record.ts';
+import { eventIdKey } from './keys.ts';
 import {
   eventIds,
   events,
@@ -23,7 +22,6 @@ import {
   stateVersions,
   timeline,
   topology,
-  transactions,
   type UserRoomRow,
   userRooms,
 } from './tables.ts';
@@ -262,17 +260,6 @@ export function* topologicalRange(
   const bounds = direction === 'b' ? { lte: at, reverse: true } : from.depth < 0 ? {} : { gt: at };
   const rows: Iterable<readonly [number, number, number]> = reader.keys(topology, { prefix: [room], ...bounds });
   for (const [, depth, position] of rows) yield { depth, position };
-}
-
-/** Position of the event that was sent in a transaction. */
-export function transactionEvent(
-  reader: Reader,
-  userId: string,
-  roomId: string,
-  type: string,
-  transaction: Transaction,
-): Position | undefined {
-  return reader.get(transactions, transactionKey(userId, roomId, type, transaction));
 }
 
 /** A state event in the narrow view that authorisation needs. */

@@ -1,4 +1,5 @@
 import type { Reader } from '#projections/engine/reader.ts';
+import { transactionKey } from '#projections/rooms/keys.ts';
 import { type PduMeta, pduRecord, type Transaction } from '#projections/rooms/pdu-record.ts';
 import {
   authEventAt,
@@ -8,8 +9,8 @@ import {
   headOf,
   roomById,
   stateEventPosition,
-  transactionEvent,
 } from '#projections/rooms/queries.ts';
+import { transactions } from '#projections/rooms/tables.ts';
 import { authEventTypes } from '#protocol/auth/auth-events.ts';
 import { checkAuth } from '#protocol/auth/check-auth.ts';
 import type { AuthEvent } from '#protocol/auth/types.ts';
@@ -100,10 +101,11 @@ export class Rooms {
    */
   send(roomId: string, event: EventToSend, transaction?: Transaction): Promise<SentEvent> {
     if (transaction === undefined) return this.#sendNew(roomId, event);
-    const key = JSON.stringify([event.sender, transaction.deviceId, roomId, event.type, transaction.txnId]);
+    const [keyBytes] = transactionKey(event.sender, roomId, event.type, transaction);
+    const key = Buffer.from(keyBytes).toString('latin1');
     const waiting = this.#inFlight.get(key);
     if (waiting) return waiting;
-    const position = transactionEvent(this.#options.reader, event.sender, roomId, event.type, transaction);
+    const position = this.#options.reader.get(transactions, [keyBytes]);
     const sent = position === undefined ? undefined : eventAt(this.#options.reader, position);
     if (sent) return Promise.resolve({ eventId: sent.eventId });
     const sending = this.#sendNew(roomId, event, transaction).finally(() => this.#inFlight.delete(key));
