@@ -1,4 +1,4 @@
-import { mkdtemp, readdir, readFile, rm, stat, writeFile } from 'node:fs/promises';
+import { mkdir, mkdtemp, readdir, readFile, rm, stat, writeFile } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { afterEach, beforeEach, describe, expect, test } from 'vitest';
@@ -95,6 +95,14 @@ describe('publishing', () => {
     expect(readCheckpoint(log.checkpoint() ?? '')).toMatchObject({ origin: 'example.org/stele-log', size: 3 });
     expect(await latestPublishedSize(join(folder, 'tlog'))).toBe(3);
     await expectWhole();
+  });
+
+  test('says which file to put back when its checkpoint cannot be read', async () => {
+    await mkdir(join(folder, 'tlog'), { recursive: true });
+    await writeFile(join(folder, 'tlog', 'checkpoint'), 'garbage');
+    await expect(latestPublishedSize(join(folder, 'tlog'))).rejects.toThrow(
+      /tlog\/checkpoint cannot be read.*Put it back/,
+    );
   });
 
   test('happens by itself when the interval is over, and again for what came meanwhile', async () => {

@@ -6,7 +6,7 @@
  */
 import { mkdir, rm, stat, writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
-import { type Checkpoint, openCheckpoint, readCheckpoint, signCheckpoint } from './checkpoint.ts';
+import { type Checkpoint, CheckpointError, openCheckpoint, readCheckpoint, signCheckpoint } from './checkpoint.ts';
 import { EMPTY_ROOT } from './merkle.ts';
 import type { NoteSigner } from './note.ts';
 import type { TileBuilder, TileContent } from './tile-builder.ts';
@@ -49,10 +49,23 @@ export type TransparencyNotice =
   /** Of a HistoryContradicted nothing can be published any more; all else is tried again. */
   | { readonly kind: 'failed'; readonly error: Error };
 
-/** Number of records the published checkpoint in this folder speaks of, 0 if there is none: the log may not have fewer. */
+/**
+ * Number of records the published checkpoint in this folder speaks of, 0 if there is none: the log may not have fewer.
+ * Throws CheckpointError if it cannot be read, with what its operator can do.
+ */
 export async function latestPublishedSize(folder: string): Promise<number> {
-  const text = await new TileFiles(folder).checkpoint();
-  return text === undefined ? 0 : readCheckpoint(text).size;
+  const files = new TileFiles(folder);
+  const text = await files.checkpoint();
+  if (text === undefined) return 0;
+  try {
+    return readCheckpoint(text).size;
+  } catch (error) {
+    const reason = error instanceof Error ? error.message : String(error);
+    throw new CheckpointError(
+      `${files.checkpointPath} cannot be read: ${reason}. Put it back from a copy; the last line of ${files.historyPath} ` +
+        'has an older one. Without one nobody can tell whether the log has lost records',
+    );
+  }
 }
 
 /** See the file's comment. */

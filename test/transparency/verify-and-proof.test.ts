@@ -367,6 +367,19 @@ describe('stele verify', () => {
     expect(findings).toMatchObject([{ kind: 'checkpoint', message: expect.stringContaining('history was changed') }]);
   });
 
+  test('claims nothing of a log whose checkpoints are gone', async () => {
+    await server?.append(drafts(10));
+    await server?.publish();
+    await server?.stop();
+    await rm(path.join(folder, 'data', 'log-signing.key'));
+    expect((await withConfig('verify')).out).not.toContain('present key');
+    await rm(path.join(folder, 'data', 'transparency'), { recursive: true });
+    const { status, out } = await withConfig('verify');
+    expect(status).toBe(0);
+    expect(out).not.toContain('is what was published');
+    expect(out).toContain('no checkpoint to compare it with');
+  });
+
   test('of nothing is a finding, of nonsense wrong usage', async () => {
     await server?.stop();
     await rm(path.join(folder, 'data', 'log'), { recursive: true });

@@ -108,13 +108,22 @@ function lines(report: VerifyReport, seconds: number): string[] {
   lines.push(
     `${count(records)} records in ${count(streams)} streams${from > 0 ? ` from record ${from} on` : ''}, ` +
       `read in ${formatSeconds(seconds)} (${count(rate)}/s)`,
-    `${count(checkpoints)} checkpoints compared, ${count(publishedSize)} of ${count(size)} records published`,
+    `${count(checkpoints)} checkpoints compared: ${count(publishedSize)} records published, ${count(size)} in the log`,
   );
   if (report.otherKeys > 0)
     lines.push(`${count(report.otherKeys)} of these checkpoints are not signed by the log's present key`);
   if (destroyedSections > 0) lines.push(`${count(destroyedSections)} sections are erased: their keys are destroyed`);
-  lines.push(findingCount === 0 ? 'The log is whole and is what was published.' : `${count(findingCount)} findings.`);
+  lines.push(findingCount === 0 ? praise(report) : `${count(findingCount)} findings.`);
   return lines;
+}
+
+/** Says no more than was looked at: without a checkpoint somebody could have made the whole log anew. */
+function praise({ checkpoints }: VerifyReport): string {
+  if (checkpoints > 0) return 'The log is whole and is what was published.';
+  return (
+    'The log is whole in itself, but there is no checkpoint to compare it with: a log that was rewritten would look the ' +
+    'same. Give a checkpoint that was kept elsewhere with --checkpoint.'
+  );
 }
 
 function wholeNumber(option: string, text: string, min: number, max: number): number {
