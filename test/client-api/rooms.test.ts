@@ -70,6 +70,17 @@ describe('POST /createRoom', () => {
     });
   });
 
+  it('takes content as it was sent, whatever its keys are called', async () => {
+    const content = '{"__proto__":{"x":1},"constructor":[null,[true,[]]],"":""}';
+    const room = await createRoom(
+      alice,
+      JSON.parse(`{"initial_state":[{"type":"org.example.odd","content":${content}}]}`),
+    );
+    expect(JSON.stringify(await state(alice, room, 'org.example.odd'))).toBe(
+      '{"":"","__proto__":{"x":1},"constructor":[null,[true,[]]]}',
+    );
+  });
+
   it('makes one room of those that ask for the same alias at once', async () => {
     const before = (await carol.ok('GET', '/joined_rooms'))['joined_rooms'] as unknown as string[];
     const asked = Array.from({ length: 5 }, () => carol.call('POST', '/createRoom', { room_alias_name: 'cromlech' }));

@@ -4,6 +4,7 @@ import { badJson, invalidParam, MatrixError } from '#src/http/errors.ts';
 import { queryText } from '#src/http/query.ts';
 import type { PushRuleChanges, RuleKind, UserRule } from '#src/push/rules.ts';
 import { countOfRules, type RulePlace, UnknownRule, withRule } from '#src/push/user-rules.ts';
+import { jsonObjectSchema } from '../schemas.ts';
 import type { UserStreamContext } from '../user-stream.ts';
 import { actionsSchema } from './actions.ts';
 import { changeRules, requireKind } from './stored-rules.ts';
@@ -17,7 +18,7 @@ const MAX_PATTERN_LENGTH = 1024;
 
 const ruleBody = z.object({
   actions: actionsSchema,
-  conditions: z.array(z.record(z.string(), z.json())).max(MAX_CONDITIONS).optional(),
+  conditions: z.array(jsonObjectSchema).max(MAX_CONDITIONS).optional(),
   pattern: z.string().max(MAX_PATTERN_LENGTH).optional(),
 });
 

@@ -3,6 +3,7 @@ import { pushersOf, usersOfPushkey } from '#projections/pushers/projection.ts';
 import { type Pusher, pusherRecord, pusherRemovedRecord } from '#projections/pushers/records.ts';
 import { endpoint } from '#src/http/endpoint.ts';
 import { invalidParam, MatrixError, missingParam } from '#src/http/errors.ts';
+import { jsonObjectSchema } from '../schemas.ts';
 import { changeUser, type UserStreamContext } from '../user-stream.ts';
 
 /** Most pushers of one user: one for each app on each device. */
@@ -26,7 +27,7 @@ const pusherBody = z.object({
   device_display_name: name,
   lang: name,
   profile_tag: name,
-  data: z.record(z.string(), z.json()).optional(),
+  data: jsonObjectSchema.optional(),
   append: z.boolean().default(false),
 });
 

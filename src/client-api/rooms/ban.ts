@@ -2,7 +2,7 @@ import { z } from 'zod';
 import type { Context } from '#src/context.ts';
 import { endpoint } from '#src/http/endpoint.ts';
 import * as membership from '#src/rooms/membership.ts';
-import { userIdSchema } from './schemas.ts';
+import { userIdSchema } from '../schemas.ts';
 
 /**
  * `POST /_matrix/client/v3/rooms/{roomId}/ban`: keeps somebody out.

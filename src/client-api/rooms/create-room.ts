@@ -2,7 +2,7 @@ import { z } from 'zod';
 import type { Context } from '#src/context.ts';
 import { endpoint } from '#src/http/endpoint.ts';
 import { createRoom as create } from '#src/rooms/create-room.ts';
-import { jsonObjectSchema, userIdSchema } from './schemas.ts';
+import { jsonObjectSchema, userIdSchema } from '../schemas.ts';
 
 /** People that one request may invite. */
 const MAX_INVITEES = 500;

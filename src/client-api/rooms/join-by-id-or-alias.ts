@@ -2,7 +2,7 @@ import { z } from 'zod';
 import type { Context } from '#src/context.ts';
 import { endpoint } from '#src/http/endpoint.ts';
 import { join } from '#src/rooms/membership.ts';
-import { jsonObjectSchema } from './schemas.ts';
+import { jsonObjectSchema } from '../schemas.ts';
 
 /**
  * `POST /_matrix/client/v3/join/{roomIdOrAlias}`: joins a room by its id or one of its aliases.
