@@ -4,7 +4,9 @@ import { postKeysClaim } from './claim-keys.ts';
 import { getKeyChanges } from './key-changes.ts';
 import { postKeysQuery } from './query-keys.ts';
 import { putSendToDevice } from './send-to-device.ts';
+import { postDeviceSigningUpload } from './upload-cross-signing-keys.ts';
 import { postKeysUpload } from './upload-keys.ts';
+import { postSignaturesUpload } from './upload-signatures.ts';
 
 /** Keys for end-to-end encryption. */
 export const encryptionEndpoints: readonly Endpoint<Context>[] = [
@@ -13,4 +15,6 @@ export const encryptionEndpoints: readonly Endpoint<Context>[] = [
   postKeysClaim,
   getKeyChanges,
   putSendToDevice,
+  postDeviceSigningUpload,
+  postSignaturesUpload,
 ];
