@@ -18,7 +18,7 @@ export function checkPowerLevels(event: AuthInput, state: RoomState): Rejection 
     checkNoCreatorListed(event.content, state);
   if (malformed !== undefined) return malformed;
   // v1–v5: 10.2, v6–v9: 9.2, v10, v11: 9.4, v12: 10.5. Whoever may send the first one may send any.
-  const current = state.powerLevelsContent();
+  const current = isOfRoom(event) ? state.powerLevelsContent() : undefined;
   if (current === undefined) return undefined;
   const change: Change = {
     current,
@@ -28,6 +28,14 @@ export function checkPowerLevels(event: AuthInput, state: RoomState): Rejection 
     rules: state.rules,
   };
   return checkNamedChanges(change) ?? checkMapChanges(change) ?? checkUserChanges(change);
+}
+
+/**
+ * Whether an event sets the room's power levels. One with a state key has no effect; the network compares it with
+ * nothing.
+ */
+function isOfRoom({ state_key: stateKey }: AuthInput): boolean {
+  return stateKey === undefined || stateKey === '';
 }
 
 /** v10, v11: 9.1, v12: 10.1. */

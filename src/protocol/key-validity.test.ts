@@ -1,0 +1,25 @@
+import { expect, test } from 'vitest';
+import { keyCountsFor, MAX_KEY_VALIDITY_MS } from './key-validity.ts';
+import { knownRoomVersionRules, type RoomVersionRules } from './room-version.ts';
+
+const V4 = knownRoomVersionRules('4') as RoomVersionRules;
+const V5 = knownRoomVersionRules('5') as RoomVersionRules;
+const NOW = 1_700_000_000_000;
+
+test.each([
+  ['before its end', { validUntilTs: NOW }, NOW - 1, true],
+  ['at its end', { validUntilTs: NOW }, NOW, true],
+  ['after its end', { validUntilTs: NOW }, NOW + 1, false],
+  ['within seven days', { validUntilTs: Number.MAX_SAFE_INTEGER }, NOW + MAX_KEY_VALIDITY_MS, true],
+  [
+    'later, however long it is promised',
+    { validUntilTs: Number.MAX_SAFE_INTEGER },
+    NOW + MAX_KEY_VALIDITY_MS + 1,
+    false,
+  ],
+  ['from when an old key was used', { expiredTs: NOW - 9 }, NOW - 9, true],
+  ['from after an old key was used', { expiredTs: NOW - 9 }, NOW - 8, false],
+])('a key counts for an event %s: %j at %d: %s', (_when, key, time, counts) => {
+  expect(keyCountsFor(key, time, NOW, V5)).toBe(counts);
+  expect(keyCountsFor(key, time, NOW, V4)).toBe(true);
+});
