@@ -3,7 +3,7 @@
  * devices and its tokens begins here.
  */
 import { PASSWORD_SECTION } from '#projections/accounts/records.ts';
-import { type UserRow, users } from '#projections/accounts/tables.ts';
+import { devices, type UserRow, users } from '#projections/accounts/tables.ts';
 import type { ProjectionEngine } from '#projections/engine/engine.ts';
 import type { Reader } from '#projections/engine/reader.ts';
 import { KeyedLock } from '#src/commands/keyed-lock.ts';
@@ -139,6 +139,12 @@ export class Accounts {
   /** Who an access token belongs to; see {@link Sessions.authenticate}. Bound, to be handed to the HTTP framework. */
   readonly authenticate = (token: string, request: { readonly ip: string }): Requester =>
     this.sessions.authenticate(token, request.ip);
+
+  /** Whether a requester whose token was good still is: for those who waited meanwhile. */
+  isLoggedIn({ userId, deviceId }: Requester): boolean {
+    if (this.find(userId)?.isDeactivated !== false) return false;
+    return deviceId === undefined || this.#reader.has(devices, [userId, deviceId]);
+  }
 
   /** The account's row; undefined if this server has no such user. Deactivated ones are there too. */
   find(userId: string): UserRow | undefined {

@@ -5,8 +5,8 @@
  */
 import type { Position } from '#streams/event-log.ts';
 
-/** What can be waited for; made by {@link roomTopic} and {@link userTopic}. */
-export type Topic = `room:${string}` | `user:${string}`;
+/** What can be waited for; made by {@link roomTopic}, {@link userTopic} and {@link accountTopic}. */
+export type Topic = `room:${string}` | `user:${string}` | `account:${string}`;
 
 /** Something happened in a room: an event, a receipt, a change of who is typing. */
 export function roomTopic(roomId: string): Topic {
@@ -16,6 +16,11 @@ export function roomTopic(roomId: string): Topic {
 /** Something happened to a user: a membership, account data, a to-device message, a change of a device list. */
 export function userTopic(userId: string): Topic {
   return `user:${userId}`;
+}
+
+/** Something happened to an account's devices or tokens: who waits under one of them may have to go. */
+export function accountTopic(userId: string): Topic {
+  return `account:${userId}`;
 }
 
 /**

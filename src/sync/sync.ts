@@ -3,7 +3,7 @@
  * https://spec.matrix.org/v1.19/client-server-api/#syncing
  */
 import type { Reader } from '#projections/engine/reader.ts';
-import { type Bus, BusFullError, roomTopic, type Topic, userTopic } from '#src/bus/bus.ts';
+import { accountTopic, type Bus, BusFullError, roomTopic, type Topic, userTopic } from '#src/bus/bus.ts';
 import { Waiter } from '#src/bus/wait.ts';
 import type { Filter } from '#src/client-api/filters/filter.ts';
 import type { Acknowledgements } from '#src/encryption/acknowledgements.ts';
@@ -46,6 +46,8 @@ export interface SyncRequest {
   readonly usesStateAfter: boolean;
   /** How long to wait for something new, in milliseconds. */
   readonly timeoutMs: number;
+  /** Asked after each wait; throws when whoever waits was logged out meanwhile. */
+  readonly checkAccess: () => void;
   /** Ends the waiting: the client has gone, or the server stops. Only read when there is something to wait for. */
   readonly stops: () => readonly AbortSignal[];
 }
@@ -89,6 +91,7 @@ export class Sync {
       const answer = await this.#look(request, seen);
       if (!answer.isEmpty || waiter === undefined) return answer.json;
       const outcome = await waiter.wait({ signal: stop.signal, timeoutMs: deadline - performance.now() });
+      request.checkAccess();
       if (outcome !== 'woken') return answer.json;
       seen = answer.next;
     }
@@ -97,7 +100,7 @@ export class Sync {
   /** Undefined where the node holds as many waiters as it can: the client then gets its answer at once. */
   async #waiter(userId: string): Promise<Waiter | undefined> {
     const { reader, bus } = this.#options;
-    const topics: Topic[] = [userTopic(userId)];
+    const topics: Topic[] = [userTopic(userId), accountTopic(userId)];
     for (const { roomId } of await this.#joinedRooms.of(reader, userId)) topics.push(roomTopic(roomId));
     try {
       return new Waiter(bus, topics);

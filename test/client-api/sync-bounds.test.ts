@@ -75,6 +75,7 @@ it('a room with a long state does not hold the event loop while it is written ou
       isFullState: false,
       usesStateAfter: false,
       timeoutMs: 0,
+      checkAccess: () => undefined,
       stops: () => [],
     });
   await respond();

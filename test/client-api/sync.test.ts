@@ -1,5 +1,5 @@
 import { afterEach, beforeEach, describe, expect, it } from 'vitest';
-import { startApplication, type TestApplication, type TestClient } from '#test/support/application.ts';
+import { startApplication, type TestApplication, TestClient } from '#test/support/application.ts';
 import { createRoom, eventIds, type RoomAnswer, type SyncAnswer, sayIn, sync } from './sync-client.ts';
 
 let app: TestApplication;
@@ -349,6 +349,20 @@ describe('waiting', () => {
     const waiting = sync(bob, { since, timeout: 60_000 });
     await bob.ok('POST', `/join/${roomId}`);
     expect(joined(await waiting, roomId)).toBeDefined();
+  });
+
+  it('ends at once for a device that is logged out, which hears nothing more', async () => {
+    const login = await alice.ok('POST', '/login', {
+      type: 'm.login.password',
+      identifier: { type: 'm.id.user', user: 'alice' },
+      password: 'correct horse battery staple',
+    });
+    const tablet = new TestClient(app.http, alice.userId, String(login['device_id']), String(login['access_token']));
+    const since = String((await tablet.ok('GET', '/sync?timeout=0'))['next_batch']);
+    const waiting = tablet.call('GET', `/sync?timeout=60000&since=${since}`);
+    await tablet.ok('POST', '/logout');
+    const answer = await waiting;
+    expect([answer.status, answer.body['errcode']]).toEqual([401, 'M_UNKNOWN_TOKEN']);
   });
 
   it('ends with nothing when the time is up, or the server stops', async () => {
