@@ -6,6 +6,7 @@
 import { accountDataProjection } from './account-data/projection.ts';
 import { accountsProjection } from './accounts/projection.ts';
 import { directoryProjection } from './directory/projection.ts';
+import { backupProjection } from './encryption/backup-projection.ts';
 import { inboxProjection } from './encryption/inbox-projection.ts';
 import { keysProjection } from './encryption/keys-projection.ts';
 import { checkNames, type Projection } from './engine/projection.ts';
@@ -27,6 +28,7 @@ export const coreProjections: readonly Projection[] = [
   pushersProjection,
   keysProjection,
   inboxProjection,
+  backupProjection,
 ];
 
 checkNames(coreProjections);

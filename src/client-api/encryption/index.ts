@@ -1,6 +1,7 @@
 import type { Context } from '#src/context.ts';
 import type { Endpoint } from '#src/http/endpoint.ts';
 import { postKeysClaim } from './claim-keys.ts';
+import { keyBackupEndpoints } from './key-backup/index.ts';
 import { getKeyChanges } from './key-changes.ts';
 import { postKeysQuery } from './query-keys.ts';
 import { putSendToDevice } from './send-to-device.ts';
@@ -17,4 +18,5 @@ export const encryptionEndpoints: readonly Endpoint<Context>[] = [
   putSendToDevice,
   postDeviceSigningUpload,
   postSignaturesUpload,
+  ...keyBackupEndpoints,
 ];

@@ -1,0 +1,18 @@
+import { removeKeys } from '#src/encryption/key-backup.ts';
+import { endpoint } from '#src/http/endpoint.ts';
+import type { UserStreamContext } from '../../user-stream.ts';
+import { versionQuery } from './schemas.ts';
+
+/**
+ * `DELETE /_matrix/client/v3/room_keys/keys`: takes all keys out of a backup.
+ * https://spec.matrix.org/v1.19/client-server-api/#delete_matrixclientv3room_keyskeys
+ */
+export const deleteBackupKeys = endpoint({
+  method: 'DELETE',
+  path: '/_matrix/client/v3/room_keys/keys',
+  auth: 'user',
+  rateLimit: 'write',
+  query: versionQuery,
+  handler: ({ query, requester }, context: UserStreamContext) =>
+    removeKeys(context, requester.userId, query.version, {}),
+});
