@@ -115,6 +115,14 @@ quux: 1
     ]);
   });
 
+  test('aliases that multiply, or name nothing, are a mistake in the file', async () => {
+    const grown = 'bcdefgh'.split('').map((name, at) => `${name}: &${name} [${`*${'abcdefg'[at]},`.repeat(9)}]`);
+    expect(await problems(['a: &a [x]', ...grown, 'server_name: *h'].join('\n'))).toEqual([
+      expect.stringMatching(/^stele\.yaml: its aliases cannot be followed: /),
+    ]);
+    expect(await problems('server_name: *nobody')).toEqual([expect.stringMatching(/^stele\.yaml.*nobody/)]);
+  });
+
   test('what a later version will do is refused, not ignored', async () => {
     expect(
       await problems('server_name: a.b\nlog: { driver: eventstore, url: "esdb://x" }\nbus: { driver: nats }'),

@@ -116,7 +116,7 @@ async function readSource({ file, environment, workingDir }: LoadOptions): Promi
     );
   }
   return {
-    settings: document.toJS(),
+    settings: settingsIn(document, given),
     file: absolute,
     name: given,
     baseDir: path.dirname(absolute),
@@ -230,4 +230,14 @@ function defaultBaseUrl({ listeners, server_name: serverName }: Settings): strin
   if (first === undefined || !isLoopback(first.bind)) return `https://${serverName}`;
   const host = first.bind.includes(':') ? `[${first.bind}]` : first.bind;
   return `${first.tls === null ? 'http' : 'https'}://${host}:${first.port}`;
+}
+
+/** The settings of a document. Throws ConfigError where its aliases name nothing, or multiply beyond reason. */
+function settingsIn(document: ReturnType<typeof parseDocument>, given: string): unknown {
+  try {
+    return document.toJS();
+  } catch (error) {
+    if (!(error instanceof ReferenceError)) throw error;
+    throw new ConfigError([{ where: given, key: '', message: `its aliases cannot be followed: ${error.message}` }]);
+  }
 }
