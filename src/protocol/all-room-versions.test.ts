@@ -3,13 +3,13 @@ import { describe, expect, test } from 'vitest';
 import { anyPdu } from './arbitraries.test-support.ts';
 import { type AuthEvent, checkAuth } from './auth/index.ts';
 import { buildEvent } from './build-event.ts';
-import { canonicalJson } from './canonical-json.ts';
+import { CanonicalJsonError, canonicalJson } from './canonical-json.ts';
 import { checkEventFormat } from './event-format.ts';
 import { authEventIdsOf, authInputOf, prevEventIdsOf } from './event-references.ts';
 import { contentHash, eventIdOf, hasValidContentHash, MissingEventIdError } from './hashing.ts';
 import type { JsonObject, JsonValue, Pdu } from './pdu.ts';
 import { levelIn, powerLevelsOf } from './power-levels.ts';
-import { redact, redactedEventIdOf } from './redaction.ts';
+import { joinPdu, redact, redactedEventIdOf, splitPdu } from './redaction.ts';
 import { KNOWN_ROOM_VERSIONS, knownRoomVersionRules, type RoomVersionRules } from './room-version.ts';
 import { requiredSigners, signingKeyFromSeed, verifyEventSignature } from './signing.ts';
 
@@ -59,6 +59,22 @@ describe.each(ALL_RULES)('in room version $version', (rules) => {
       }),
       { numRuns: 40 },
     );
+  });
+
+  test('an event put together again from what redaction keeps and what it removes is what it was', () => {
+    fc.assert(
+      fc.property(anyPdu.map(withId), (pdu) => {
+        const { skeleton, stripped } = splitPdu(pdu, rules);
+        expect(canonicalJson(skeleton)).toBe(canonicalJson(redact(pdu, rules)));
+        expect(canonicalJson(joinPdu(skeleton, stripped))).toBe(canonicalJson(pdu));
+      }),
+      { numRuns: 40 },
+    );
+  });
+
+  test('what we send is canonical JSON to the letter', () => {
+    const { hashes: _hashes, signatures: _signatures, ...draft } = OLD as Pdu;
+    expect(() => buildEvent({ ...draft, content: { odd: 0.5 } }, rules, 'a.org', KEY)).toThrow(CanonicalJsonError);
   });
 
   test('an event built has its id, its hash and its signature', () => {

@@ -1,13 +1,7 @@
 import { Buffer } from 'node:buffer';
 import { encodeBase64 } from './base64.ts';
 import { canonicalKeys, canonicalMember } from './canonical-json.ts';
-import {
-  carriedEventId,
-  eventIdFromReferenceHash,
-  numberStrictness,
-  sha256Base64,
-  sha256Base64Url,
-} from './hashing.ts';
+import { carriedEventId, eventIdFromReferenceHash, sha256Base64, sha256Base64Url } from './hashing.ts';
 import type { JsonObject, Pdu } from './pdu.ts';
 import { redactContent } from './redaction.ts';
 import type { RoomVersionRules } from './room-version.ts';
@@ -43,7 +37,8 @@ export interface BuiltEvent {
 
 /**
  * Hashes and signs an event of our own. Each top-level value is encoded once; the encodings are put together to what
- * is content-hashed, to what is reference-hashed and signed, and to the skeleton.
+ * is content-hashed, to what is reference-hashed and signed, and to the skeleton. It is canonical JSON to the letter, also
+ * where the room version would let others be looser.
  * Source: server-server API, "Adding hashes and signatures to outgoing events".
  *
  * @throws {CanonicalJsonError} if the draft has no canonical encoding.
@@ -65,8 +60,7 @@ export function buildEvent(
   const signature = encodeBase64(key.sign(Buffer.from(signedJson)));
   const signatures = { [serverName]: { [key.keyId]: signature } };
   const signaturesJson = `${canonicalMember('signatures', signatures)},`;
-  const unsignedJson =
-    draft.unsigned === undefined ? '' : `${canonicalMember('unsigned', draft.unsigned, numberStrictness(rules))},`;
+  const unsignedJson = draft.unsigned === undefined ? '' : `${canonicalMember('unsigned', draft.unsigned)},`;
   return {
     pdu: { ...draft, hashes: { sha256 }, signatures },
     eventId:
@@ -96,14 +90,13 @@ function encodeMembers(draft: EventDraft, rules: RoomVersionRules): EncodedMembe
     keptBeforeSignatures: '',
     keptAfterSignatures: '',
   };
-  const strictness = numberStrictness(rules);
   for (const key of canonicalKeys(draft)) {
     const value = draft[key];
     if (value === undefined || NOT_HASHED.has(key)) continue;
-    const member = `${canonicalMember(key, value, strictness)},`;
+    const member = `${canonicalMember(key, value)},`;
     encoded.whole += member;
     if (!rules.redaction.keptKeys.includes(key)) continue;
-    const kept = key === 'content' ? `${canonicalMember(key, redactContent(draft, rules), strictness)},` : member;
+    const kept = key === 'content' ? `${canonicalMember(key, redactContent(draft, rules))},` : member;
     if (key < 'hashes') encoded.keptBeforeHashes += kept;
     else if (key < 'signatures') encoded.keptBeforeSignatures += kept;
     else encoded.keptAfterSignatures += kept;
