@@ -4,11 +4,11 @@
  */
 
 import { HASH_BYTES } from '#streams/record-format.ts';
-import { type Checkpoint, openCheckpoint, readCheckpoint } from '#streams/transparency/checkpoint.ts';
+import { type Checkpoint, CheckpointError, openCheckpoint, readCheckpoint } from '#streams/transparency/checkpoint.ts';
 import { Frontier, sameBytes, subtreesOf } from '#streams/transparency/merkle.ts';
 import { NoteError, type NoteVerifier } from '#streams/transparency/note.ts';
 import { TileBuilder, type TileContent } from '#streams/transparency/tile-builder.ts';
-import { subtreesFromTiles, type TileFiles } from '#streams/transparency/tile-files.ts';
+import { type PastCheckpoint, subtreesFromTiles, type TileFiles } from '#streams/transparency/tile-files.ts';
 import { edgeTiles, TILE_HEIGHT, TILE_WIDTH, tileWidth } from '#streams/transparency/tiles.ts';
 import { type Finding, Findings } from './finding.ts';
 import { TileComparison } from './tile-comparison.ts';
@@ -134,11 +134,21 @@ class Verification {
     if (published !== undefined) {
       this.#publishedSize = this.#collect({ source: files.checkpointPath, text: published })?.size ?? 0;
     }
-    for (const { checkpoint, publishedAtMs } of await files.history()) {
+    for (const { checkpoint, publishedAtMs } of await this.#history()) {
       const source = `${files.historyPath}, ${new Date(publishedAtMs).toISOString()}`;
       this.#collect({ source, text: checkpoint });
     }
     for (const known of checkpoints) this.#collect(known);
+  }
+
+  async #history(): Promise<readonly PastCheckpoint[]> {
+    try {
+      return await this.#options.files.history();
+    } catch (error) {
+      if (!(error instanceof CheckpointError)) throw error;
+      this.#findings.add({ kind: 'checkpoint', message: error.message });
+      return [];
+    }
   }
 
   #collect({ source, text }: KnownCheckpoint): Checkpoint | undefined {

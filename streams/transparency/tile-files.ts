@@ -7,6 +7,7 @@ import { constants, readFileSync } from 'node:fs';
 import { mkdir, open, readFile, rename, rm } from 'node:fs/promises';
 import { dirname, join } from 'node:path';
 import { HASH_BYTES } from '../record-format.ts';
+import { CheckpointError } from './checkpoint.ts';
 import type { SubtreeReader } from './merkle.ts';
 import type { TileContent } from './tile-builder.ts';
 import { partialsPath, sliceOf, subtreeHash, TILE_WIDTH, type Tile, tilePath, tileWidth } from './tiles.ts';
@@ -32,6 +33,18 @@ export class TileMissing extends Error {
 export interface PastCheckpoint {
   readonly publishedAtMs: number;
   readonly checkpoint: string;
+}
+
+function pastCheckpoint(line: string): PastCheckpoint | undefined {
+  try {
+    const { publishedAtMs, checkpoint } = (JSON.parse(line) ?? {}) as Partial<PastCheckpoint>;
+    return Number.isSafeInteger(publishedAtMs) && typeof checkpoint === 'string'
+      ? { publishedAtMs: publishedAtMs as number, checkpoint }
+      : undefined;
+  } catch (error) {
+    if (error instanceof SyntaxError) return undefined;
+    throw error;
+  }
 }
 
 /** The files of one transparency log. */
@@ -71,11 +84,20 @@ export class TileFiles {
     await syncPath(this.folder, 'folder');
   }
 
-  /** The hourly checkpoints, oldest first. A last line that a crash cut short is left out. */
+  /**
+   * The hourly checkpoints, oldest first. A last line that a crash cut short is left out. Throws CheckpointError that names
+   * the first line that is none of ours.
+   */
   async history(): Promise<PastCheckpoint[]> {
     const text = (await readIfThere(this.historyPath))?.toString('utf8') ?? '';
     const lines = text.split('\n').slice(0, -1);
-    return lines.map((line) => JSON.parse(line) as PastCheckpoint);
+    return lines.map((line, index) => {
+      const entry = pastCheckpoint(line);
+      if (entry !== undefined) return entry;
+      throw new CheckpointError(
+        `${this.historyPath}, line ${index + 1} is no checkpoint. Put the file back from a copy`,
+      );
+    });
   }
 
   async appendHistory(entry: PastCheckpoint): Promise<void> {

@@ -380,6 +380,20 @@ describe('stele verify', () => {
     expect(out).toContain('no checkpoint to compare it with');
   });
 
+  test.each(['{"half', '{}', 'null', '{"publishedAtMs":1e300,"checkpoint":""}'])(
+    'finds a past checkpoint that is none: %s',
+    async (line) => {
+      await server?.append(drafts(10));
+      await server?.publish();
+      await server?.stop();
+      const history = path.join(folder, 'data', 'transparency', 'checkpoints.jsonl');
+      await writeFile(history, `${line}\n${await readFile(history, 'utf8')}`);
+      const { status, findings } = await verifyJson();
+      expect(status).toBe(1);
+      expect(findings).toMatchObject([{ kind: 'checkpoint', message: expect.stringContaining('jsonl, line 1') }]);
+    },
+  );
+
   test('of nothing is a finding, of nonsense wrong usage', async () => {
     await server?.stop();
     await rm(path.join(folder, 'data', 'log'), { recursive: true });
