@@ -69,7 +69,7 @@ export function isPasswordTooLong(password: string): boolean {
 
 /** @throws {MatrixError} `M_INVALID_PARAM` for a device id that is empty, too long, or holds control characters. */
 export function checkDeviceId(deviceId: string): void {
-  if (deviceId === '' || Buffer.byteLength(deviceId) > MAX_DEVICE_ID_BYTES || !isPlainText(deviceId)) {
+  if (deviceId === '' || Buffer.byteLength(deviceId) > MAX_DEVICE_ID_BYTES || holdsControl(deviceId)) {
     throw invalidParam(`A device_id has 1 to ${MAX_DEVICE_ID_BYTES} bytes, without control characters.`);
   }
 }
@@ -81,12 +81,12 @@ export function checkDeviceName(name: string): void {
   }
 }
 
-function isPlainText(text: string): boolean {
+function holdsControl(text: string): boolean {
   for (let index = 0; index < text.length; index += 1) {
     const code = text.charCodeAt(index);
-    if (code < 0x20 || code === 0x7f) return false;
+    if (code < 0x20 || code === 0x7f) return true;
   }
-  return text.isWellFormed();
+  return false;
 }
 
 /** Lowers A–Z only: other alphabets have no business in a user name, and must not be folded into it. */

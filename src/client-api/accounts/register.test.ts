@@ -125,7 +125,7 @@ describe('registering where it is open', () => {
     ['no JSON', '{', 400, 'M_NOT_JSON'],
     ['a device id with a NUL', { password: PASSWORD, device_id: 'a\0', auth: DUMMY }, 400, 'M_INVALID_PARAM'],
     ['an endless device id', { password: PASSWORD, device_id: 'a'.repeat(256), auth: DUMMY }, 400, 'M_INVALID_PARAM'],
-    ['half a surrogate pair', { password: PASSWORD, device_id: '\ud800', auth: DUMMY }, 400, 'M_INVALID_PARAM'],
+    ['half a surrogate pair', { password: PASSWORD, device_id: '\ud800', auth: DUMMY }, 400, 'M_BAD_JSON'],
   ])('%s is refused', async (_what, body, status, errcode) => {
     const answer = await register(body);
     expect([answer.status, answer.body.errcode]).toEqual([status, errcode]);
