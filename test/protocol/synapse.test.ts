@@ -79,7 +79,8 @@ function differences(room: SynapseRoom, event: SynapseEvent, index: number): unk
     ownState: created ?? checkAuth(input, lookupIn(own.filter(({ rejected }) => !rejected)), rules),
     stateBefore: created ?? checkAuth(input, lookupIn(event.stateBefore.map((at) => namedAuthEvent(room, at))), rules),
   };
-  const keys = ['authEvents', 'ownState', 'stateBefore'] as const;
+  // A create event has no state to be judged by: Synapse looks at it with the auth events.
+  const keys = created === undefined ? (['authEvents', 'ownState', 'stateBefore'] as const) : (['authEvents'] as const);
   return keys
     .filter((key) => ours[key].allowed !== allowed[key])
     .map((key) => ({ seed: room.seed, index, key, synapse: allowed[key], ours: ours[key], content: pdu.content }));

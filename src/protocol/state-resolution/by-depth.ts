@@ -1,7 +1,7 @@
 import { hash } from 'node:crypto';
 import type { AuthVerdict, StateLookup } from '../auth/types.ts';
-import { checkAgainst } from './auth-input.ts';
 import { distinctIds } from './by-power.ts';
+import { checkAgainst } from './check-against.ts';
 import { SlotMap } from './slot-map.ts';
 import type {
   ConflictedKey,

@@ -1,6 +1,6 @@
 import type { AuthVerdict, StateLookup } from '../auth/types.ts';
 import { authEventsOf } from './auth-chain.ts';
-import { checkAgainst } from './auth-input.ts';
+import { checkAgainst } from './check-against.ts';
 import { inMainlineOrder } from './mainline-order.ts';
 import { inPowerOrder } from './power-order.ts';
 import { SlotMap } from './slot-map.ts';

@@ -1,7 +1,14 @@
 import fc from 'fast-check';
 import { describe, expect, test } from 'vitest';
 import { KNOWN_ROOM_VERSIONS, knownRoomVersionRules, type RoomVersionRules } from '../room-version.ts';
-import { AuthChainCycleError, differenceOf, plainAuthGraph, resolveDifference, resolveStates } from './index.ts';
+import {
+  AuthChainCycleError,
+  AuthChainTooLargeError,
+  differenceOf,
+  plainAuthGraph,
+  resolveDifference,
+  resolveStates,
+} from './index.ts';
 import { ANN, BOB, CREATE_ID, type EventSpec, TestRoom } from './room.test-support.ts';
 
 const ALL_RULES = KNOWN_ROOM_VERSIONS.flatMap((version) => knownRoomVersionRules(version) ?? []);
@@ -268,4 +275,11 @@ test('an auth chain of 100,000 events is walked without recursion', () => {
     expect(idsOf(resolveStates(states, room.context()).state)).toContain(last);
     expect(performance.now() - started).toBeLessThan(20_000);
   }
+});
+
+test('a lookup that always knows one more event is not followed for ever', () => {
+  const levels = new TestRoom(V11).add({ id: '$0', type: 'm.room.power_levels' });
+  const endless = (eventId: string) => ({ ...levels, eventId, authEventIds: [`$${Number(eventId.slice(1)) + 1}`] });
+  const graph = plainAuthGraph(endless, V11);
+  expect(() => graph.conflictedSubgraph(new Set(['$0']))).toThrow(AuthChainTooLargeError);
 });

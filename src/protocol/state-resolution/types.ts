@@ -14,7 +14,10 @@ export interface ResolutionEvent extends AuthEvent {
   readonly depth: number;
   /** What a redaction redacts; looked at in room versions 1 and 2. */
   readonly redacts?: JsonValue | undefined;
-  /** Whether it failed the authorisation rules when it was received. Such an event neither wins nor authorises. */
+  /**
+   * Whether it failed the authorisation rules when it was received. Such an event neither wins nor authorises, save in
+   * room version 1, whose resolution does not ask.
+   */
   readonly rejected: boolean;
 }
 

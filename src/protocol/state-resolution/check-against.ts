@@ -5,10 +5,10 @@ import type { ResolutionEvent } from './types.ts';
 
 /** Whether the rules let an event into a state. Its signatures were looked at when it was received. */
 export function checkAgainst(event: ResolutionEvent, state: StateLookup, rules: RoomVersionRules): AuthVerdict {
-  return checkAuth(authInputOf(event, rules), state, rules);
+  return checkAuth(inputOf(event, rules), state, rules);
 }
 
-function authInputOf(event: ResolutionEvent, rules: RoomVersionRules): AuthInput {
+function inputOf(event: ResolutionEvent, rules: RoomVersionRules): AuthInput {
   const { type, sender, stateKey, content, prevEventIds, eventId, redacts, roomId } = event;
   const namesRoom = type !== 'm.room.create' || rules.eventFormat.createEventHasRoomId;
   return {
