@@ -30,6 +30,8 @@ import {
   userRooms,
 } from './tables.ts';
 
+/** A depth beyond it counts as this one in the order of `/messages`: whoever claims it has no business there. */
+const MAX_TOPOLOGICAL_DEPTH = 2 ** 48 - 1;
 /** After this many positions a transaction id is forgotten: a client resends within minutes, not after a million records. */
 export const TRANSACTION_WINDOW = 1_000_000;
 
@@ -66,7 +68,7 @@ function applyPdu(tx: Writer, record: LogRecord): void {
   tx.put(events, [position], change?.replaces === undefined ? row : { ...row, replaces: change.replaces });
   tx.put(eventIds, eventIdKey(meta.eventId), position);
   tx.put(timeline, [room, position], position);
-  tx.put(topology, [room, pdu.depth, position], true);
+  tx.put(topology, [room, row.depth, position], true);
   const before = head ?? EMPTY_HEAD;
   tx.put(heads, [room], {
     revision: record.revision,
@@ -107,7 +109,7 @@ function eventRowOf(room: Position, { meta, pdu }: PduRecord, stateVersion: numb
     sender: pdu.sender,
     ...(pdu.state_key !== undefined && { stateKey: pdu.state_key }),
     originServerTs: pdu.origin_server_ts,
-    depth: pdu.depth,
+    depth: Math.min(pdu.depth, MAX_TOPOLOGICAL_DEPTH),
     contentJson: contentJsonOf(pdu.content),
     stateVersion,
     ...(meta.transaction && { transaction: meta.transaction }),

@@ -11,3 +11,6 @@ export const userIdSchema = z.string().refine(isUserId, 'not a user id');
  * megabyte would hold up everybody for as long as a second.
  */
 export const jsonObjectSchema = z.custom<JsonObject>(isJsonObject, 'not an object');
+
+/** Largest body that can hold an event: 65,536 bytes of canonical JSON, each of which may be written as a six-byte escape. */
+export const MAX_EVENT_BODY_BYTES = 6 * 65_536;

@@ -1,3 +1,4 @@
+import { setImmediate as nextTurn } from 'node:timers/promises';
 import type { Reader } from '#projections/engine/reader.ts';
 import { transactionKey } from '#projections/rooms/keys.ts';
 import { type PduMeta, pduRecord, type Transaction } from '#projections/rooms/pdu-record.ts';
@@ -31,6 +32,8 @@ import { MAX_PREV_EVENTS, RoomHead } from './room-head.ts';
 export const MAX_ACTIVE_ROOMS = 10_000;
 /** Appends of one room that may wait for the disk; beyond it, senders are asked to come again. */
 export const MAX_PENDING_APPENDS_PER_ROOM = 1024;
+/** First events of a room that are made in one turn of the event loop: some 10 ms. */
+const FIRST_EVENTS_PER_TURN = 50;
 /** When a sender may come again that found too many waiting. */
 const RETRY_AFTER_MS = 500;
 /** Largest event, as canonical JSON without `unsigned`. Source: client-server API, "Size limits". */
@@ -172,6 +175,8 @@ export class Rooms {
       const next = this.#prepare(head, event);
       advance(head, next);
       prepared.push(next);
+      // Nobody knows the room yet, so others may have their turn in between.
+      if (prepared.length % FIRST_EVENTS_PER_TURN === 0) await nextTurn();
     }
     await this.#options.log.append(
       stream,

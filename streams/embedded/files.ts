@@ -45,6 +45,9 @@ const FOLDER_MODE = 0o700;
  */
 const MAX_DIRECT_WRITE_BYTES = 32 * 1024;
 
+/** How long writing may go on to a file that somebody deleted. */
+const DELETED_CHECK_INTERVAL_MS = 1_000;
+
 /** The machine's file system. */
 export const diskFiles: FileSystem = {
   async open(path, mode) {
@@ -80,6 +83,8 @@ export const diskFiles: FileSystem = {
 class DiskFile implements OpenFile {
   readonly path: string;
   readonly #fd: number;
+  /** When the file was last seen to have a name, on the monotonic clock. */
+  #foundAtMs = performance.now();
 
   constructor(path: string, fd: number) {
     this.path = path;
@@ -112,10 +117,20 @@ class DiskFile implements OpenFile {
     }
   }
 
-  datasync(): Promise<void> {
-    return new Promise((resolve, reject) => {
+  async datasync(): Promise<void> {
+    await new Promise<void>((resolve, reject) => {
       fs.fdatasync(this.#fd, (error) => (error ? reject(error) : resolve()));
     });
+    if (performance.now() - this.#foundAtMs > DELETED_CHECK_INTERVAL_MS) await this.#checkStillThere();
+  }
+
+  /** What is written to a file without a name is gone when the process ends, however durable. */
+  async #checkStillThere(): Promise<void> {
+    const links = await new Promise<number>((resolve, reject) => {
+      fs.fstat(this.#fd, (error, stats) => (error ? reject(error) : resolve(stats.nlink)));
+    });
+    if (links === 0) throw new Error('the file was deleted while the server had it open');
+    this.#foundAtMs = performance.now();
   }
 
   truncate(length: number): Promise<void> {

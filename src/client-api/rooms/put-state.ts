@@ -1,6 +1,7 @@
 import type { Context } from '#src/context.ts';
 import { endpoint } from '#src/http/endpoint.ts';
 import { sendState } from '#src/rooms/send-state.ts';
+import { MAX_EVENT_BODY_BYTES } from '../schemas.ts';
 
 /**
  * `PUT /_matrix/client/v3/rooms/{roomId}/state/{eventType}/{stateKey}`: sets a piece of a room's state.
@@ -16,6 +17,7 @@ export const putState = endpoint({
   auth: 'guest',
   rateLimit: 'write',
   body: 'json',
+  bodyLimitBytes: MAX_EVENT_BODY_BYTES,
   handler: async ({ params, body, requester }, context: Context) => {
     const { eventId } = await sendState(context, params.roomId, {
       sender: requester.userId,

@@ -1,5 +1,6 @@
 import type { Context } from '#src/context.ts';
 import { endpoint } from '#src/http/endpoint.ts';
+import { MAX_EVENT_BODY_BYTES } from '../schemas.ts';
 import { sentBy } from './sent-by.ts';
 
 /**
@@ -13,6 +14,7 @@ export const sendEvent = endpoint({
   auth: 'guest',
   rateLimit: 'write',
   body: 'json',
+  bodyLimitBytes: MAX_EVENT_BODY_BYTES,
   handler: async ({ params, body, requester }, context: Context) => {
     const { eventId } = await context.rooms.send(
       params.roomId,
