@@ -69,7 +69,8 @@ export function* waitingMessages(
   deviceId: string,
   { after, upTo, limit }: { readonly after: Position; readonly upTo: Position; readonly limit: number },
 ): Generator<WaitingMessage> {
-  if (upTo < 0) return;
+  // Most of the time there is nothing, and one row says so sooner than a range does.
+  if (upTo < 0 || !reader.has(messageCounts, [userId, deviceId])) return;
   const bounds = after < 0 ? {} : { gt: [userId, deviceId, after] as const };
   const rows = reader.range(messages, { prefix: [userId, deviceId], ...bounds, lte: [userId, deviceId, upTo], limit });
   for (const { key, value } of rows) yield { at: key[2], eventJson: value };

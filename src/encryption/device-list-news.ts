@@ -47,7 +47,7 @@ export interface DeviceListNews {
   readonly left: ReadonlySet<string>;
 }
 
-/** Up to so many rooms of a user it is cheaper to look for somebody in each than to read all rooms of that somebody. */
+/** Up to so many rooms of one user it is cheaper to look for another in each than to read all rooms of the other. */
 const FEW_ROOMS = 64;
 /** Members whose devices may be used in a room: what is sent is often encrypted for those who are invited, too. */
 const IN_ROOM: ReadonlySet<string | undefined> = new Set(['join', 'invite']);
@@ -147,6 +147,17 @@ class SharedRooms {
   }
 
   isWith(other: string): boolean {
+    let seen = 0;
+    for (const { room, membership } of roomsOf(this.#reader, other)) {
+      seen += 1;
+      if (seen > FEW_ROOMS) return this.#isWithSociable(other);
+      if (membership === 'join' && membershipOf(this.#reader, room, this.#userId) === 'join') return true;
+    }
+    return false;
+  }
+
+  /** For somebody who is in very many rooms, so that the user's own are read, too. */
+  #isWithSociable(other: string): boolean {
     this.#rooms ??= joinedRoomsOf(this.#reader, this.#userId);
     if (this.#rooms.size <= FEW_ROOMS) {
       for (const room of this.#rooms) if (membershipOf(this.#reader, room, other) === 'join') return true;
