@@ -12,22 +12,10 @@ import {
   RoomStateEvent,
 } from 'matrix-js-sdk';
 import { type CryptoApi, CryptoEvent } from 'matrix-js-sdk/lib/crypto-api/index.js';
-import type { Logger } from 'matrix-js-sdk/lib/logger.js';
 import { RustBackupManager } from 'matrix-js-sdk/lib/rust-crypto/backup.js';
 import { afterAll, beforeAll, describe, expect, it, vi } from 'vitest';
+import { PASSWORD, quiet } from '#test/support/sdk.ts';
 import { SteleProcess } from '#test/support/stele-process.ts';
-
-/** The SDK says a lot, here and on the console; a failing test says enough by itself. */
-const quiet: Logger = {
-  trace: () => undefined,
-  debug: () => undefined,
-  info: () => undefined,
-  warn: () => undefined,
-  error: () => undefined,
-  getChild: () => quiet,
-};
-
-const PASSWORD = 'correct horse battery staple';
 
 describe('matrix-js-sdk with encryption', () => {
   let stele: SteleProcess;

@@ -9,19 +9,9 @@ import {
   type RegisterResponse,
   RelationType,
 } from 'matrix-js-sdk';
-import type { Logger } from 'matrix-js-sdk/lib/logger.js';
 import { afterAll, beforeAll, describe, expect, it, vi } from 'vitest';
+import { PASSWORD, quiet } from '#test/support/sdk.ts';
 import { SteleProcess } from '#test/support/stele-process.ts';
-
-/** The SDK says a lot, here and on the console; a failing test says enough by itself. */
-const quiet: Logger = {
-  trace: () => undefined,
-  debug: () => undefined,
-  info: () => undefined,
-  warn: () => undefined,
-  error: () => undefined,
-  getChild: () => quiet,
-};
 
 describe('matrix-js-sdk', () => {
   let stele: SteleProcess;
@@ -166,8 +156,6 @@ describe('matrix-js-sdk', () => {
     });
   }
 });
-
-const PASSWORD = 'correct horse battery staple';
 
 /** More than the clients ask for at once, so that there is something to page through. */
 const LINES = 60;
