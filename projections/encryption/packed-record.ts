@@ -15,11 +15,6 @@ export function packedRecord(id: Uint8Array, kind: RecordKind, sections: readonl
   };
 }
 
-/** How many bytes a value takes in a section. */
-export function packedLength(value: unknown): number {
-  return packr.pack(value).length;
-}
-
 /**
  * What a section says; undefined where its key was destroyed. Throws RangeError if the record is of a version that this
  * release does not know.

@@ -154,25 +154,6 @@ export function* stateHistoryBackwards(
     yield { version: key[3], position: value };
 }
 
-/** Positions of all state events, now or at a version, in order of type and state key; of one type if given. */
-export function* statePositions(
-  reader: Reader,
-  room: Position,
-  { version, type }: { readonly version?: number; readonly type?: string } = {},
-): Generator<Position> {
-  const rows = reader.range(state, { prefix: type === undefined ? [room] : [room, type] });
-  let pending: { type: string; stateKey: string; position: Position } | undefined;
-  for (const { key, value } of rows) {
-    const [, rowType, stateKey, rowVersion] = key;
-    if (pending && (pending.type !== rowType || pending.stateKey !== stateKey)) {
-      yield pending.position;
-      pending = undefined;
-    }
-    if (version === undefined || rowVersion <= version) pending = { type: rowType, stateKey, position: value };
-  }
-  if (pending) yield pending.position;
-}
-
 /** Positions of the state events that came into the state after one version, up to another; the last of each key only. */
 export function stateChangesBetween(reader: Reader, room: Position, after: number, upTo: number): Position[] {
   const last = new Map<string, Position>();

@@ -33,8 +33,3 @@ export function jsonAnswer(status: number, body: object): RawAnswer {
 export function jsonTextAnswer(text: string | Uint8Array): RawAnswer {
   return new RawAnswer({ headers: JSON_HEADERS, body: text });
 }
-
-/** Sends the client to another place with status 302. */
-export function redirect(location: string): RawAnswer {
-  return new RawAnswer({ status: 302, headers: { location }, body: '' });
-}

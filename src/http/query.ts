@@ -11,11 +11,6 @@ export function queryText() {
   });
 }
 
-/** A parameter that may be given several times: always a list. */
-export function queryList() {
-  return z.union([z.string(), z.array(z.string())]).transform((given) => (typeof given === 'string' ? [given] : given));
-}
-
 export interface IntegerRange {
   readonly min?: number;
   /** A larger number counts as this one: the specification lets servers cap what clients ask for. */

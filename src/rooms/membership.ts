@@ -2,7 +2,6 @@ import type { Reader } from '#projections/engine/reader.ts';
 import { profileOf } from '#projections/profiles/queries.ts';
 import { findRoom, joinedMembers, membershipOf } from '#projections/rooms/queries.ts';
 import type { JsonObject } from '#protocol/pdu.ts';
-import { roomVersionRules } from '#protocol/room-version.ts';
 import { MatrixError } from '#src/http/errors.ts';
 import type { EventToSend, Rooms, SentEvent } from './rooms.ts';
 
@@ -209,10 +208,6 @@ function meetsCondition(reader: Reader, userId: string, allow: unknown): boolean
     if (typeof condition !== 'object' || condition === null || !('type' in condition)) return false;
     if (condition.type !== 'm.room_membership' || !('room_id' in condition)) return false;
     const room = typeof condition.room_id === 'string' ? findRoom(reader, condition.room_id) : undefined;
-    return (
-      room !== undefined &&
-      roomVersionRules(room.version) !== undefined &&
-      membershipOf(reader, room.id, userId) === 'join'
-    );
+    return room !== undefined && membershipOf(reader, room.id, userId) === 'join';
   });
 }

@@ -21,12 +21,12 @@ import { isUserId } from '#protocol/identifiers.ts';
 import { parseJson } from '#protocol/json-limits.ts';
 import type { JsonObject, Pdu } from '#protocol/pdu.ts';
 import { type PowerLevels, powerLevelsOf } from '#protocol/power-levels.ts';
-import { redactContent, splitPdu } from '#protocol/redaction.ts';
+import { redactContent, redactedEventIdOf, splitPdu } from '#protocol/redaction.ts';
 import { type RoomVersionRules, roomVersionRules } from '#protocol/room-version.ts';
 import type { SigningKey } from '#protocol/signing.ts';
 import { limitExceeded, MatrixError } from '#src/http/errors.ts';
 import { type EventLog, NO_STREAM, type Position, type RecordDraft } from '#streams/event-log.ts';
-import { MAX_PREV_EVENTS, RoomHead } from './room-head.ts';
+import { type AdvancingEvent, MAX_PREV_EVENTS, RoomHead } from './room-head.ts';
 
 /** Rooms whose heads stay in memory; the least recently used idle one goes first. */
 export const MAX_ACTIVE_ROOMS = 10_000;
@@ -78,7 +78,11 @@ interface Prepared {
   readonly record: RecordDraft;
   readonly pdu: Pdu;
   readonly authEvent: AuthEvent | undefined;
+  readonly redacted: Redacted | undefined;
 }
+
+/** An event that is redacted, and what is left of its content. */
+type Redacted = NonNullable<AdvancingEvent['redacted']>;
 
 /**
  * The writer of every room: decides, in order and one at a time for each room, whether an event may follow what is there,
@@ -193,7 +197,7 @@ export class Rooms {
     }
     const prepared = this.#prepare(head, event, transaction);
     const appended = this.#options.log.append(head.stream, head.revision, [prepared.record]);
-    advance(head, prepared, this.#redactionOf(head, prepared.pdu));
+    advance(head, prepared);
     head.pendingAppends += 1;
     try {
       await appended;
@@ -239,19 +243,20 @@ export class Rooms {
         `The event has ${built.sizeBytes} bytes; at most ${MAX_EVENT_BYTES} are allowed.`,
       );
     }
-    const redacts = this.#allowedRedaction(head, built.pdu);
+    const redacted = this.#redaction(head, built.pdu);
     const meta: PduMeta = {
       eventId: built.eventId,
       roomId: isCreateWithoutRoomId ? `!${built.eventId.slice(1)}` : head.roomId,
       roomVersion: rules.version,
       disposition: 'accepted',
       ...(transaction && { transaction }),
-      ...(redacts !== undefined && { redacts }),
+      ...(redacted && { redacts: redacted.eventId }),
     };
     const { stripped } = splitPdu(built.pdu, rules);
     return {
       eventId: built.eventId,
       pdu: built.pdu,
+      redacted,
       record: pduRecord(this.#options.newRecordId(), meta, built.pdu, built.skeletonJson, stripped),
       authEvent:
         event.stateKey === undefined
@@ -267,13 +272,13 @@ export class Rooms {
   }
 
   /**
-   * The event that a redaction of ours takes effect on, or undefined if the event is no redaction.
-   * Source: rooms/v11, "Handling redactions": the sender may redact, or sent the original.
+   * The event that a redaction of ours takes effect on, with what is left of its content; undefined if the event is no
+   * redaction. Source: rooms/v11, "Handling redactions": the sender may redact, or sent the original.
    */
-  #allowedRedaction(head: RoomHead, pdu: Pdu): string | undefined {
+  #redaction(head: RoomHead, pdu: Pdu): Redacted | undefined {
     if (pdu.type !== 'm.room.redaction') return undefined;
-    const target = head.rules.redaction.redactsInContent ? pdu.content['redacts'] : pdu['redacts'];
-    if (typeof target !== 'string') throw new MatrixError('M_BAD_JSON', 'A redaction names the event that it redacts.');
+    const target = redactedEventIdOf(pdu, head.rules);
+    if (target === undefined) throw new MatrixError('M_BAD_JSON', 'A redaction names the event that it redacts.');
     const original = eventById(this.#options.reader, target);
     if (original === undefined) throw new MatrixError('M_NOT_FOUND', 'There is no such event in this room.');
     if (roomById(this.#options.reader, original.room)?.roomId !== head.roomId) {
@@ -282,17 +287,10 @@ export class Rooms {
     if (original.type === 'm.room.create' || original.type === 'm.room.server_acl') {
       throw new MatrixError('M_FORBIDDEN', `An event of type ${original.type} cannot be redacted.`);
     }
-    if (original.sender === pdu.sender) return target;
-    if (powerLevelsIn(head).powerLevelOf(pdu.sender) >= powerLevelsIn(head).redact) return target;
-    throw new MatrixError('M_FORBIDDEN', 'You may not redact the events of others in this room.');
-  }
-
-  #redactionOf(head: RoomHead, pdu: Pdu): { eventId: string; content: JsonObject } | undefined {
-    if (pdu.type !== 'm.room.redaction') return undefined;
-    const target = head.rules.redaction.redactsInContent ? pdu.content['redacts'] : pdu['redacts'];
-    if (typeof target !== 'string') return undefined;
-    const original = eventById(this.#options.reader, target);
-    if (original?.stateKey === undefined) return undefined;
+    const levels = powerLevelsIn(head);
+    if (original.sender !== pdu.sender && levels.powerLevelOf(pdu.sender) < levels.redact) {
+      throw new MatrixError('M_FORBIDDEN', 'You may not redact the events of others in this room.');
+    }
     const content = parseJson(original.contentJson) as JsonObject;
     return { eventId: target, content: redactContent({ type: original.type, content }, head.rules) };
   }
@@ -335,17 +333,13 @@ export class Rooms {
   }
 }
 
-function advance(
-  head: RoomHead,
-  prepared: Prepared,
-  redacted?: { readonly eventId: string; readonly content: JsonObject },
-): void {
+function advance(head: RoomHead, prepared: Prepared): void {
   head.advance({
     eventId: prepared.eventId,
     depth: prepared.pdu.depth,
     prevEvents: prepared.pdu.prev_events,
     ...(prepared.authEvent && { state: prepared.authEvent }),
-    ...(redacted && { redacted }),
+    ...(prepared.redacted && { redacted: prepared.redacted }),
   });
 }
 
