@@ -1,7 +1,7 @@
 import { describe, expect, test, vi } from 'vitest';
 import { BusFullError, roomTopic, type Topic, userTopic } from './bus.ts';
 import { LocalBus } from './local-bus.ts';
-import { Waiter, waitForAny } from './wait.ts';
+import { Waiter } from './wait.ts';
 
 const ROOM = roomTopic('!a:example.org');
 const ALICE = userTopic('@alice:example.org');
@@ -104,32 +104,5 @@ describe('waiting', () => {
     const waiting = waiter.wait({ timeoutMs: 60_000, signal: abort.signal });
     abort.abort();
     expect(await waiting).toBe('aborted');
-  });
-
-  test('what happens while the first sample is taken is found', async () => {
-    const bus = new LocalBus();
-    let there = false;
-    const found = await waitForAny(bus, [ROOM], {
-      timeoutMs: 60_000,
-      sample: async () => {
-        const seen = there;
-        // Between the look and its answer, what is waited for arrives.
-        there = true;
-        bus.publish([ROOM], 1);
-        return seen ? 'message' : undefined;
-      },
-    });
-    expect(found).toBe('message');
-    expect(bus.interests).toBe(0);
-  });
-
-  test('gives undefined at the timeout and when a wake-up brings nothing of interest', async () => {
-    const bus = new LocalBus();
-    const sample = vi.fn(() => undefined);
-    const waiting = waitForAny(bus, [ROOM], { timeoutMs: 5, sample });
-    bus.publish([ROOM], 1);
-    expect(await waiting).toBeUndefined();
-    expect(sample.mock.calls.length).toBeGreaterThanOrEqual(2);
-    expect(bus.interests).toBe(0);
   });
 });

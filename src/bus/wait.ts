@@ -67,29 +67,3 @@ export class Waiter implements Disposable {
     return woken;
   }
 }
-
-export interface WaitForAnyOptions<T> extends WaitOptions {
-  /** Looks for what is waited for; undefined means "not yet". Called at once and after each wake-up. */
-  readonly sample: () => T | undefined | Promise<T | undefined>;
-}
-
-/**
- * Waits until `sample` finds something, and gives it; undefined at the timeout or the abort. It registers under the topics
- * before it samples for the first time, so nothing that happens in between is missed.
- *
- * @throws {BusFullError} before anything was sampled.
- */
-export async function waitForAny<T>(
-  bus: Bus,
-  topics: Iterable<Topic>,
-  { signal, timeoutMs, sample }: WaitForAnyOptions<T>,
-): Promise<T | undefined> {
-  using waiter = new Waiter(bus, topics);
-  const deadline = performance.now() + timeoutMs;
-  for (;;) {
-    const found = await sample();
-    if (found !== undefined) return found;
-    const outcome = await waiter.wait({ signal, timeoutMs: deadline - performance.now() });
-    if (outcome !== 'woken') return undefined;
-  }
-}
