@@ -75,6 +75,8 @@ export interface Application {
 
 /** Random parts of stream names: opaque, since a stream's name is public for ever. */
 const STREAM_ID_BYTES = 15;
+/** Random parts of event ids where servers choose them. */
+const EVENT_LOCALPART_BYTES = 18;
 /** Names one run of the server in sync tokens, so that a restart is noticed. */
 const EPOCH_BYTES = 4;
 const ROOM_ID_CHARACTERS = 18;
@@ -113,6 +115,7 @@ export function createApplication(parts: ApplicationParts): Application {
     clock,
     newRecordId,
     newStreamId: () => randomBytes(STREAM_ID_BYTES).toString('base64url'),
+    newEventLocalpart: () => randomBytes(EVENT_LOCALPART_BYTES).toString('base64url'),
   });
   const directory = new Directory({ commands, reader, serverName, newRecordId });
   const profiles = new Profiles({ reader, commands, rooms, newRecordId, logger });

@@ -2,12 +2,14 @@
 
 import type { Projection } from '#projections/engine/projection.ts';
 import type { Writer } from '#projections/engine/reader.ts';
-import { canonicalJson } from '#protocol/canonical-json.ts';
+import { CanonicalJsonError, canonicalJson } from '#protocol/canonical-json.ts';
+import { prevEventIdsOf } from '#protocol/event-references.ts';
+import { referenceHash } from '#protocol/hashing.ts';
 import { parseJson } from '#protocol/json-limits.ts';
 import { isJsonObject } from '#protocol/json-object.ts';
 import type { JsonObject, Pdu } from '#protocol/pdu.ts';
-import { redactContent } from '#protocol/redaction.ts';
-import { roomVersionRules } from '#protocol/room-version.ts';
+import { redact, redactContent, redactedEventIdOf } from '#protocol/redaction.ts';
+import { type RoomVersionRules, roomVersionRules } from '#protocol/room-version.ts';
 import type { LogRecord, Position } from '#streams/event-log.ts';
 import type { EventRow } from './event-row.ts';
 import { ROOM_FORGOTTEN_KIND, readRoomForgotten } from './forgotten-record.ts';
@@ -19,6 +21,7 @@ import {
   heads,
   members,
   type RoomHeadRow,
+  referenceHashes,
   roomIds,
   rooms,
   roomTables,
@@ -37,7 +40,7 @@ export const TRANSACTION_WINDOW = 1_000_000;
 
 export const roomsProjection: Projection = {
   name: 'rooms',
-  version: 1,
+  version: 2,
   tables: roomTables,
   apply(tx, record) {
     if (record.kind === PDU_KIND) applyPdu(tx, record);
@@ -62,18 +65,20 @@ function applyPdu(tx: Writer, record: LogRecord): void {
   const { position } = record;
   const room = roomOf(tx, record, read);
   const head = tx.get(heads, [room]);
-  const row = eventRowOf(room, read, head?.stateVersion ?? 0);
+  const rules = roomVersionRules(meta.roomVersion);
+  const row = eventRowOf(room, read, head?.stateVersion ?? 0, rules);
   const change = row.stateKey === undefined ? undefined : applyState(tx, position, row, row.stateKey, pdu);
 
   tx.put(events, [position], change?.replaces === undefined ? row : { ...row, replaces: change.replaces });
   tx.put(eventIds, eventIdKey(meta.eventId), position);
+  if (rules?.eventFormat.referencesHoldHashes) putReferenceHash(tx, position, pdu, rules);
   tx.put(timeline, [room, position], position);
   tx.put(topology, [room, row.depth, position], true);
   const before = head ?? EMPTY_HEAD;
   tx.put(heads, [room], {
     revision: record.revision,
     depth: Math.max(before.depth, pdu.depth),
-    extremities: extremitiesAfter(before.extremities, pdu, meta.eventId),
+    extremities: extremitiesAfter(before.extremities, rules ? prevEventIdsOf(pdu, rules) : [], meta.eventId),
     stateVersion: row.stateVersion + (change ? 1 : 0),
     latest: position,
     joined: before.joined + (change?.joined ?? 0),
@@ -81,7 +86,7 @@ function applyPdu(tx: Writer, record: LogRecord): void {
   });
   if (meta.transaction)
     tx.put(transactions, transactionKey(pdu.sender, meta.roomId, pdu.type, meta.transaction), position);
-  if (meta.redacts !== undefined) applyRedaction(tx, position, meta.redacts, meta.roomVersion);
+  if (meta.redacts !== undefined && rules) applyRedaction(tx, position, meta.redacts, rules);
   forgetOldTransaction(tx, position - TRANSACTION_WINDOW);
   tx.touch(`room:${meta.roomId}`);
 }
@@ -100,7 +105,21 @@ function roomOf(tx: Writer, record: LogRecord, { meta, pdu }: PduRecord): Positi
   return record.position;
 }
 
-function eventRowOf(room: Position, { meta, pdu }: PduRecord, stateVersion: number): EventRow {
+/** So that events of ours can name this one. An event that has no hash was never let in. */
+function putReferenceHash(tx: Writer, position: Position, pdu: Pdu, rules: RoomVersionRules): void {
+  try {
+    tx.put(referenceHashes, [position], Buffer.from(referenceHash(redact(pdu, rules), rules), 'base64url'));
+  } catch (error) {
+    if (!(error instanceof CanonicalJsonError)) throw error;
+  }
+}
+
+function eventRowOf(
+  room: Position,
+  { meta, pdu }: PduRecord,
+  stateVersion: number,
+  rules: RoomVersionRules | undefined,
+): EventRow {
   const relation = relationOf(pdu.content);
   return {
     room,
@@ -110,12 +129,21 @@ function eventRowOf(room: Position, { meta, pdu }: PduRecord, stateVersion: numb
     ...(pdu.state_key !== undefined && { stateKey: pdu.state_key }),
     originServerTs: pdu.origin_server_ts,
     depth: Math.min(pdu.depth, MAX_TOPOLOGICAL_DEPTH),
-    contentJson: contentJsonOf(pdu.content),
+    contentJson: contentJsonOf(rules ? shownContent(pdu, rules) : pdu.content),
     stateVersion,
     ...(meta.transaction && { transaction: meta.transaction }),
     ...(relation && { relation }),
     hasUrl: typeof pdu.content.url === 'string',
   };
+}
+
+/**
+ * The content that clients see: that of a redaction names its target in every room version, also where the event itself has
+ * that outside of its content. Source: rooms/v11, "Moving the redacts property of m.room.redaction events".
+ */
+function shownContent(pdu: Pdu, rules: RoomVersionRules): JsonObject {
+  if (pdu.type !== 'm.room.redaction' || rules.redaction.redactsInContent) return pdu.content;
+  return { ...pdu.content, redacts: redactedEventIdOf(pdu, rules) };
 }
 
 /**
@@ -160,16 +188,15 @@ function applyState(tx: Writer, position: Position, row: EventRow, stateKey: str
   return { replaces, joined: difference('join'), invited: difference('invite') };
 }
 
-function extremitiesAfter(before: readonly string[], pdu: Pdu, eventId: string): string[] {
-  return [...before.filter((id) => !pdu.prev_events.includes(id)), eventId];
+function extremitiesAfter(before: readonly string[], followed: readonly string[], eventId: string): string[] {
+  return [...before.filter((id) => !followed.includes(id)), eventId];
 }
 
 /** Takes the content of the redacted event out of what is served. Source: client-server API, "Redactions". */
-function applyRedaction(tx: Writer, redaction: Position, redactedEventId: string, roomVersion: string): void {
+function applyRedaction(tx: Writer, redaction: Position, redactedEventId: string, rules: RoomVersionRules): void {
   const position = tx.get(eventIds, eventIdKey(redactedEventId));
   const original = position === undefined ? undefined : tx.get(events, [position]);
-  const rules = roomVersionRules(roomVersion);
-  if (position === undefined || original === undefined || rules === undefined) return;
+  if (position === undefined || original === undefined) return;
   const content = redactContent({ type: original.type, content: parseJson(original.contentJson) as JsonObject }, rules);
   const { relation: _, ...kept } = original;
   tx.put(events, [position], {

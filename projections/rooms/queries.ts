@@ -16,6 +16,7 @@ import {
   members,
   type RoomHeadRow,
   type RoomRow,
+  referenceHashes,
   roomIds,
   rooms,
   state,
@@ -76,6 +77,12 @@ export function* eventsSince(reader: Reader, since: Position): Generator<Event> 
 /** Position of an event by its id. */
 export function positionOfEvent(reader: Reader, eventId: string): Position | undefined {
   return eventId.length > MAX_ID_CHARACTERS ? undefined : reader.get(eventIds, eventIdKey(eventId));
+}
+
+/** Reference hash of an event in URL-safe base64; kept for the events of the room versions that name events with it (1 and 2). */
+export function referenceHashOf(reader: Reader, eventId: string): string | undefined {
+  const position = positionOfEvent(reader, eventId);
+  return position === undefined ? undefined : reader.get(referenceHashes, [position])?.toString('base64url');
 }
 
 /** An event by its id. */

@@ -89,6 +89,13 @@ export const eventIds = defineTable({
   why: 'Event ids are hashes: stored as bytes they take 33 and not 46.',
 });
 
+export const referenceHashes = defineTable({
+  name: 'rooms.reference-hashes',
+  key: tuple<[event: number]>(u48),
+  value: raw,
+  why: 'Room versions 1 and 2 name events with their hashes, which their ids do not hold; in other rooms it has no rows.',
+});
+
 export const timeline = defineTable({
   name: 'rooms.timeline',
   key: tuple<[room: number, place: number]>(u48, u48),
@@ -144,6 +151,7 @@ export const roomTables: readonly AnyTable[] = [
   heads,
   events,
   eventIds,
+  referenceHashes,
   timeline,
   topology,
   state,

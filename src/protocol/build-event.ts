@@ -2,7 +2,7 @@ import { Buffer } from 'node:buffer';
 import { encodeBase64 } from './base64.ts';
 import { canonicalKeys, canonicalMember } from './canonical-json.ts';
 import { carriedEventId, eventIdFromReferenceHash, sha256Base64, sha256Base64Url } from './hashing.ts';
-import type { JsonObject, Pdu } from './pdu.ts';
+import type { EventReference, JsonObject, Pdu } from './pdu.ts';
 import { redactContent } from './redaction.ts';
 import type { RoomVersionRules } from './room-version.ts';
 import type { SigningKey } from './signing.ts';
@@ -18,8 +18,11 @@ export interface EventDraft extends JsonObject {
   /** Milliseconds since the epoch. */
   readonly origin_server_ts: number;
   readonly depth: number;
-  readonly prev_events: readonly string[];
-  readonly auth_events: readonly string[];
+  /** Named as the room version wants it: see `eventReference`. */
+  readonly prev_events: readonly EventReference[];
+  readonly auth_events: readonly EventReference[];
+  /** The id that the event is to have, in the room versions where its server chooses it (1 and 2). */
+  readonly event_id?: string;
   readonly unsigned?: JsonObject;
   readonly hashes?: undefined;
   readonly signatures?: undefined;
@@ -29,6 +32,8 @@ export interface EventDraft extends JsonObject {
 export interface BuiltEvent {
   readonly pdu: Pdu;
   readonly eventId: string;
+  /** In URL-safe base64; see `referenceHash`. */
+  readonly referenceHash: string;
   /** Canonical JSON of the skeleton (see `splitPdu`): what redaction keeps, hashes and signatures included. */
   readonly skeletonJson: string;
   /** Size of the PDU in canonical JSON in bytes, for `checkEventFormat`. */
@@ -57,6 +62,7 @@ export function buildEvent(
   // There is always a member after "signatures": the type is kept in every room version.
   const keptEnd = `${withoutLastComma(encoded.keptAfterSignatures)}}`;
   const signedJson = keptStart + keptEnd;
+  const referenceHash = sha256Base64Url(signedJson);
   const signature = encodeBase64(key.sign(Buffer.from(signedJson)));
   const signatures = { [serverName]: { [key.keyId]: signature } };
   const signaturesJson = `${canonicalMember('signatures', signatures)},`;
@@ -66,7 +72,8 @@ export function buildEvent(
     eventId:
       rules.eventIdFormat === 'opaque_with_domain'
         ? carriedEventId(draft)
-        : eventIdFromReferenceHash(sha256Base64Url(signedJson), rules),
+        : eventIdFromReferenceHash(referenceHash, rules),
+    referenceHash,
     skeletonJson: keptStart + signaturesJson + keptEnd,
     // The comma after the last member stands for the closing brace.
     sizeBytes: Buffer.byteLength(`{${encoded.whole}${hashesJson}${signaturesJson}${unsignedJson}`),

@@ -1,9 +1,9 @@
 import { expect, test } from 'vitest';
 import { keyCountsFor, MAX_KEY_VALIDITY_MS } from './key-validity.ts';
-import { knownRoomVersionRules, type RoomVersionRules } from './room-version.ts';
+import { type RoomVersionRules, roomVersionRules } from './room-version.ts';
 
-const V4 = knownRoomVersionRules('4') as RoomVersionRules;
-const V5 = knownRoomVersionRules('5') as RoomVersionRules;
+const V4 = roomVersionRules('4') as RoomVersionRules;
+const V5 = roomVersionRules('5') as RoomVersionRules;
 const NOW = 1_700_000_000_000;
 
 test.each([

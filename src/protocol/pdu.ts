@@ -6,6 +6,9 @@ export interface JsonObject {
   readonly [key: string]: JsonValue | undefined;
 }
 
+/** How an event names another: by its id, in room versions 1 and 2 with the hash of the event that is meant. */
+export type EventReference = string | readonly [eventId: string, hashes: { readonly sha256: string }];
+
 /**
  * A persistent data unit as it travels between servers. In room versions 1 and 2 it also carries its `event_id`, and
  * `prev_events` and `auth_events` hold pairs of id and hashes: read them with `prevEventIdsOf` and `authEventIdsOf`.
@@ -22,8 +25,8 @@ export interface Pdu extends JsonObject {
   /** Milliseconds since the epoch, by the clock of the sender's server. */
   readonly origin_server_ts: number;
   readonly depth: number;
-  readonly prev_events: readonly string[];
-  readonly auth_events: readonly string[];
+  readonly prev_events: readonly EventReference[];
+  readonly auth_events: readonly EventReference[];
   /** Unpadded base64 content hash. */
   readonly hashes: { readonly sha256: string };
   /** Server name → key id → unpadded base64 signature. */

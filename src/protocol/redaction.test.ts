@@ -6,10 +6,10 @@ import { eventIdOf } from './hashing.ts';
 import type { JsonObject, JsonValue, Pdu } from './pdu.ts';
 import { powerLevelsOf } from './power-levels.ts';
 import { joinPdu, redact, redactContent, redactedEventIdOf, redactionTakesEffect, splitPdu } from './redaction.ts';
-import { type RoomVersionRules, roomVersionRules, SUPPORTED_ROOM_VERSIONS } from './room-version.ts';
+import { type RoomVersionRules, roomVersionRules } from './room-version.ts';
 
-const ALL_RULES = SUPPORTED_ROOM_VERSIONS.flatMap((version) => roomVersionRules(version) ?? []);
-const [V11] = ALL_RULES as [RoomVersionRules];
+const V11 = roomVersionRules('11') as RoomVersionRules;
+const V12 = roomVersionRules('12') as RoomVersionRules;
 
 const BASE: Pdu = {
   type: 'm.room.message',
@@ -36,7 +36,7 @@ const LEVELS = {
   users_default: 1,
 };
 
-describe.each(ALL_RULES)('redaction in room version $version', (rules) => {
+describe.each([V11, V12])('redaction in room version $version', (rules) => {
   test.each<[string, JsonObject, JsonObject]>([
     ['m.room.message', { body: 'secret', msgtype: 'm.text' }, {}],
     [

@@ -270,28 +270,17 @@ const V12: RoomVersionRules = {
 
 const TABLE: ReadonlyMap<string, RoomVersionRules> = byName(V1, V2, V3, V4, V5, V6, V7, V8, V9, V10, V11, V12);
 
-/** Those of them whose rooms the room engine runs. */
-const SUPPORTED: ReadonlyMap<string, RoomVersionRules> = byName(V11, V12);
-
-/** The room versions whose rules are known, oldest first: for tools that look at rooms without being in them. */
-export const KNOWN_ROOM_VERSIONS: readonly string[] = [...TABLE.keys()];
-
 /** The room versions this server can take part in, oldest first. */
-export const SUPPORTED_ROOM_VERSIONS: readonly string[] = [...SUPPORTED.keys()];
+export const SUPPORTED_ROOM_VERSIONS: readonly string[] = [...TABLE.keys()];
 
 /** The rules of a room version, or `undefined` if this server cannot take part in its rooms. */
 export function roomVersionRules(version: string): RoomVersionRules | undefined {
-  return SUPPORTED.get(version);
-}
-
-/** The rules of a room version, also of one that this server does not run; `undefined` if nobody here knows it. */
-export function knownRoomVersionRules(version: string): RoomVersionRules | undefined {
   return TABLE.get(version);
 }
 
 /** `available` of the `m.room_versions` capability: version → stability. */
 export function availableRoomVersions(): { [version: string]: 'stable' | 'unstable' } {
-  return Object.fromEntries([...SUPPORTED.values()].map((rules) => [rules.version, rules.stability]));
+  return Object.fromEntries([...TABLE.values()].map((rules) => [rules.version, rules.stability]));
 }
 
 function byName(...rows: readonly RoomVersionRules[]): ReadonlyMap<string, RoomVersionRules> {

@@ -71,8 +71,9 @@ export function firstEvents(room: NewRoom, rules: RoomVersionRules): EventToSend
 
 function createContent(room: NewRoom, rules: RoomVersionRules, inviteesAreEqual: boolean): JsonObject {
   const content: { [key: string]: JsonValue | undefined } = { ...room.creationContent, room_version: rules.version };
-  // The sender says who made the room since version 11; an older `creator` would be taken for one.
-  delete content['creator'];
+  // Where the sender says who made the room, a `creator` would be taken for one; elsewhere it is for the server to say.
+  if (rules.authorization.creatorInContent) content['creator'] = room.creator;
+  else delete content['creator'];
   if (rules.authorization.additionalCreators && inviteesAreEqual) {
     const named = content['additional_creators'];
     const creators = new Set<JsonValue>([...(Array.isArray(named) ? named : []), ...room.invitees.keys()]);

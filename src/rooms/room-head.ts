@@ -1,4 +1,6 @@
 import type { AuthEvent } from '#protocol/auth/types.ts';
+import { eventReference } from '#protocol/event-references.ts';
+import type { EventReference } from '#protocol/pdu.ts';
 import type { RoomVersionRules } from '#protocol/room-version.ts';
 import type { Revision } from '#streams/event-log.ts';
 
@@ -10,9 +12,14 @@ export const MAX_PREV_EVENTS = 20;
 /** Reads a committed state event of the room, in the narrow view that authorisation needs. */
 export type CommittedState = (type: string, stateKey: string) => AuthEvent | undefined;
 
+/** Reads the reference hash of a committed event, where the room version wants events named with it. */
+export type CommittedHash = (eventId: string) => string | undefined;
+
 /** An event that the head takes in; `state` if it is a state event. */
 export interface AdvancingEvent {
   readonly eventId: string;
+  /** In URL-safe base64. */
+  readonly referenceHash: string;
   readonly depth: number;
   readonly prevEvents: readonly string[];
   readonly state?: AuthEvent;
@@ -35,12 +42,16 @@ export class RoomHead {
   /** Appends under way; a head is only let go at zero. */
   pendingAppends = 0;
   readonly #committed: CommittedState;
+  readonly #committedHash: CommittedHash;
   readonly #state = new Map<string, AuthEvent>();
+  /** Reference hashes of the events that are queued for the disk, in the room versions that name events with them. */
+  readonly #queuedHashes = new Map<string, string>();
 
   constructor(
     room: { readonly roomId: string; readonly rules: RoomVersionRules; readonly stream: string },
     at: { readonly revision: Revision; readonly depth: number; readonly extremities: readonly string[] },
-    committed: CommittedState,
+    committed: CommittedState = () => undefined,
+    committedHash: CommittedHash = () => undefined,
   ) {
     this.roomId = room.roomId;
     this.rules = room.rules;
@@ -49,6 +60,22 @@ export class RoomHead {
     this.depth = at.depth;
     this.extremities = at.extremities;
     this.#committed = committed;
+    this.#committedHash = committedHash;
+  }
+
+  /** How a new event of this room names one that is accepted or queued. */
+  referenceTo(eventId: string): EventReference {
+    const hash = (): string => {
+      const known = this.#queuedHashes.get(eventId) ?? this.#committedHash(eventId);
+      if (known === undefined) throw new Error(`the event ${eventId} of the room ${this.roomId} has no reference hash`);
+      return known;
+    };
+    return eventReference(eventId, hash, this.rules);
+  }
+
+  /** Takes note that everything that was queued is committed. */
+  settle(): void {
+    this.#queuedHashes.clear();
   }
 
   /** The current state event for a key, queued ones included. */
@@ -70,6 +97,7 @@ export class RoomHead {
     this.depth = Math.max(this.depth, event.depth);
     const followed = new Set(event.prevEvents);
     this.extremities = [...this.extremities.filter((id) => !followed.has(id)), event.eventId];
+    if (this.rules.eventFormat.referencesHoldHashes) this.#queuedHashes.set(event.eventId, event.referenceHash);
     if (event.state) this.#state.set(stateMapKey(event.state.type, event.state.stateKey), event.state);
     if (event.redacted) this.#redact(event.redacted.eventId, event.redacted.content);
   }

@@ -48,6 +48,7 @@ async function world() {
     clock: () => now++,
     newRecordId: () => randomBytes(16),
     newStreamId: () => randomBytes(15).toString('base64url'),
+    newEventLocalpart: () => randomBytes(18).toString('base64url'),
   });
   return { log, engine, rooms, reader: engine.reader };
 }

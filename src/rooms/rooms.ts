@@ -8,6 +8,7 @@ import {
   eventById,
   findRoom,
   headOf,
+  referenceHashOf,
   roomById,
   stateEventPosition,
 } from '#projections/rooms/queries.ts';
@@ -19,7 +20,7 @@ import { buildEvent, type EventDraft } from '#protocol/build-event.ts';
 import { CanonicalJsonError } from '#protocol/canonical-json.ts';
 import { isUserId } from '#protocol/identifiers.ts';
 import { parseJson } from '#protocol/json-limits.ts';
-import type { JsonObject, Pdu } from '#protocol/pdu.ts';
+import type { JsonObject, JsonValue, Pdu } from '#protocol/pdu.ts';
 import { type PowerLevels, powerLevelsOf } from '#protocol/power-levels.ts';
 import { redactContent, redactedEventIdOf, splitPdu } from '#protocol/redaction.ts';
 import { type RoomVersionRules, roomVersionRules } from '#protocol/room-version.ts';
@@ -43,7 +44,7 @@ export const MAX_EVENT_FIELD_BYTES = 255;
 /** Greatest depth that canonical JSON can hold. */
 const MAX_DEPTH = Number.MAX_SAFE_INTEGER;
 
-/** An event that a local user wants to send. */
+/** An event that a local user wants to send. A redaction names its target in `content.redacts` in every room version. */
 export interface EventToSend {
   readonly sender: string;
   readonly type: string;
@@ -70,13 +71,17 @@ export interface RoomsOptions {
   readonly newRecordId: () => Uint8Array;
   /** A fresh, opaque, random name part of a stream. */
   readonly newStreamId: () => string;
+  /** A fresh, random part of an event id before the colon, for the room versions in which servers choose the ids. */
+  readonly newEventLocalpart: () => string;
 }
 
 /** An event made by {@link Rooms} for a room that exists or is being made. */
 interface Prepared {
   readonly eventId: string;
+  readonly referenceHash: string;
   readonly record: RecordDraft;
   readonly pdu: Pdu;
+  readonly prevEvents: readonly string[];
   readonly authEvent: AuthEvent | undefined;
   readonly redacted: Redacted | undefined;
 }
@@ -164,15 +169,10 @@ export class Rooms {
     const unborn = new RoomHead(
       { roomId: isNamedByHash ? '' : roomId, rules, stream },
       { revision: NO_STREAM, depth: 0, extremities: [] },
-      () => undefined,
     );
     const first = this.#prepare(unborn, create, undefined, isNamedByHash);
     const id = isNamedByHash ? `!${first.eventId.slice(1)}` : roomId;
-    const head = new RoomHead(
-      { roomId: id, rules, stream },
-      { revision: NO_STREAM, depth: 0, extremities: [] },
-      () => undefined,
-    );
+    const head = new RoomHead({ roomId: id, rules, stream }, { revision: NO_STREAM, depth: 0, extremities: [] });
     advance(head, first);
     const prepared = [first];
     for (const event of others) {
@@ -208,6 +208,7 @@ export class Rooms {
     } finally {
       head.pendingAppends -= 1;
     }
+    if (head.pendingAppends === 0) head.settle();
     return { eventId: prepared.eventId };
   }
 
@@ -219,8 +220,12 @@ export class Rooms {
       ...(!isCreateWithoutRoomId && { room_id: head.roomId }),
       sender: event.sender,
       ...(event.stateKey !== undefined && { state_key: event.stateKey }),
-      content: event.content,
+      ...(rules.eventIdFormat === 'opaque_with_domain' && { event_id: this.#newEventId() }),
+      ...contentFor(event, rules),
     };
+    checkFields(event);
+    const verdict = checkAuth({ ...unlinked, prev_events: prevEvents }, head.state, rules);
+    if (!verdict.allowed) throw new MatrixError('M_FORBIDDEN', verdict.reason);
     const authEvents: string[] = [];
     for (const { type, stateKey } of authEventTypes(unlinked, rules)) {
       const authEvent = head.state(type, stateKey);
@@ -230,12 +235,9 @@ export class Rooms {
       ...unlinked,
       origin_server_ts: event.originServerTs ?? this.#options.clock(),
       depth: Math.min(head.depth + 1, MAX_DEPTH),
-      prev_events: prevEvents,
-      auth_events: authEvents,
+      prev_events: prevEvents.map((id) => head.referenceTo(id)),
+      auth_events: authEvents.map((id) => head.referenceTo(id)),
     };
-    checkFields(event);
-    const verdict = checkAuth(draft, head.state, rules);
-    if (!verdict.allowed) throw new MatrixError('M_FORBIDDEN', verdict.reason);
     const built = build(draft, rules, this.#options.serverName, this.#options.signingKey);
     if (built.sizeBytes > MAX_EVENT_BYTES) {
       throw new MatrixError(
@@ -255,7 +257,9 @@ export class Rooms {
     const { stripped } = splitPdu(built.pdu, rules);
     return {
       eventId: built.eventId,
+      referenceHash: built.referenceHash,
       pdu: built.pdu,
+      prevEvents,
       redacted,
       record: pduRecord(this.#options.newRecordId(), meta, built.pdu, built.skeletonJson, stripped),
       authEvent:
@@ -266,9 +270,13 @@ export class Rooms {
               type: event.type,
               stateKey: event.stateKey,
               sender: event.sender,
-              content: event.content,
+              content: built.pdu.content,
             },
     };
+  }
+
+  #newEventId(): string {
+    return `$${this.#options.newEventLocalpart()}:${this.#options.serverName}`;
   }
 
   /**
@@ -317,10 +325,15 @@ export class Rooms {
     if (rules === undefined || at === undefined) {
       throw new MatrixError('M_UNSUPPORTED_ROOM_VERSION', `Room version ${room.version} is not supported.`);
     }
-    return new RoomHead({ roomId, rules, stream: room.stream }, at, (type, stateKey) => {
-      const position: Position | undefined = stateEventPosition(reader, room.id, type, stateKey);
-      return position === undefined ? undefined : authEventAt(reader, position);
-    });
+    return new RoomHead(
+      { roomId, rules, stream: room.stream },
+      at,
+      (type, stateKey) => {
+        const position: Position | undefined = stateEventPosition(reader, room.id, type, stateKey);
+        return position === undefined ? undefined : authEventAt(reader, position);
+      },
+      (eventId) => referenceHashOf(reader, eventId),
+    );
   }
 
   #letGoOfIdleHeads(): void {
@@ -336,8 +349,9 @@ export class Rooms {
 function advance(head: RoomHead, prepared: Prepared): void {
   head.advance({
     eventId: prepared.eventId,
+    referenceHash: prepared.referenceHash,
     depth: prepared.pdu.depth,
-    prevEvents: prepared.pdu.prev_events,
+    prevEvents: prepared.prevEvents,
     ...(prepared.authEvent && { state: prepared.authEvent }),
     ...(prepared.redacted && { redacted: prepared.redacted }),
   });
@@ -348,6 +362,17 @@ export function powerLevelsIn(room: Pick<RoomHead, 'state' | 'rules'>): PowerLev
   const create = room.state('m.room.create', '');
   if (create === undefined) throw new MatrixError('M_UNKNOWN', 'The room has no create event.');
   return powerLevelsOf(room.state('m.room.power_levels', '')?.content, create, room.rules);
+}
+
+/** The content of an event, and beside it what a redaction redacts where the room version has that outside. */
+function contentFor(
+  { type, content }: EventToSend,
+  rules: RoomVersionRules,
+): { readonly content: JsonObject; readonly redacts?: JsonValue } {
+  const { redacts, ...others } = content;
+  return type === 'm.room.redaction' && !rules.redaction.redactsInContent && redacts !== undefined
+    ? { content: others, redacts }
+    : { content };
 }
 
 function build(draft: EventDraft, rules: RoomVersionRules, serverName: string, key: SigningKey) {

@@ -37,6 +37,7 @@ beforeEach(async () => {
     clock: () => now++,
     newRecordId: () => randomBytes(16),
     newStreamId: () => randomBytes(15).toString('base64url'),
+    newEventLocalpart: () => randomBytes(18).toString('base64url'),
   });
 });
 

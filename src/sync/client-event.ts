@@ -62,7 +62,10 @@ function openEvent(event: Event, roomId: string | undefined): string {
   return `${text},"type":${quoted(type)}`;
 }
 
-/** Clients of older room versions look for the redacted event at the top. Source: rooms/v11, "Redactions". */
+/**
+ * Clients of older room versions look for the redacted event at the top; rows have it in the content, whatever the version.
+ * Source: rooms/v11, "Moving the redacts property of m.room.redaction events".
+ */
 function redactsOf(contentJson: string): string {
   const { redacts } = parseJson(contentJson) as JsonObject;
   return typeof redacts === 'string' ? `,"redacts":${quoted(redacts)}` : '';

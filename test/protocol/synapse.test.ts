@@ -4,7 +4,7 @@ import { checkAuth, checkAuthEvents } from '#protocol/auth/index.ts';
 import { authInputOf } from '#protocol/event-references.ts';
 import { contentHash, createEventIdFromRoomId, referenceHash } from '#protocol/hashing.ts';
 import { redact } from '#protocol/redaction.ts';
-import { KNOWN_ROOM_VERSIONS } from '#protocol/room-version.ts';
+import { SUPPORTED_ROOM_VERSIONS } from '#protocol/room-version.ts';
 import { plainAuthGraph, resolveStates } from '#protocol/state-resolution/index.ts';
 import { rulesOf, type SynapseEvent, type SynapseRoom, synapseEvents, synapseRooms } from './synapse.ts';
 
@@ -20,7 +20,7 @@ import { rulesOf, type SynapseEvent, type SynapseRoom, synapseEvents, synapseRoo
  *   but `true` to close it; here the letter holds. Such rooms have but one server.
  * - A signature of who vouches for a join is asked for on other memberships too, by the letter; Synapse does not ask.
  */
-describe.each(KNOWN_ROOM_VERSIONS)('room version %s, as Synapse has it', (version) => {
+describe.each(SUPPORTED_ROOM_VERSIONS)('room version %s, as Synapse has it', (version) => {
   const rooms = synapseRooms(version);
   const rules = rulesOf(version);
 

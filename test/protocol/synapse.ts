@@ -3,7 +3,7 @@ import { fileURLToPath } from 'node:url';
 import { gunzipSync } from 'node:zlib';
 import { contentHash, eventIdOf, roomIdFromCreateEventId } from '#protocol/hashing.ts';
 import type { JsonObject, Pdu } from '#protocol/pdu.ts';
-import { knownRoomVersionRules, type RoomVersionRules } from '#protocol/room-version.ts';
+import { type RoomVersionRules, roomVersionRules } from '#protocol/room-version.ts';
 import { type ResolutionEvent, resolutionEventOf } from '#protocol/state-resolution/index.ts';
 
 /** One event of a fixture: type, state key, sender, content, prev events, auth events, depth, time, other members. */
@@ -59,7 +59,7 @@ export interface SynapseEvent {
 }
 
 export function rulesOf(version: string): RoomVersionRules {
-  const rules = knownRoomVersionRules(version);
+  const rules = roomVersionRules(version);
   if (rules === undefined) throw new Error(`No rules of room version ${version}.`);
   return rules;
 }

@@ -1,5 +1,5 @@
 import { isUserId, serverNameOf } from '../identifiers.ts';
-import { knownRoomVersionRules, type RoomVersionRules } from '../room-version.ts';
+import { type RoomVersionRules, roomVersionRules } from '../room-version.ts';
 import { type AuthInput, quoted, type Rejection, reject } from './types.ts';
 
 /** Rule 1: the create event, which needs no state. */
@@ -39,7 +39,7 @@ function checkRoomId(event: AuthInput, rules: RoomVersionRules): Rejection | und
 /** 1.3. */
 function checkRoomVersion(event: AuthInput): Rejection | undefined {
   const version = event.content.room_version;
-  if (version === undefined || (typeof version === 'string' && knownRoomVersionRules(version) !== undefined))
+  if (version === undefined || (typeof version === 'string' && roomVersionRules(version) !== undefined))
     return undefined;
   return reject('createRoomVersion', `The room version ${quoted(version)} is not known here.`);
 }
