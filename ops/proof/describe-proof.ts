@@ -1,5 +1,6 @@
 /** What a checked proof has shown, in words and as data. */
 import { PDU_KIND, readPduRecord } from '#projections/rooms/pdu-record.ts';
+import { roomVersionRules } from '#protocol/room-version.ts';
 import type { Proven } from '#streams/transparency/proof.ts';
 import { ProofRejected } from '#streams/transparency/proof.ts';
 import { checkPdu } from '../verify/pdu-check.ts';
@@ -9,7 +10,8 @@ export type ProvenData = Readonly<Record<string, unknown>>;
 
 /**
  * The data of a proof. Of an opened PDU it is also checked that it is the event that its id names, which is what ties an
- * opened section to something that nobody could choose. Throws {@link ProofRejected} where it is not.
+ * opened section to something that nobody could choose; `isIdHash` says whether it does, since the servers of room versions
+ * 1 and 2 choose the ids of their events. Throws {@link ProofRejected} where it is not.
  */
 export function provenData(proven: Proven, isKeyTrusted: boolean): ProvenData {
   const key = { logKey: proven.logKey, isKeyTrusted };
@@ -45,6 +47,7 @@ function openedEvent({ header, sections, leafIndex }: Extract<Proven, { kind: 'i
     if (read !== undefined && complaint === undefined) {
       return {
         eventId: read.meta.eventId,
+        isIdHash: roomVersionRules(read.meta.roomVersion)?.eventIdFormat !== 'opaque_with_domain',
         roomId: read.meta.roomId,
         disposition: read.meta.disposition,
         event: read.pdu,
@@ -72,6 +75,11 @@ export function provenLines(data: ProvenData): string[] {
     `Proven: record ${data.leafIndex} of the log ${data.origin}, of ${data.size} records.`,
     `stream ${data.stream}, revision ${data.revision}, kind ${data.recordKind}, recorded at ${data.recordedAt} by that server's clock`,
     ...(data.eventId === undefined ? [] : [`event ${data.eventId} in room ${data.roomId}, ${data.disposition}`]),
+    ...(data.isIdHash === false
+      ? [
+          "In this room's version servers choose the ids of events: what vouches for the event is its signatures, not its id.",
+        ]
+      : []),
     ...(data.event === undefined ? [] : [JSON.stringify(data.event)]),
     opened.length === 0
       ? 'The proof does not show what the record says.'

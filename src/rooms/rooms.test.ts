@@ -82,7 +82,7 @@ async function makeRoom(
   return rooms.create(rules, '!room:localhost', firstEvents(newRoom(overrides), rules));
 }
 
-describe.each(['11', '12'])('a new room of version %s', (version) => {
+describe.each(['1', '10', '11', '12'])('a new room of version %s', (version) => {
   it('has all its first events, in one stream, or none', async () => {
     const it = await world();
     const roomId = await makeRoom(it, version, { name: 'Stones', topic: 'Old ones' });
@@ -99,7 +99,7 @@ describe.each(['11', '12'])('a new room of version %s', (version) => {
 
   it('is refused whole when one of its events is not allowed', async () => {
     const it = await world();
-    const overrides = { powerLevelContentOverride: { users_default: 'high' } };
+    const overrides = { powerLevelContentOverride: { users: { [BOB]: 'high' } } };
     await expect(makeRoom(it, version, overrides)).rejects.toMatchObject({ errcode: 'M_FORBIDDEN' });
     expect(it.log.head()).toBe(-1);
   });
