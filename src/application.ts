@@ -1,28 +1,36 @@
 /** The composition root of what answers requests: makes the parts of the server and hands each what it needs. */
 import { randomBytes } from 'node:crypto';
+import { isActiveUser } from '#projections/accounts/queries.ts';
 import type { ProjectionEngine } from '#projections/engine/engine.ts';
 import type { SigningKey } from '#protocol/signing.ts';
 import type { EventLog } from '#streams/event-log.ts';
 import { Accounts } from './accounts/accounts.ts';
 import { Departures } from './accounts/departures.ts';
+import { OpenIdTokens } from './accounts/openid-tokens.ts';
 import type { PasswordHasher } from './accounts/password-hasher.ts';
 import type { Topic } from './bus/bus.ts';
 import { LocalBus } from './bus/local-bus.ts';
 import { accountDataEndpoints } from './client-api/account-data/index.ts';
 import { accountEndpoints } from './client-api/accounts/index.ts';
+import { adminEndpoints } from './client-api/admin/index.ts';
 import { directoryEndpoints } from './client-api/directory/index.ts';
 import { encryptionEndpoints } from './client-api/encryption/index.ts';
 import { filterEndpoints } from './client-api/filters/index.ts';
 import { mediaEndpoints } from './client-api/media/index.ts';
 import { messageEndpoints } from './client-api/messages/index.ts';
+import { openIdEndpoints } from './client-api/openid/index.ts';
 import { profileEndpoints } from './client-api/profile/index.ts';
 import { Profiles } from './client-api/profile/profiles.ts';
 import { pushRuleEndpoints } from './client-api/push-rules/index.ts';
 import { pusherEndpoints } from './client-api/pushers/index.ts';
 import { receiptEndpoints } from './client-api/receipts/index.ts';
 import { roomEndpoints } from './client-api/rooms/index.ts';
+import { serverInfoEndpoints } from './client-api/server-info/index.ts';
 import { syncEndpoints } from './client-api/sync/index.ts';
+import { thirdPartyEndpoints } from './client-api/third-party/index.ts';
+import { thirdPartyIdEndpoints } from './client-api/third-party-ids/index.ts';
 import { typingEndpoints } from './client-api/typing/index.ts';
+import { voipEndpoints } from './client-api/voip/index.ts';
 import { StreamCommands } from './commands/stream-command.ts';
 import type { Config } from './config/schema.ts';
 import type { Context } from './context.ts';
@@ -51,6 +59,12 @@ export const endpoints: readonly Endpoint<Context>[] = [
   ...pusherEndpoints,
   ...receiptEndpoints,
   ...typingEndpoints,
+  ...adminEndpoints,
+  ...openIdEndpoints,
+  ...voipEndpoints,
+  ...thirdPartyEndpoints,
+  ...thirdPartyIdEndpoints,
+  ...serverInfoEndpoints,
   ...mediaEndpoints,
   ...encryptionEndpoints,
 ];
@@ -107,6 +121,12 @@ export function createApplication(parts: ApplicationParts): Application {
     onDeactivated: () => departures.wake(),
     ...(parts.passwordHasher && { passwordHasher: parts.passwordHasher }),
   });
+  const openIdTokens = new OpenIdTokens({
+    signingKey,
+    clock,
+    random: randomBytes,
+    isActive: (userId) => isActiveUser(reader, userId),
+  });
   const rooms = new Rooms({
     log,
     reader,
@@ -141,6 +161,7 @@ export function createApplication(parts: ApplicationParts): Application {
     reader,
     bus,
     accounts,
+    openIdTokens,
     commands,
     rooms,
     sync,

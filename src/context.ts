@@ -1,6 +1,7 @@
 import type { Reader } from '#projections/engine/reader.ts';
 import type { EventLog } from '#streams/event-log.ts';
 import type { Accounts } from './accounts/accounts.ts';
+import type { OpenIdTokens } from './accounts/openid-tokens.ts';
 import type { Bus } from './bus/bus.ts';
 import type { Profiles } from './client-api/profile/profiles.ts';
 import type { StreamCommands } from './commands/stream-command.ts';
@@ -21,6 +22,7 @@ export interface Context {
   readonly reader: Reader;
   readonly bus: Bus;
   readonly accounts: Accounts;
+  readonly openIdTokens: OpenIdTokens;
   readonly commands: StreamCommands;
   readonly rooms: Rooms;
   readonly sync: Sync;

@@ -19,6 +19,14 @@ export const recordKinds = {
     version: 1,
     says: 'An account became, or ceased to be, a server administrator.',
   },
+  'user.suspension_changed': {
+    version: 1,
+    says: 'An account was suspended, or is so no more.',
+  },
+  'user.lock_changed': {
+    version: 1,
+    says: 'An account was locked, or is so no more.',
+  },
   'user.deactivated': {
     version: 1,
     says: 'An account was closed for ever.',
@@ -142,6 +150,22 @@ export const recordKinds = {
   'key_backup.keys_removed': {
     version: 1,
     says: 'Room keys were taken out of a backup.',
+  },
+  'federation.destination_down': {
+    version: 1,
+    says: 'Another server has not been reached for a while: which one, since when, and when it is tried again.',
+  },
+  'federation.destination_up': {
+    version: 1,
+    says: 'Another server is reached again.',
+  },
+  'federation.keys_seen': {
+    version: 1,
+    says: 'What another server said of its signing keys, with its signature.',
+  },
+  'signing_key.activated': {
+    version: 1,
+    says: 'This server signs with another key from now on: its id and its public half.',
   },
 } as const satisfies Readonly<Record<string, { readonly version: number; readonly says: string }>>;
 

@@ -25,7 +25,7 @@ interface Change {
 
 export const accountsProjection: Projection = {
   name: 'accounts',
-  version: 1,
+  version: 2,
   tables: [users, userStreams, devices, accessTokens, refreshTokens, registrationTokens, departing],
   apply(tx, record) {
     const read = readAccountRecord(record);
@@ -53,6 +53,8 @@ function register(tx: Writer, record: LogRecord, fields: AccountRecords['user.re
     stream: record.stream,
     createdAtMs: record.recordedAtMs,
     isAdmin,
+    isSuspended: false,
+    isLocked: false,
     isDeactivated: false,
     isErased: false,
     passwordHash,
@@ -88,9 +90,17 @@ function applyChange(change: Change, read: UserRecord): void {
     case 'user.admin_changed':
       updateUser(change, { isAdmin: read.fields.isAdmin });
       break;
+    case 'user.suspension_changed':
+      updateUser(change, { isSuspended: read.fields.isSuspended });
+      break;
+    case 'user.lock_changed':
+      updateUser(change, { isLocked: read.fields.isLocked });
+      break;
     case 'user.deactivated':
       updateUser(change, {
         isAdmin: false,
+        isSuspended: false,
+        isLocked: false,
         isDeactivated: true,
         isErased: read.fields.isErased,
         passwordHash: null,

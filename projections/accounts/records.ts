@@ -27,6 +27,10 @@ export interface AccountRecords {
   };
   'user.password_changed': { readonly passwordHash: string | null };
   'user.admin_changed': { readonly isAdmin: boolean };
+  /** A suspended user can read and leave, but not send. */
+  'user.suspension_changed': { readonly isSuspended: boolean };
+  /** A locked user can only log out. */
+  'user.lock_changed': { readonly isLocked: boolean };
   /** `isErased`: the user asked for as much as possible to be erased. */
   'user.deactivated': { readonly isErased: boolean };
   'user.departed': Readonly<Record<never, never>>;
@@ -114,6 +118,8 @@ const ACCOUNT_KINDS: Readonly<Record<AccountRecordKind, true>> = {
   'user.registered': true,
   'user.password_changed': true,
   'user.admin_changed': true,
+  'user.suspension_changed': true,
+  'user.lock_changed': true,
   'user.deactivated': true,
   'user.departed': true,
   'device.added': true,

@@ -9,6 +9,10 @@ export interface UserRow {
   /** Milliseconds since the epoch. */
   readonly createdAtMs: number;
   readonly isAdmin: boolean;
+  /** Can read and leave, but not send. */
+  readonly isSuspended: boolean;
+  /** Can only log out. */
+  readonly isLocked: boolean;
   readonly isDeactivated: boolean;
   /** On deactivation the user asked for erasure. */
   readonly isErased: boolean;

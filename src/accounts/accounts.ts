@@ -10,7 +10,7 @@ import { KeyedLock } from '#src/commands/keyed-lock.ts';
 import type { StreamCommands } from '#src/commands/stream-command.ts';
 import type { Config } from '#src/config/schema.ts';
 import type { Requester } from '#src/http/endpoint.ts';
-import { forbidden, limitExceeded, MatrixError } from '#src/http/errors.ts';
+import { forbidden, limitExceeded, MatrixError, unknownToken } from '#src/http/errors.ts';
 import { RateLimiter } from '#src/http/rate-limit.ts';
 import type { Logger } from '#src/log/logger.ts';
 import type { EventLog, Position } from '#streams/event-log.ts';
@@ -27,8 +27,9 @@ import { Devices } from './devices.ts';
 import { InteractiveAuth } from './interactive-auth.ts';
 import { PasswordHasher } from './password-hasher.ts';
 import { RegistrationTokens } from './registration-tokens.ts';
+import { userLocked } from './restrictions.ts';
 import { newLocalpart, newUserStream, type RandomBytes } from './secrets.ts';
-import { type DeviceRequest, type IssuedSession, Sessions } from './sessions.ts';
+import { type DeviceRequest, type IssuedSession, Sessions, type TokenUse } from './sessions.ts';
 import { SharedSecretNonces } from './shared-secret.ts';
 import { UserCommands } from './user-commands.ts';
 
@@ -137,13 +138,21 @@ export class Accounts {
   }
 
   /** Who an access token belongs to; see {@link Sessions.authenticate}. Bound, to be handed to the HTTP framework. */
-  readonly authenticate = (token: string, request: { readonly ip: string }): Requester =>
-    this.sessions.authenticate(token, request.ip);
+  readonly authenticate = (token: string, request: TokenUse): Requester => this.sessions.authenticate(token, request);
 
   /** Whether a requester whose token was good still is: for those who waited meanwhile. */
   isLoggedIn({ userId, deviceId }: Requester): boolean {
     if (this.find(userId)?.isDeactivated !== false) return false;
     return deviceId === undefined || this.#reader.has(devices, [userId, deviceId]);
+  }
+
+  /**
+   * For those who waited: throws what their next request would be told, if they are logged out by now (`M_UNKNOWN_TOKEN`) or
+   * their account is locked (`M_USER_LOCKED`).
+   */
+  requireAccess(requester: Requester): void {
+    if (!this.isLoggedIn(requester)) throw unknownToken();
+    if (this.find(requester.userId)?.isLocked === true) throw userLocked();
   }
 
   /** The account's row; undefined if this server has no such user. Deactivated ones are there too. */
@@ -220,6 +229,7 @@ export class Accounts {
     const { result: session } = await this.#users.run(userId, (now) => {
       // The password may have been changed while it was being verified.
       if (now.passwordHash !== verified.passwordHash) throw forbidden('The user name or the password is wrong.');
+      if (now.isLocked) throw userLocked();
       const { records, session: issued } = this.sessions.issue(userId, device);
       return { records, result: issued };
     });
@@ -275,6 +285,22 @@ export class Accounts {
   async setAdmin(userId: string, isAdmin: boolean): Promise<void> {
     await this.#users.run(userId, (user) => ({
       records: user.isAdmin === isAdmin ? [] : [this.#users.record('user.admin_changed', { isAdmin })],
+      result: undefined,
+    }));
+  }
+
+  /** Suspends an account, or lifts that; see restrictions.ts. */
+  async setSuspended(userId: string, isSuspended: boolean): Promise<void> {
+    await this.#users.run(userId, (user) => ({
+      records: user.isSuspended === isSuspended ? [] : [this.#users.record('user.suspension_changed', { isSuspended })],
+      result: undefined,
+    }));
+  }
+
+  /** Locks an account, or unlocks it. Its tokens stay good, and are of no use but for logging out. */
+  async setLocked(userId: string, isLocked: boolean): Promise<void> {
+    await this.#users.run(userId, (user) => ({
+      records: user.isLocked === isLocked ? [] : [this.#users.record('user.lock_changed', { isLocked })],
       result: undefined,
     }));
   }

@@ -11,6 +11,7 @@ export interface Activity {
   /** Milliseconds since the epoch. */
   seenAtMs: number;
   ip: string;
+  userAgent: string | undefined;
 }
 
 export class ActivityLog {
@@ -27,7 +28,7 @@ export class ActivityLog {
     let activity = this.#byDevice.get(key);
     if (activity === undefined) {
       if (this.#byDevice.size >= this.#maxDevices) this.#dropOldest();
-      activity = { seenAtMs: 0, ip: '' };
+      activity = { seenAtMs: 0, ip: '', userAgent: undefined };
       this.#byDevice.set(key, activity);
     }
     return activity;

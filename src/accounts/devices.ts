@@ -18,6 +18,8 @@ export interface Device {
   readonly lastSeenIp: string | undefined;
   /** Milliseconds since the epoch; when it last got tokens if it was not seen since the server started. */
   readonly lastSeenAtMs: number;
+  /** As it was sent last; undefined like {@link lastSeenIp}. */
+  readonly userAgent: string | undefined;
 }
 
 export interface DevicesOptions {
@@ -100,6 +102,7 @@ export class Devices {
       displayName: row.displayName ?? undefined,
       lastSeenIp: activity?.ip,
       lastSeenAtMs: activity?.seenAtMs ?? row.tokensAtMs,
+      userAgent: activity?.userAgent,
     };
   }
 }

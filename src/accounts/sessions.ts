@@ -12,11 +12,12 @@ import {
   users,
 } from '#projections/accounts/tables.ts';
 import type { Reader } from '#projections/engine/reader.ts';
-import type { Requester } from '#src/http/endpoint.ts';
+import type { AuthenticationRequest, Requester } from '#src/http/endpoint.ts';
 import { unknownToken } from '#src/http/errors.ts';
 import type { Logger } from '#src/log/logger.ts';
 import type { RecordDraft } from '#streams/event-log.ts';
 import type { ActivityLog } from './activity.ts';
+import { mayWhileSuspended, userLocked, userSuspended } from './restrictions.ts';
 import {
   MAX_TOKEN_LENGTH,
   newAccessToken,
@@ -63,6 +64,9 @@ export interface IssuedSession extends IssuedTokens {
   readonly deviceId: string;
 }
 
+/** What is asked of a request that comes with a token. */
+export type TokenUse = Pick<AuthenticationRequest, 'ip' | 'userAgent' | 'endpoint'>;
+
 export interface SessionsOptions {
   readonly reader: Reader;
   readonly commands: UserCommands;
@@ -103,18 +107,22 @@ export class Sessions {
 
   /**
    * Who an access token belongs to. Usually one look into a map.
-   * Throws `M_UNKNOWN_TOKEN`, with `soft_logout` when the device is still there and may get another token.
+   * Throws `M_UNKNOWN_TOKEN`, with `soft_logout` when the device is still there and may get another token; `M_USER_LOCKED`
+   * and `M_USER_SUSPENDED` for what such an account may not do.
    */
-  authenticate(token: string, ip: string): Requester {
+  authenticate(token: string, { ip, userAgent, endpoint }: TokenUse): Requester {
     const nowMs = this.#clock();
     const known = this.#cache.get(token) ?? this.#lookUp(token);
     if (known.expiresAtMs !== null && known.expiresAtMs <= nowMs) {
       throw unknownToken(true, 'The access token has expired. Please refresh it, or log in again.');
     }
-    const { activity } = known;
+    const { activity, requester } = known;
     activity.seenAtMs = nowMs;
     activity.ip = ip;
-    return known.requester;
+    activity.userAgent = userAgent;
+    if (known.isLocked && endpoint.allowLocked !== true) throw userLocked();
+    if (requester.isSuspended === true && !mayWhileSuspended(endpoint)) throw userSuspended();
+    return requester;
   }
 
   #lookUp(token: string): KnownToken {
@@ -136,7 +144,9 @@ export class Sessions {
         tokenId: hash.toString('base64url', 0, TOKEN_ID_BYTES),
         isGuest: false,
         isAdmin: user.isAdmin,
+        ...(user.isSuspended && { isSuspended: true }),
       }),
+      isLocked: user.isLocked,
       expiresAtMs: pair.accessExpiresAtMs,
       activity: this.#activity.of(userId, deviceId),
     };
@@ -201,7 +211,8 @@ export class Sessions {
     const owner = this.#reader.get(refreshTokens, [presentedHash]);
     if (owner === undefined) throw unknownToken(false, 'The refresh token is not known, or not valid any more.');
     const { userId, deviceId } = owner;
-    const { result } = await this.#commands.run(userId, () => {
+    const { result } = await this.#commands.run(userId, (user) => {
+      if (user.isLocked) throw userLocked();
       checkRefreshable(this.#reader.get(devices, [userId, deviceId]), presentedHash);
       const { tokens, pair } = this.#newTokens(true);
       const { access: accessHash, accessExpiresAtMs, refresh: refreshHash } = pair;

@@ -2,9 +2,10 @@ import { expect, test } from 'vitest';
 import { TokenCache } from './token-cache.ts';
 
 const entry = (userId: string) => ({
+  isLocked: false,
   requester: { userId, deviceId: 'D', tokenId: 't', isGuest: false, isAdmin: false },
   expiresAtMs: null,
-  activity: { seenAtMs: 0, ip: '' },
+  activity: { seenAtMs: 0, ip: '', userAgent: undefined },
 });
 
 test('all tokens of an account are void when it changes, and those of others stay', () => {

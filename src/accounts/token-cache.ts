@@ -10,6 +10,8 @@ export interface KnownToken {
   /** Null for never. */
   readonly expiresAtMs: number | null;
   readonly activity: Activity;
+  /** Whether the account is locked: it can only log out. */
+  readonly isLocked: boolean;
 }
 
 /** The same in the cache. */

@@ -19,7 +19,7 @@ export function isLoopback(bind: string): boolean {
 /** Checks settings against each other. */
 export function checkRules(settings: Settings): RuleFindings {
   const problems = [...refuseOpenRegistration(settings), ...refuseDrivers(settings), ...refuseSamePort(settings)];
-  return { problems, warnings: [...warnOfTls(settings), ...warnOfNotInEffect(settings)] };
+  return { problems, warnings: [...warnOfTls(settings), ...warnOfTurn(settings), ...warnOfNotInEffect(settings)] };
 }
 
 function refuseOpenRegistration({ registration, listeners }: Settings): RuleProblem[] {
@@ -75,13 +75,17 @@ function warnOfTls({ listeners }: Settings): string[] {
   ];
 }
 
-function warnOfNotInEffect({ appservices, media, turn, federation }: Settings): string[] {
+function warnOfTurn({ turn }: Settings): string[] {
+  if (turn.uris.length === 0 || turn.shared_secret !== null) return [];
+  return ['turn.uris is of no use without turn.shared_secret, from which the credentials are made.'];
+}
+
+function warnOfNotInEffect({ appservices, media, federation }: Settings): string[] {
   const warnings: string[] = [];
   if (appservices.length > 0) warnings.push('This version does not run application services; appservices is ignored.');
   if (federation.trusted_key_servers.length > 0 || federation.ca_file !== null) {
     warnings.push('This version does not talk to other servers; federation is ignored.');
   }
   if (media.url_previews.enabled) warnings.push('This version makes no URL previews; media.url_previews is ignored.');
-  if (turn.uris.length > 0) warnings.push('This version does not hand out TURN credentials; turn is ignored.');
   return warnings;
 }

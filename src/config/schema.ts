@@ -3,6 +3,7 @@
  * environment (environment.ts), `stele config explain` and the code all use them as they are.
  */
 import { z } from 'zod';
+import { isUserId } from '#protocol/identifiers.ts';
 import { SUPPORTED_ROOM_VERSIONS } from '#protocol/room-version.ts';
 import { isServerName } from '#protocol/server-name.ts';
 import { LOG_LEVELS } from '#src/log/logger.ts';
@@ -161,25 +162,67 @@ const media = z
   })
   .prefault({});
 
-const WITHOUT_TURN = 'This version does not hand out TURN credentials.';
-
 const turn = z
   .strictObject({
     uris: z.array(z.string()).default([]).register(settingNotes, {
       type: 'list of URIs',
       doc: 'TURN servers for calls.',
-      notInEffect: WITHOUT_TURN,
     }),
     shared_secret: z.string().nullable().default(null).register(settingNotes, {
       type: 'text',
       doc: 'The secret that the TURN servers share with this server.',
       isSecret: true,
-      notInEffect: WITHOUT_TURN,
     }),
     lifetime: durationSetting().prefault('1h').register(settingNotes, {
       type: 'duration',
       doc: 'How long TURN credentials are valid.',
-      notInEffect: WITHOUT_TURN,
+    }),
+  })
+  .prefault({});
+
+const presence = z
+  .strictObject({
+    enabled: z.boolean().default(true).register(settingNotes, {
+      type: 'true or false',
+      doc: 'Whether people see who of those they share rooms with is online.',
+    }),
+  })
+  .prefault({});
+
+const supportContact = z
+  .strictObject({
+    role: z.string().min(1).default('m.role.admin').register(settingNotes, {
+      type: 'text',
+      doc: 'What the contact is for: m.role.admin, m.role.security, or a name of your own such as org.example.role.',
+    }),
+    matrix_id: z
+      .string()
+      .refine(isUserId, 'is not a user id such as @admin:example.org')
+      .nullable()
+      .default(null)
+      .register(settingNotes, { type: 'user id', doc: 'Where on Matrix; best not on this server alone.' }),
+    email_address: z.email().nullable().default(null).register(settingNotes, {
+      type: 'e-mail address',
+      doc: 'Where by mail.',
+    }),
+  })
+  .refine(({ matrix_id, email_address }) => matrix_id !== null || email_address !== null, {
+    error: 'needs a matrix_id or an email_address',
+  });
+
+const support = z
+  .strictObject({
+    page: z
+      .url({ protocol: /^https?$/, error: 'is not an http or https URL' })
+      .nullable()
+      .default(null)
+      .register(settingNotes, {
+        type: 'URL',
+        doc: 'A page that helps the people of this server.',
+      }),
+    contacts: z.array(supportContact).default([]).register(settingNotes, {
+      type: 'list of role, matrix_id, email_address',
+      doc: 'Whom people can turn to, as /.well-known/matrix/support tells them.',
     }),
   })
   .prefault({});
@@ -270,6 +313,12 @@ export const settingsSchema = z.strictObject({
       doc: 'The version of rooms for which none is asked.',
     }),
   media,
+  presence,
+  support,
+  access_token_in_query: z.boolean().default(true).register(settingNotes, {
+    type: 'true or false',
+    doc: 'Whether access tokens are accepted in the query of a request, where older clients put them. It is deprecated: proxies may log them.',
+  }),
   turn,
   log,
   bus,

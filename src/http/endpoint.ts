@@ -37,6 +37,8 @@ export interface Requester {
   readonly tokenId: string;
   readonly isGuest: boolean;
   readonly isAdmin: boolean;
+  /** Set where the account is suspended: what it may not do at all was refused before the handler. */
+  readonly isSuspended?: boolean;
   /** Set when an application service calls, for itself or for one of its users. */
   readonly appserviceId?: string;
   /** Set when this requester is exempt from rate limits. */

@@ -56,6 +56,8 @@ export interface RegisterOptions<C> {
   readonly authenticate: Authenticate;
   /** Without one nothing is limited. */
   readonly limiter?: RateLimiter | undefined;
+  /** Whether a token in the query counts, as it did in earlier versions of the specification. Default true. */
+  readonly acceptsTokenInQuery?: boolean | undefined;
   readonly log: Logger;
   /** Fires when the server begins to stop. */
   readonly closing: AbortSignal;
@@ -164,7 +166,7 @@ type Admit = (request: FastifyRequest, call: Call) => Promise<void> | undefined;
 /** The step that checks token and rate limit: throws or rejects with what the client is told. */
 function admission<C>(endpoint: Endpoint<C>, options: RegisterOptions<C>): Admit {
   const { auth, rateLimit } = endpoint;
-  const { authenticate, limiter } = options;
+  const { authenticate, limiter, acceptsTokenInQuery = true } = options;
 
   const limit = (call: Call): void => {
     const { requester } = call;
@@ -186,7 +188,7 @@ function admission<C>(endpoint: Endpoint<C>, options: RegisterOptions<C>): Admit
     limit(call);
   };
   return (request, call) => {
-    const token = accessToken(request, call);
+    const token = headerToken(request) ?? (acceptsTokenInQuery ? queryToken(call) : undefined);
     if (token === undefined) {
       if (auth !== 'optional') throw new MatrixError('M_MISSING_TOKEN');
       limit(call);
@@ -205,13 +207,13 @@ function admission<C>(endpoint: Endpoint<C>, options: RegisterOptions<C>): Admit
   };
 }
 
-/** The token of the header, or of the query where old clients put it. */
-function accessToken(request: FastifyRequest, call: Call): string | undefined {
+function headerToken(request: FastifyRequest): string | undefined {
   const header = request.raw.headers.authorization;
-  if (header !== undefined) {
-    const match = /^bearer +(\S+) *$/i.exec(header);
-    if (match?.[1] !== undefined) return match[1];
-  }
+  return header === undefined ? undefined : /^bearer +(\S+) *$/i.exec(header)?.[1];
+}
+
+/** The token where old clients put it. */
+function queryToken(call: Call): string | undefined {
   const inQuery = call.query.access_token;
   const token = Array.isArray(inQuery) ? inQuery[0] : inQuery;
   return token === '' ? undefined : token;

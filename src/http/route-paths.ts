@@ -7,6 +7,7 @@
 const OLDER_PREFIXES: readonly (readonly [today: string, older: string])[] = [
   ['/_matrix/client/v3/', '/_matrix/client/r0/'],
   ['/_matrix/media/v3/', '/_matrix/media/r0/'],
+  ['/_matrix/media/v3/', '/_matrix/media/v1/'],
 ];
 
 export interface RoutePath {

@@ -10,7 +10,7 @@ import type { Authenticate, Endpoint } from './endpoint.ts';
 import { createMetrics, type Metrics } from './metrics.ts';
 import { opsEndpoints, type Readiness } from './ops-endpoints.ts';
 import type { RateLimiter } from './rate-limit.ts';
-import { type Answered, UNKNOWN_ROUTE } from './register.ts';
+import { type Answered, type RegisterOptions, UNKNOWN_ROUTE } from './register.ts';
 import { servicesOf } from './services.ts';
 
 /** How long running requests may take to end when the server stops; then their connections are closed. */
@@ -24,6 +24,8 @@ export interface HttpServerOptions<C> {
   readonly context: C;
   readonly authenticate: Authenticate;
   readonly limiter?: RateLimiter | undefined;
+  /** See {@link RegisterOptions.acceptsTokenInQuery}. */
+  readonly acceptsTokenInQuery?: boolean;
   readonly log: Logger;
   readonly readiness: () => Readiness | Promise<Readiness>;
   /** Default: a new set. Give one where other parts add their figures. */
@@ -79,6 +81,7 @@ export async function startHttpServer<C>(options: HttpServerOptions<C>): Promise
         context: options.context,
         authenticate: options.authenticate,
         limiter: options.limiter,
+        acceptsTokenInQuery: options.acceptsTokenInQuery,
         log: options.log,
         closing: closer.signal,
         onAnswered,

@@ -11,7 +11,7 @@ export const capabilities = endpoint({
   path: '/_matrix/client/v3/capabilities',
   auth: 'guest',
   rateLimit: 'read',
-  handler: (_request, { config }: Pick<Context, 'config'>) => ({
+  handler: ({ requester }, { config }: Pick<Context, 'config'>) => ({
     capabilities: {
       'm.change_password': { enabled: true },
       'm.room_versions': { default: config.default_room_version, available: availableRoomVersions() },
@@ -21,6 +21,7 @@ export const capabilities = endpoint({
       'm.3pid_changes': { enabled: false },
       'm.get_login_token': { enabled: false },
       'm.forget_forced_upon_leave': { enabled: false },
+      ...(requester.isAdmin && { 'm.account_moderation': { suspend: true, lock: true } }),
     },
   }),
 });

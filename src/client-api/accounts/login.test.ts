@@ -1,5 +1,6 @@
 import { afterEach, beforeEach, describe, expect, test } from 'vitest';
 import { type AccountsServer, PASSWORD, type RegisterAnswer, startAccounts } from './test-kit.ts';
+import { whoami as whoamiEndpoint } from './whoami.ts';
 
 const ALICE = '@alice:example.org';
 
@@ -259,7 +260,9 @@ describe('refreshing', () => {
 });
 
 test('an administrator is one from the next request on, until it ends', async () => {
-  const isAdmin = () => server.accounts.authenticate(alice.access_token, { ip: '' }).isAdmin;
+  const isAdmin = () =>
+    server.accounts.authenticate(alice.access_token, { ip: '', userAgent: undefined, endpoint: whoamiEndpoint })
+      .isAdmin;
   expect(isAdmin()).toBe(false);
   await server.accounts.setAdmin(ALICE, true);
   expect(isAdmin()).toBe(true);

@@ -11,7 +11,6 @@ import { contentTypeOf, fileNameOf } from '#src/media/download-headers.ts';
 export const upload = endpoint({
   method: 'POST',
   path: '/_matrix/media/v3/upload',
-  aliases: ['/_matrix/media/v1/upload'],
   auth: 'user',
   rateLimit: 'media',
   query: z.object({ filename: queryText().optional() }),

@@ -1,4 +1,6 @@
 import { z } from 'zod';
+import { eventById } from '#projections/rooms/queries.ts';
+import { userSuspended } from '#src/accounts/restrictions.ts';
 import type { Context } from '#src/context.ts';
 import { endpoint } from '#src/http/endpoint.ts';
 import { sentBy } from './sent-by.ts';
@@ -14,6 +16,9 @@ export const redactEvent = endpoint({
   rateLimit: 'write',
   body: z.looseObject({ reason: z.string().optional() }),
   handler: async ({ params, body, requester }, context: Context) => {
+    if (requester.isSuspended === true && eventById(context.reader, params.eventId)?.sender !== requester.userId) {
+      throw userSuspended();
+    }
     const { eventId } = await context.rooms.send(
       params.roomId,
       {

@@ -2,7 +2,6 @@ import { z } from 'zod';
 import type { Context } from '#src/context.ts';
 import { jsonTextAnswer } from '#src/http/answer.ts';
 import { endpoint } from '#src/http/endpoint.ts';
-import { unknownToken } from '#src/http/errors.ts';
 import { queryChoice, queryFlag, queryInteger, queryText } from '#src/http/query.ts';
 import { viewerOf } from '#src/sync/client-event.ts';
 import { parseSyncToken } from '#src/sync/tokens.ts';
@@ -37,9 +36,7 @@ export const sync = endpoint({
       isFullState: query.full_state,
       usesStateAfter: query.use_state_after,
       timeoutMs: query.timeout,
-      checkAccess: () => {
-        if (!context.accounts.isLoggedIn(requester)) throw unknownToken();
-      },
+      checkAccess: () => context.accounts.requireAccess(requester),
       stops: () => [request.signal, request.closing],
     });
     return jsonTextAnswer(json);
