@@ -31,6 +31,8 @@ export type OptionDeclaration = {
       /** What help says the default is; the command itself applies it. */
       readonly defaultText?: string;
       readonly multiple?: boolean;
+      /** As `multiple`, and the words up to the next option are values of it too: `--pdus a.json b.json`. */
+      readonly list?: boolean;
     }
 );
 
@@ -42,7 +44,9 @@ export type OptionValues<O extends OptionDeclarations> = {
     ? boolean
     : O[Name] extends { multiple: true }
       ? readonly string[]
-      : string | undefined;
+      : O[Name] extends { list: true }
+        ? readonly string[] | undefined
+        : string | undefined;
 };
 
 /** What a command gets to work with. */

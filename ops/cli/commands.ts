@@ -15,6 +15,8 @@ export const COMMANDS: Readonly<Record<string, () => Promise<CommandModule>>> = 
   proof: () => import('./commands/proof.ts'),
   'proof check': () => import('./commands/proof-check.ts'),
   'proof consistency': () => import('./commands/proof-consistency.ts'),
+  'rooms resolve': () => import('./commands/rooms-resolve.ts'),
+  'rooms check-auth': () => import('./commands/rooms-check-auth.ts'),
   replay: () => import('./commands/replay.ts'),
   version: () => import('./commands/version.ts'),
 };

@@ -10,6 +10,7 @@ import {
   type CommandContext,
   type ExitStatus,
   FINDING,
+  type OptionDeclaration,
   type OptionDeclarations,
   SUCCESS,
   UsageError,
@@ -98,12 +99,23 @@ function parseOptions(command: Command, args: readonly string[]): { values: Valu
   const options = Object.fromEntries(
     Object.entries(declared).map(([name, { type, short, ...rest }]) => [
       name,
-      { type, ...(short === undefined ? {} : { short }), multiple: 'multiple' in rest && rest.multiple === true },
+      {
+        type,
+        ...(short === undefined ? {} : { short }),
+        multiple: ('multiple' in rest && rest.multiple === true) || isList(declared[name]),
+      },
     ]),
   );
   let parsed: { values: Values; positionals: string[] };
   try {
-    parsed = parseArgs({ args: [...args], options, allowPositionals: true, strict: true });
+    const { tokens, values } = parseArgs({
+      args: [...args],
+      options,
+      allowPositionals: true,
+      strict: true,
+      tokens: true,
+    });
+    parsed = withLists(tokens, { ...values }, declared);
   } catch (error) {
     throw new UsageError(optionProblem(error, Object.keys(declared)));
   }
@@ -116,6 +128,37 @@ function parseOptions(command: Command, args: readonly string[]): { values: Valu
   }
   for (const [name, { type }] of Object.entries(declared)) if (type === 'boolean') values[name] ??= false;
   return { values, positionals };
+}
+
+function isList(option: OptionDeclaration | undefined): boolean {
+  return option !== undefined && 'list' in option && option.list === true;
+}
+
+/** What `parseArgs` tells of an argument. */
+interface ArgumentToken {
+  readonly kind: 'option' | 'positional' | 'option-terminator';
+  readonly name?: string;
+  readonly value?: string | undefined;
+}
+
+/** Gives the words after an option that takes a list to that option. */
+function withLists(
+  tokens: readonly ArgumentToken[],
+  values: Values,
+  declared: OptionDeclarations,
+): { values: Values; positionals: string[] } {
+  const positionals: string[] = [];
+  const lists = new Map<string, string[]>();
+  let open: string[] | undefined;
+  for (const { kind, name, value } of tokens) {
+    if (kind === 'positional') (open ?? positionals).push(value ?? '');
+    else open = undefined;
+    if (kind !== 'option' || name === undefined || !isList(declared[name])) continue;
+    open = lists.get(name) ?? [];
+    lists.set(name, open);
+    open.push(value ?? '');
+  }
+  return { values: { ...values, ...Object.fromEntries(lists) }, positionals };
 }
 
 function optionProblem(error: unknown, names: readonly string[]): string {

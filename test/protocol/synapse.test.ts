@@ -93,8 +93,9 @@ function namedAuthEvent({ events, roomId }: SynapseRoom, index: number): NamedAu
 }
 
 /** Of two under one key the last, as a map made of them has it. */
-function lookupIn(state: readonly AuthEvent[]): StateLookup {
-  return (type, stateKey) => state.findLast((event) => event.type === type && event.stateKey === stateKey);
+function lookupIn(state: readonly NamedAuthEvent[]): StateLookup {
+  return (type, stateKey) =>
+    state.findLast((event): event is NamedAuthEvent & AuthEvent => event.type === type && event.stateKey === stateKey);
 }
 
 function resolveIn({ events, indexOf, rules }: SynapseRoom, states: readonly (readonly number[])[]): number[] {

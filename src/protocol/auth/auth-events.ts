@@ -6,6 +6,7 @@ import {
   type AuthEvent,
   type AuthInput,
   type AuthVerdict,
+  quoted,
   type Rejection,
   reject,
   type StateEventType,
@@ -56,7 +57,9 @@ function thirdPartyToken(content: JsonObject): string | undefined {
 }
 
 /** An event that another names in its `auth_events`, with what is known of it. */
-export interface NamedAuthEvent extends AuthEvent {
+export interface NamedAuthEvent extends Omit<AuthEvent, 'stateKey'> {
+  /** `undefined` for an event that is no state event and so can authorise nothing. */
+  readonly stateKey: string | undefined;
   /** The room it is in. For the create event of room version 12 too, where the PDU itself does not say. */
   readonly roomId: string;
   /** Whether it failed the checks on receipt of a PDU. */
@@ -109,9 +112,13 @@ function checkImpliedCreateEvent(
 function checkNoDuplicates(authEvents: readonly NamedAuthEvent[]): Rejection | undefined {
   const seen = new Set<string>();
   for (const { type, stateKey } of authEvents) {
+    if (stateKey === undefined) continue;
     const slot = JSON.stringify([type, stateKey]);
     if (seen.has(slot)) {
-      return reject('authEventsDuplicate', `Its auth_events name two ${type} events with the state key "${stateKey}".`);
+      return reject(
+        'authEventsDuplicate',
+        `Its auth_events name two ${type} events with the state key ${quoted(stateKey)}.`,
+      );
     }
     seen.add(slot);
   }
@@ -132,7 +139,7 @@ function checkSelection(
     ? undefined
     : reject(
         'authEventsNotSelected',
-        `Its auth_events name ${stray.eventId}, a ${stray.type} event with the state key "${stray.stateKey}", which does not authorise such an event.`,
+        `Its auth_events name ${stray.eventId}, a ${stray.type} event with ${stray.stateKey === undefined ? 'no state key' : `the state key ${quoted(stray.stateKey)}`}, which does not authorise such an event.`,
       );
 }
 

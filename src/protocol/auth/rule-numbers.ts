@@ -6,6 +6,7 @@ export type AuthRule =
   | 'createCreator'
   | 'createAdditionalCreators'
   | 'createEventMissing'
+  | 'authEventsUnknown'
   | 'authEventsDuplicate'
   | 'authEventsNotSelected'
   | 'authEventsRejected'
@@ -68,6 +69,7 @@ export const RULE_NUMBERS_V1: AuthRuleNumbers = {
   createRoomVersion: '1.3',
   createCreator: '1.4',
   createAdditionalCreators: NONE,
+  authEventsUnknown: '2',
   authEventsDuplicate: '2.1',
   authEventsNotSelected: '2.2',
   authEventsRejected: '2.3',
