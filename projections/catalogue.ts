@@ -14,6 +14,7 @@ import { mediaProjection } from './media/projection.ts';
 import { profilesProjection } from './profiles/projection.ts';
 import { pushersProjection } from './pushers/projection.ts';
 import { receiptsProjection } from './receipts/projection.ts';
+import { relationsProjection } from './relations/projection.ts';
 import { roomsProjection } from './rooms/projection.ts';
 
 /** What requests read: one environment, one checkpoint, so that a reader sees one moment of the log in all of it. */
@@ -23,6 +24,7 @@ export const coreProjections: readonly Projection[] = [
   directoryProjection,
   accountDataProjection,
   receiptsProjection,
+  relationsProjection,
   profilesProjection,
   mediaProjection,
   pushersProjection,

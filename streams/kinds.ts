@@ -167,6 +167,10 @@ export const recordKinds = {
     version: 1,
     says: 'This server signs with another key from now on: its id and its public half.',
   },
+  'content.read': {
+    version: 1,
+    says: 'Somebody who may redact in a room was shown what a redaction had taken away: who, and of which event.',
+  },
 } as const satisfies Readonly<Record<string, { readonly version: number; readonly says: string }>>;
 
 /** A kind in the catalogue. */

@@ -22,6 +22,18 @@ export interface EventView {
   readonly roomId?: string;
   /** See `Filter.selectFields`. */
   readonly selectFields?: ((event: JsonObject) => JsonObject) | undefined;
+  /** What is bundled with events that others relate to; missing where nothing is. See bundled-relations.ts. */
+  readonly bundles?: EventBundles | undefined;
+}
+
+/** Puts together what is bundled with events. */
+export interface EventBundles {
+  /** Whether something may be bundled with the event for somebody: one short look-up. */
+  mayHave(event: Event): boolean;
+  /** Whether the event is the root of a thread in which the viewer sees something. */
+  hasThread(view: EventView, event: Event): boolean;
+  /** JSON text of `m.relations`; undefined if there is none. */
+  textFor(view: EventView, event: Event): string | undefined;
 }
 
 /** The user who looks, and what names the device in the transactions of its events. */
@@ -85,6 +97,8 @@ function unsignedOf(view: EventView, event: Event): string {
     const redaction = eventAt(reader, event.redactedBy);
     if (redaction !== undefined) text += `,"redacted_because":${redactedBecause(view, redaction)}`;
   }
+  const bundled = view.bundles?.textFor(view, event);
+  if (bundled !== undefined) text += `,"m.relations":${bundled}`;
   if (isOwnTransaction(event, viewer)) text += `,"transaction_id":${quoted(event.transaction.txnId)}`;
   return text;
 }

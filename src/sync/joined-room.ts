@@ -22,6 +22,7 @@ import {
   type RoomRun,
   roomRunOf,
   type SyncRun,
+  withBundles,
 } from './run.ts';
 import { isNamedByMembers, summaryJson } from './summary.ts';
 import { chooseTimeline, type Timeline } from './timeline.ts';
@@ -73,7 +74,8 @@ export async function joinedRoom(
 
 /** JSON text of a `timeline`. */
 export async function timelineJson(roomRun: RoomRun, timeline: Timeline): Promise<string> {
-  const events = await eventsJson(roomRun, timeline.events);
+  // Who gets every event gets the relations too, and puts them together. Source: "Aggregations of child events".
+  const events = await eventsJson(timeline.isLimited ? withBundles(roomRun) : roomRun, timeline.events);
   return `{"events":${events},"limited":${timeline.isLimited},"prev_batch":"${timeline.prevBatch}"}`;
 }
 

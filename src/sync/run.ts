@@ -4,6 +4,7 @@ import type { Event, Room } from '#projections/rooms/queries.ts';
 import type { Filter } from '#src/client-api/filters/filter.ts';
 import { RoomVisibility } from '#src/rooms/visibility.ts';
 import type { EventLog, Position } from '#streams/event-log.ts';
+import type { BundledRelations } from './bundled-relations.ts';
 import type { EventView, Viewer } from './client-event.ts';
 import { federationEvents } from './federation-event.ts';
 import type { LazyMembers } from './lazy-members.ts';
@@ -36,6 +37,8 @@ export interface SyncRun {
   readonly shared: SharedEvents;
   /** Whose events the user does not want to see. */
   readonly ignored: ReadonlySet<string>;
+  /** What goes with events that others relate to. */
+  readonly bundles: BundledRelations;
 }
 
 /** A room as the user of a run sees it. */
@@ -58,6 +61,11 @@ export function roomRunOf(run: SyncRun, room: Room): RoomRun {
     ...(selectFields && { selectFields }),
   };
   return { run, room, visibility, view };
+}
+
+/** A room whose events are to be shown with what relates to them. */
+export function withBundles({ view, ...roomRun }: RoomRun): RoomRun {
+  return { ...roomRun, view: { ...view, bundles: roomRun.run.bundles } };
 }
 
 /** JSON text of a list of events, in the format that the filter asks for. */

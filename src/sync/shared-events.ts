@@ -53,7 +53,8 @@ export class SharedEvents {
 }
 
 /** Whether everybody who was a member when the event came sees the same of it. */
-function isAlikeForMembers({ selectFields, roomId, viewer, visibility }: EventView, event: Event): boolean {
+function isAlikeForMembers(view: EventView, event: Event): boolean {
+  const { selectFields, roomId, viewer, visibility, bundles } = view;
   return (
     selectFields === undefined &&
     roomId === undefined &&
@@ -62,6 +63,8 @@ function isAlikeForMembers({ selectFields, roomId, viewer, visibility }: EventVi
     !isOwnTransaction(event, viewer) &&
     // So is what they were when it was redacted.
     event.redactedBy === undefined &&
-    visibility.membershipAt(event) === 'join'
+    visibility.membershipAt(event) === 'join' &&
+    // What relates to it is counted for each without those whom they ignore.
+    bundles?.mayHave(event) !== true
   );
 }

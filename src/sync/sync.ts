@@ -9,6 +9,7 @@ import type { Filter } from '#src/client-api/filters/filter.ts';
 import type { Acknowledgements } from '#src/encryption/acknowledgements.ts';
 import type { Typing } from '#src/ephemeral/typing.ts';
 import { BEFORE_FIRST, type EventLog } from '#streams/event-log.ts';
+import { BundledRelations } from './bundled-relations.ts';
 import type { Viewer } from './client-event.ts';
 import { deviceMessages, keyCountsText } from './device-news.ts';
 import { ignoredUsers } from './ignored-users.ts';
@@ -134,6 +135,7 @@ export class Sync {
       const json = `{${keyCountsText(reader, request.viewer)},"next_batch":"${nextBatch}"}`;
       return { isEmpty: true, json, next };
     }
+    const ignored = ignoredUsers(reader, userId);
     const run: SyncRun = {
       reader,
       log,
@@ -149,7 +151,8 @@ export class Sync {
       heroes: this.#heroes,
       lazyMembers: this.#lazyMembers,
       shared: this.#shared,
-      ignored: ignoredUsers(reader, userId),
+      ignored,
+      bundles: new BundledRelations(reader, ignored),
     };
     return lookForNews(run, {
       next,

@@ -1,13 +1,15 @@
-import { eventById, findRoom, userRoomOf } from '#projections/rooms/queries.ts';
+import { z } from 'zod';
 import type { Context } from '#src/context.ts';
 import { jsonTextAnswer } from '#src/http/answer.ts';
 import { endpoint } from '#src/http/endpoint.ts';
-import { MatrixError } from '#src/http/errors.ts';
-import { RoomVisibility } from '#src/rooms/visibility.ts';
-import { clientEvent, viewerOf } from '#src/sync/client-event.ts';
+import { queryFlag } from '#src/http/query.ts';
+import { clientEvent } from '#src/sync/client-event.ts';
+import { unredactedEvent } from '../messages/unredacted.ts';
+import { eventViewFor, visibleEvent } from '../messages/visible-event.ts';
 
 /**
- * `GET /_matrix/client/v3/rooms/{roomId}/event/{eventId}`: one event, if the user may see it.
+ * `GET /_matrix/client/v3/rooms/{roomId}/event/{eventId}`: one event, if the user may see it. Who may redact can ask for what
+ * a redaction took away (MSC2815).
  * https://spec.matrix.org/v1.19/client-server-api/#get_matrixclientv3roomsroomideventeventid
  */
 export const getEvent = endpoint({
@@ -15,18 +17,15 @@ export const getEvent = endpoint({
   path: '/_matrix/client/v3/rooms/{roomId}/event/{eventId}',
   auth: 'guest',
   rateLimit: 'read',
-  handler: ({ params, requester }, { reader, clock }: Context) => {
-    const room = findRoom(reader, params.roomId);
-    const event = room && eventById(reader, params.eventId);
-    if (room === undefined || event?.room !== room.id) throw noSuchEvent();
-    const visibility = new RoomVisibility(reader, room.id, requester.userId);
-    const isForgotten = userRoomOf(reader, requester.userId, room.id)?.forgotten === true;
-    if (isForgotten || !visibility.canSee(event)) throw noSuchEvent();
-    const view = { reader, visibility, viewer: viewerOf(requester), nowMs: clock(), roomId: params.roomId };
-    return jsonTextAnswer(clientEvent(view, event));
+  query: z.object({
+    'fi.mau.msc2815.include_unredacted_content': queryFlag().optional(),
+    // The name in the proposal's first implementations.
+    'fi.mau.unredact_content': queryFlag().optional(),
+  }),
+  handler: async ({ params, query, requester }, context: Context) => {
+    const found = visibleEvent(context.reader, params.roomId, params.eventId, requester.userId);
+    const wantsAll = query['fi.mau.msc2815.include_unredacted_content'] ?? query['fi.mau.unredact_content'];
+    const event = wantsAll ? await unredactedEvent(context, found.room, found.event, requester.userId) : found.event;
+    return jsonTextAnswer(clientEvent(eventViewFor(context, requester, { ...found, roomId: params.roomId }), event));
   },
 });
-
-function noSuchEvent(): MatrixError {
-  return new MatrixError('M_NOT_FOUND', 'There is no such event in this room, or you may not see it.');
-}

@@ -3,11 +3,11 @@ import { type Event, eventById } from '#projections/rooms/queries.ts';
 import type { Context } from '#src/context.ts';
 import { jsonTextAnswer } from '#src/http/answer.ts';
 import { endpoint } from '#src/http/endpoint.ts';
-import { MatrixError } from '#src/http/errors.ts';
 import { queryInteger, queryText } from '#src/http/query.ts';
 import { type RoomView, viewRoom } from '#src/rooms/room-view.ts';
-import { clientEvent, type EventView, viewerOf } from '#src/sync/client-event.ts';
+import { clientEvent } from '#src/sync/client-event.ts';
 import { passes } from '#src/sync/filters.ts';
+import { ignoredUsers } from '#src/sync/ignored-users.ts';
 import { pacedEvents } from '#src/sync/paced-events.ts';
 import { type Pacer, sharedPacer } from '#src/sync/pacer.ts';
 import { addMembers, stateAtVersion, stateEvents } from '#src/sync/room-state.ts';
@@ -15,6 +15,7 @@ import { formatPlace, placeAfter, placeBefore } from '#src/sync/tokens.ts';
 import type { RoomEventFilter } from '../filters/filter.ts';
 import { roomEventFilter } from '../sync/filter-param.ts';
 import { pageEvents, readPage, versionAfter } from './page.ts';
+import { eventViewFor, isIgnored, noSuchEvent } from './visible-event.ts';
 
 /** Events around the one asked for when the client does not say. Source: the endpoint's specification. */
 const DEFAULT_LIMIT = 10;
@@ -39,21 +40,15 @@ export const eventContext = endpoint({
     const filter = roomEventFilter(query.filter);
     const room = viewRoom(reader, params.roomId, requester.userId);
     const event = eventById(reader, params.eventId);
-    if (event === undefined || event.room !== room.room.id || !room.visibility.canSee(event)) {
-      throw new MatrixError('M_NOT_FOUND', 'There is no such event in this room, or you may not see it.');
-    }
+    const ignored = ignoredUsers(reader, requester.userId);
+    const isThere = event !== undefined && event.room === room.room.id;
+    if (!isThere || isIgnored(ignored, event) || !room.visibility.canSee(event)) throw noSuchEvent();
     const accepts = pageEvents(reader, room, requester.userId, filter);
     const page = { reader, view: room, pacer: sharedPacer, accepts };
     const most = Math.min(query.limit, filter.limit ?? query.limit);
     const before = await readPage({ ...page, from: placeBefore(event), direction: 'b', limit: Math.ceil(most / 2) });
     const after = await readPage({ ...page, from: placeAfter(event), direction: 'f', limit: Math.floor(most / 2) });
-    const view: EventView = {
-      reader,
-      visibility: room.visibility,
-      viewer: viewerOf(requester),
-      nowMs: context.clock(),
-      roomId: params.roomId,
-    };
+    const view = eventViewFor(context, requester, { roomId: params.roomId, visibility: room.visibility, ignored });
     const text = (one: Event): string => clientEvent(view, one);
     const shown = [...before.events, event, ...after.events];
     const state = await stateAtLast(page, filter, shown);

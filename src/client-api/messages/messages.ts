@@ -4,13 +4,15 @@ import { jsonTextAnswer } from '#src/http/answer.ts';
 import { endpoint } from '#src/http/endpoint.ts';
 import { queryChoice, queryInteger, queryText } from '#src/http/query.ts';
 import { viewRoom } from '#src/rooms/room-view.ts';
-import { clientEvent, type EventView, viewerOf } from '#src/sync/client-event.ts';
+import { clientEvent } from '#src/sync/client-event.ts';
+import { ignoredUsers } from '#src/sync/ignored-users.ts';
 import { pacedEvents } from '#src/sync/paced-events.ts';
 import { sharedPacer } from '#src/sync/pacer.ts';
 import { formatPlace, parsePaginationToken } from '#src/sync/tokens.ts';
 import { roomEventFilter } from '../sync/filter-param.ts';
 import { membersOfSenders } from './lazy-members.ts';
 import { outermostPlace, pageEvents, placeOf, readPage, versionAfter } from './page.ts';
+import { eventViewFor } from './visible-event.ts';
 
 /** Events of a page when the client does not say. Source: the endpoint's specification. */
 const DEFAULT_LIMIT = 10;
@@ -51,13 +53,8 @@ export const messages = endpoint({
       pacer: sharedPacer,
       accepts: pageEvents(reader, room, requester.userId, filter),
     });
-    const view: EventView = {
-      reader,
-      visibility: room.visibility,
-      viewer: viewerOf(requester),
-      nowMs: context.clock(),
-      roomId: params.roomId,
-    };
+    const ignored = ignoredUsers(reader, requester.userId);
+    const view = eventViewFor(context, requester, { roomId: params.roomId, visibility: room.visibility, ignored });
     const text = (event: (typeof events)[number]): string => clientEvent(view, event);
     const [first] = events;
     let json = `{"chunk":${await pacedEvents(events, sharedPacer, text)}`;

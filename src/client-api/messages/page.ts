@@ -78,7 +78,8 @@ function sliceOf({ reader, view, to, direction }: PageOptions, from: Topological
   return slice;
 }
 
-function isAtOrBefore(a: TopologicalPlace, b: TopologicalPlace): boolean {
+/** Whether a place is another one, or comes before it. */
+export function isAtOrBefore(a: TopologicalPlace, b: TopologicalPlace): boolean {
   return a.depth < b.depth || (a.depth === b.depth && a.position <= b.position);
 }
 
@@ -96,7 +97,7 @@ export function pageEvents(
 }
 
 /** The place that a token stands for: a sync token, what of the room a client with it has seen. */
-export function placeOf(reader: Reader, { room }: RoomView, token: PaginationToken): TopologicalPlace {
+export function placeOf(reader: Reader, { room }: Pick<RoomView, 'room'>, token: PaginationToken): TopologicalPlace {
   if (token.kind === 'place') return token.place;
   for (const { position } of timelineBackwards(reader, room.id, -1, token.position)) {
     const event = eventAt(reader, position);

@@ -1,5 +1,6 @@
 import type { Context } from '#src/context.ts';
 import { endpoint } from '#src/http/endpoint.ts';
+import { checkRelation } from '../relations/check-relation.ts';
 import { MAX_EVENT_BODY_BYTES } from '../schemas.ts';
 import { sentBy } from './sent-by.ts';
 
@@ -16,11 +17,10 @@ export const sendEvent = endpoint({
   body: 'json',
   bodyLimitBytes: MAX_EVENT_BODY_BYTES,
   handler: async ({ params, body, requester }, context: Context) => {
-    const { eventId } = await context.rooms.send(
-      params.roomId,
-      { sender: requester.userId, type: params.eventType, content: body },
-      sentBy(requester, params.txnId),
-    );
+    const event = { sender: requester.userId, type: params.eventType, content: body };
+    const transaction = sentBy(requester, params.txnId);
+    checkRelation(context.reader, params.roomId, event, transaction);
+    const { eventId } = await context.rooms.send(params.roomId, event, transaction);
     return { event_id: eventId };
   },
 });
