@@ -1,0 +1,63 @@
+/** Reading what another server answers, no further than is good. */
+import { isUtf8 } from 'node:buffer';
+import { type Readable, Transform } from 'node:stream';
+import { parseJson } from '#protocol/json-limits.ts';
+import { isJsonObject } from '#protocol/json-object.ts';
+import type { JsonObject } from '#protocol/pdu.ts';
+
+/** An answer is larger than it may be. */
+export class AnswerTooLarge extends Error {
+  override readonly name = 'AnswerTooLarge';
+  constructor(maxBytes: number) {
+    super(`the answer has more than ${maxBytes} bytes`);
+  }
+}
+
+/** An answer is not the JSON object that it has to be. */
+export class AnswerNotJson extends Error {
+  override readonly name = 'AnswerNotJson';
+}
+
+/**
+ * All bytes of a body. Stops reading where they become too many, or where the announced length says that they will.
+ * @throws {AnswerTooLarge} and what the stream throws.
+ */
+export async function readBody(body: Readable, announcedLength: string | undefined, maxBytes: number): Promise<Buffer> {
+  if (Number(announcedLength ?? 0) > maxBytes) {
+    body.destroy();
+    throw new AnswerTooLarge(maxBytes);
+  }
+  const chunks: Buffer[] = [];
+  let size = 0;
+  for await (const chunk of body as AsyncIterable<Buffer>) {
+    size += chunk.length;
+    // Leaving the loop destroys the stream, and with it the connection.
+    if (size > maxBytes) throw new AnswerTooLarge(maxBytes);
+    chunks.push(chunk);
+  }
+  return chunks.length === 1 && chunks[0] !== undefined ? chunks[0] : Buffer.concat(chunks, size);
+}
+
+/** The JSON object that the bytes are. @throws {AnswerNotJson} */
+export function parseAnswer(bytes: Buffer): JsonObject {
+  if (!isUtf8(bytes)) throw new AnswerNotJson('the answer is not UTF-8');
+  try {
+    const value = parseJson(bytes.toString('utf8'));
+    if (isJsonObject(value)) return value;
+  } catch (error) {
+    throw new AnswerNotJson(error instanceof Error ? error.message : String(error));
+  }
+  throw new AnswerNotJson('the answer is not a JSON object');
+}
+
+/** Passes a body on up to a number of bytes; then the stream ends with {@link AnswerTooLarge}. */
+export function boundedStream(maxBytes: number): Transform {
+  let size = 0;
+  return new Transform({
+    transform(chunk: Buffer, _encoding, callback) {
+      size += chunk.length;
+      if (size > maxBytes) callback(new AnswerTooLarge(maxBytes));
+      else callback(null, chunk);
+    },
+  });
+}
