@@ -36,16 +36,45 @@ export interface RawLog {
   readAllRaw(from: Position): AsyncIterable<readonly RawRecord[]>;
 }
 
+/** What verification reads a log through. */
+export interface ScannableLog {
+  /**
+   * The records after `from` (exclusive) up to `to`, in batches. The buffers of a batch are overwritten when the next one is
+   * asked for.
+   */
+  scanRaw(from: Position, to: Position): AsyncIterable<readonly RawRecord[]>;
+  /** Opens stored records; throws `Damaged` for all if one does not open. Rejects when the log was opened without keys. */
+  openRecords(records: readonly RawRecord[]): Promise<readonly LogRecord[]>;
+  /** Whether the sections of stored records open with their keys; costs less than opening them for what they say. */
+  checkSections(records: readonly RawRecord[]): Promise<SectionCheck>;
+}
+
+/**
+ * What one thread has found out about the files of a log, for others of the process that are to read it. Plain data, with
+ * what is large in shared memory.
+ */
+export interface LogLayout {
+  /** Folder of the log. */
+  readonly folder: string;
+  readonly segments: readonly {
+    readonly firstPosition: Position;
+    /** Durable records. */
+    readonly count: number;
+    /** Where the last of them ends. */
+    readonly end: number;
+    /** Where each of them starts; undefined where the segment's index file says so. */
+    readonly offsets: Uint32Array | undefined;
+  }[];
+}
+
 /** A log opened for reading beside the server that writes it. It shows whole, durable commits only. */
-export interface ReadOnlyLog extends RawLog, Pick<EventLog, 'readStream' | 'readAll' | 'readAt'> {
+export interface ReadOnlyLog extends RawLog, ScannableLog, Pick<EventLog, 'readStream' | 'readAll' | 'readAt'> {
   /** Looks for records that were committed since; gives the new head. */
   refresh(): Promise<Position>;
   /** The opened form of a stored record; throws `Damaged` if it does not open. Rejects when opened without keys. */
   openRecord(record: RawRecord): Promise<LogRecord>;
-  /** The same for many at once, which costs less. Throws for all if one does not open. */
-  openRecords(records: readonly RawRecord[]): Promise<readonly LogRecord[]>;
-  /** Whether the sections of stored records open with their keys; costs less than opening them for what they say. */
-  checkSections(records: readonly RawRecord[]): Promise<SectionCheck>;
+  /** What another thread needs to read what this one has found so far; see scan-log.ts. */
+  layout(): LogLayout;
   /**
    * The keys of a stored record's sections, `null` where destroyed: for proofs that reveal what a record says. The bytes
    * belong to the caller. Rejects when opened without keys.

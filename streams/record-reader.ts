@@ -1,5 +1,5 @@
 /** From stored records to opened ones and to raw ones: what every reader of a log shares. */
-import { Damaged, type LogRecord } from './event-log.ts';
+import { Damaged, type LogRecord, type Position } from './event-log.ts';
 import type { KeyStore } from './keyring/key-store.ts';
 import type { StoredRecord } from './log-driver.ts';
 import type { RawRecord } from './raw-log.ts';
@@ -47,13 +47,34 @@ function open(stored: StoredRecord, id: Uint8Array, index: number, key: Buffer |
   );
 }
 
-/** The raw form of a stored record, with its leaf hash. */
+/** The stored form of a raw record. Throws RangeError for one that did not come from a log's own files. */
+export function storedRecord({ position, header, sealedSections, firstKeySlot }: RawRecord): StoredRecord {
+  if (firstKeySlot === undefined) throw new RangeError('not a record of this log: it has no key slot');
+  return { position, header, sections: sealedSections, firstKeySlot };
+}
+
+/** The raw form of a stored record. */
 export function rawRecord(stored: StoredRecord): RawRecord {
-  return {
-    position: stored.position,
-    header: stored.header,
-    sealedSections: stored.sections,
-    leaf: leafHash(stored.header, stored.sections),
-    firstKeySlot: stored.firstKeySlot,
-  };
+  return new StoredRawRecord(stored);
+}
+
+/** Hashes its leaf when that is first asked for: not everybody who reads stored records does. */
+class StoredRawRecord implements RawRecord {
+  readonly position: Position;
+  readonly header: Buffer;
+  readonly sealedSections: readonly Buffer[];
+  readonly firstKeySlot: number;
+  #leaf: Buffer | undefined;
+
+  constructor(stored: StoredRecord) {
+    this.position = stored.position;
+    this.header = stored.header;
+    this.sealedSections = stored.sections;
+    this.firstKeySlot = stored.firstKeySlot;
+  }
+
+  get leaf(): Buffer {
+    this.#leaf ??= leafHash(this.header, this.sealedSections);
+    return this.#leaf;
+  }
 }

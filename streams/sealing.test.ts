@@ -1,6 +1,6 @@
 import sodium from 'sodium-native';
 import { describe, expect, it } from 'vitest';
-import { newKeys, openSection, SEAL_BYTES, sealSection } from './sealing.ts';
+import { newKeys, openSection, SEAL_BYTES, sealSection, sectionOpens } from './sealing.ts';
 
 const ID = Buffer.alloc(16, 9);
 
@@ -12,13 +12,22 @@ describe('a sealed section', () => {
     const key = keys.subarray(32, 64);
     expect(sealed).toHaveLength(length + SEAL_BYTES);
     expect(openSection(sealed, ID, 1, key)).toEqual(plain);
-    expect(openSection(sealed, ID, 0, key)).toBeUndefined();
-    expect(openSection(sealed, Buffer.alloc(16, 8), 1, key)).toBeUndefined();
-    expect(openSection(sealed, ID, 1, keys.subarray(0, 32))).toBeUndefined();
-    expect(openSection(sealed.subarray(0, -1), ID, 1, key)).toBeUndefined();
+    expect(sectionOpens(sealed, ID, 1, key)).toBe(true);
+    const others: readonly Parameters<typeof openSection>[] = [
+      [sealed, ID, 0, key],
+      [sealed, Buffer.alloc(16, 8), 1, key],
+      [sealed, ID, 1, keys.subarray(0, 32)],
+      [sealed.subarray(0, -1), ID, 1, key],
+      [sealed.subarray(0, SEAL_BYTES - 1), ID, 1, key],
+    ];
+    for (const other of others) {
+      expect(openSection(...other)).toBeUndefined();
+      expect(sectionOpens(...other)).toBe(false);
+    }
     const flipped = Buffer.from(sealed);
     flipped[0] = (flipped[0] ?? 0) ^ 1;
     expect(openSection(flipped, ID, 1, key)).toBeUndefined();
+    expect(sectionOpens(flipped, ID, 1, key)).toBe(false);
   });
 
   it('does not open to bytes that were sealed without the commitment to the key', () => {
@@ -29,5 +38,6 @@ describe('a sealed section', () => {
     const nonce = Buffer.alloc(sodium.crypto_aead_xchacha20poly1305_ietf_NPUBBYTES);
     sodium.crypto_aead_xchacha20poly1305_ietf_encrypt(sealed, plain, associated, null, nonce, key);
     expect(openSection(sealed, ID, 0, key)).toBeUndefined();
+    expect(sectionOpens(sealed, ID, 0, key)).toBe(false);
   });
 });

@@ -12,6 +12,7 @@ import { KEY_BYTES } from './keyring/key-store.ts';
 const ZERO_NONCE = Buffer.alloc(sodium.crypto_aead_xchacha20poly1305_ietf_NPUBBYTES);
 /** Zero bytes before the plain ones, see above. */
 const COMMITMENT_BYTES = 32;
+const COMMITMENT_WORDS = COMMITMENT_BYTES / Int32Array.BYTES_PER_ELEMENT;
 const COMMITMENT = Buffer.alloc(COMMITMENT_BYTES);
 const TAG_BYTES = sodium.crypto_aead_xchacha20poly1305_ietf_ABYTES;
 /** What sealing adds to a section. */
@@ -24,6 +25,10 @@ const associated = Buffer.alloc(ID_BYTES + 1);
 const sealingKey = Buffer.alloc(KEY_BYTES);
 let pool = Buffer.alloc(0);
 let poolAt = 0;
+/** What sections are opened into that nobody looks at; as large as the largest of them, which is below 1 MiB. */
+let scratch = Buffer.alloc(0);
+/** Its first bytes, where the commitment to the key lies. */
+let scratchWords = new Int32Array();
 
 /** `count` fresh random keys, one behind the other. */
 export function newKeys(count: number): Buffer {
@@ -67,6 +72,25 @@ export function openSection(sealed: Buffer, id: Uint8Array, index: number, key: 
   }
   if (plain.compare(COMMITMENT, 0, COMMITMENT_BYTES, 0, COMMITMENT_BYTES) !== 0) return undefined;
   return plain.subarray(COMMITMENT_BYTES);
+}
+
+/** Whether {@link openSection} would open it: for verification, which keeps nothing of what it says. */
+export function sectionOpens(sealed: Buffer, id: Uint8Array, index: number, key: Buffer): boolean {
+  if (sealed.length < SEAL_BYTES) return false;
+  const length = sealed.length - TAG_BYTES;
+  if (scratch.length < length) {
+    scratch = Buffer.allocUnsafeSlow(Math.max(length, 2 * scratch.length));
+    scratchWords = new Int32Array(scratch.buffer, 0, COMMITMENT_WORDS);
+  }
+  const plain = scratch.subarray(0, length);
+  try {
+    sodium.crypto_aead_xchacha20poly1305_ietf_decrypt(plain, null, sealed, associatedData(id, index), ZERO_NONCE, key);
+  } catch {
+    return false;
+  }
+  let bits = 0;
+  for (let word = 0; word < COMMITMENT_WORDS; word++) bits |= scratchWords[word] as number;
+  return bits === 0;
 }
 
 function associatedData(id: Uint8Array, index: number): Buffer {

@@ -22,7 +22,7 @@ const RECORDS_PER_APPEND = 100;
 const APPENDS_AT_ONCE = 50;
 
 export interface VerifyBenchOptions {
-  /** Default 300,000. */
+  /** Default 500,000. */
   readonly records?: number;
   /** Threads; default one for each processor. */
   readonly workers?: number;
@@ -30,7 +30,7 @@ export interface VerifyBenchOptions {
 
 /** Writes a log, verifies it with and without opening sections, and hashes as much with nothing else. */
 export async function runVerifyBench(options: VerifyBenchOptions = {}): Promise<BenchResult> {
-  const records = options.records ?? 300_000;
+  const records = options.records ?? 500_000;
   const workers = options.workers ?? availableParallelism();
   const folder = await mkdtemp(path.join(tmpdir(), 'stele-bench-verify-'));
   try {

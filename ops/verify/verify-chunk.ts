@@ -3,9 +3,8 @@
  * tiles say, and open. Gives what is needed to join the run with those beside it. Runs in a worker.
  */
 import { Damaged, type LogRecord } from '#streams/event-log.ts';
-import type { RawRecord } from '#streams/raw-log.ts';
-import { HASH_BYTES, placeInStream } from '#streams/record-format.ts';
-import type { SectionCheck } from '#streams/section-check.ts';
+import type { RawRecord, ScannableLog } from '#streams/raw-log.ts';
+import { HASH_BYTES, placeInStream, writeLeafHash } from '#streams/record-format.ts';
 import { perfectRoot } from '#streams/transparency/merkle.ts';
 import type { TileFiles } from '#streams/transparency/tile-files.ts';
 import { TILE_BYTES, TILE_WIDTH, tileWidth } from '#streams/transparency/tiles.ts';
@@ -13,15 +12,6 @@ import { type Finding, Findings } from './finding.ts';
 
 /** Records in a row that cannot be read before the rest of the run is given up. */
 const MAX_UNREADABLE_IN_A_ROW = 64;
-
-/** What verification reads a log through. */
-export interface VerifiableLog {
-  readAllRaw(from: number): AsyncIterable<readonly RawRecord[]>;
-  /** Whether the sections of records open with their keys. */
-  checkSections(records: readonly RawRecord[]): Promise<SectionCheck>;
-  /** Opens the sections of records; throws `Damaged` where one does not open. */
-  openRecords(records: readonly RawRecord[]): Promise<readonly LogRecord[]>;
-}
 
 /** Says what is wrong with an opened record, or undefined. */
 export type ContentCheck = (record: LogRecord) => string | undefined;
@@ -70,7 +60,7 @@ export interface DifferingTile {
 
 /** Verifies a run. Findings are in the result; it throws what it cannot explain. */
 export async function verifyChunk(
-  log: VerifiableLog,
+  log: ScannableLog,
   files: TileFiles,
   request: ChunkRequest,
   checkContent?: ContentCheck,
@@ -81,7 +71,7 @@ export async function verifyChunk(
 }
 
 class Run {
-  readonly #log: VerifiableLog;
+  readonly #log: ScannableLog;
   readonly #files: TileFiles;
   readonly #request: ChunkRequest;
   readonly #checkContent: ContentCheck | undefined;
@@ -102,7 +92,7 @@ class Run {
   #unread = 0;
   #destroyed = 0;
 
-  constructor(log: VerifiableLog, files: TileFiles, request: ChunkRequest, checkContent: ContentCheck | undefined) {
+  constructor(log: ScannableLog, files: TileFiles, request: ChunkRequest, checkContent: ContentCheck | undefined) {
     this.#log = log;
     this.#files = files;
     this.#request = request;
@@ -146,10 +136,7 @@ class Run {
   }
 
   async #readOn(): Promise<void> {
-    for await (const batch of this.#log.readAllRaw(this.#next - 1)) {
-      const [first] = batch;
-      if (first === undefined) continue;
-      const records = batch.slice(0, Math.max(0, this.#request.to - first.position));
+    for await (const records of this.#log.scanRaw(this.#next - 1, this.#request.to - 1)) {
       if (this.#request.opens) await this.#checkSections(records);
       for (const record of records) {
         if (record.position !== this.#next) {
@@ -159,7 +146,6 @@ class Run {
         this.#take(record);
         if (this.#next % TILE_WIDTH === 0) this.#finishTile(TILE_WIDTH);
       }
-      if (records.length < batch.length || this.#next >= this.#request.to) return;
     }
   }
 
@@ -169,7 +155,7 @@ class Run {
     this.#bytes += record.header.length;
     for (const sealed of record.sealedSections) this.#bytes += sealed.length;
     this.#checkRevision(record);
-    this.#leaves.set(record.leaf, (this.#next % TILE_WIDTH) * HASH_BYTES);
+    writeLeafHash(this.#leaves, (this.#next % TILE_WIDTH) * HASH_BYTES, record.header, record.sealedSections);
     this.#next++;
   }
 

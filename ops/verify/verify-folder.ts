@@ -1,5 +1,9 @@
 /** Verifies the log in a data folder, whether a server writes it at the moment or not. */
+import { stat } from 'node:fs/promises';
 import { availableParallelism } from 'node:os';
+import { blockingFiles } from '#streams/embedded/files.ts';
+import { logPaths } from '#streams/embedded/paths.ts';
+import { listSegments, segmentAt } from '#streams/embedded/segments.ts';
 import { openLogReadOnly } from '#streams/open-log.ts';
 import type { ReadOnlyLog } from '#streams/raw-log.ts';
 import { readCheckpoint } from '#streams/transparency/checkpoint.ts';
@@ -8,11 +12,13 @@ import { remakeTiles } from '#streams/transparency/tile-check.ts';
 import { TileFiles } from '#streams/transparency/tile-files.ts';
 import type { Finding } from './finding.ts';
 import { verifyChunk } from './verify-chunk.ts';
-import { CHUNK_RECORDS, type KnownCheckpoint, type VerifyReport, verifyLog } from './verify-log.ts';
+import { type KnownCheckpoint, type VerifyReport, verifyLog } from './verify-log.ts';
 import { VerifyWorkers } from './worker-pool.ts';
 
 /** Most threads. */
 export const MAX_WORKERS = 64;
+/** Bytes of segments, what is preallocated included, from which on threads are worth their start. */
+const MIN_BYTES_FOR_WORKERS = 16 * 1024 * 1024;
 
 /** What is verified, and how. */
 export interface VerifyFolderOptions {
@@ -37,34 +43,52 @@ export interface VerifyFolderOptions {
 /** See the file's comment. Throws what openLogReadOnly throws. */
 export async function verifyFolder(options: VerifyFolderOptions): Promise<VerifyReport> {
   const opens = options.opens ?? true;
-  const damage: Finding[] = [];
-  const log = await openLogReadOnly({
-    folder: options.logFolder,
-    withKeys: opens,
-    onDamage: ({ message }) => damage.push({ kind: 'damaged', message }),
-  });
+  const workers = (await isLarge(options.logFolder)) ? startWorkers(options, opens) : undefined;
   try {
-    const size = log.head() + 1;
-    const isSmall = size - (options.from ?? 0) <= CHUNK_RECORDS;
-    const report = isSmall ? await verifyHere(log, size, options, opens) : await verifyInWorkers(size, options, opens);
-    const findings = [...damage, ...report.findings];
-    return { ...report, findings, findingCount: report.findingCount + damage.length };
+    const damage: Finding[] = [];
+    const log = await openLogReadOnly({
+      folder: options.logFolder,
+      withKeys: opens,
+      files: blockingFiles,
+      onDamage: ({ message }) => damage.push({ kind: 'damaged', message }),
+    });
+    try {
+      const report = await (workers ? verifyInWorkers(log, workers, options, opens) : verifyHere(log, options, opens));
+      const findings = [...damage, ...report.findings];
+      return { ...report, findings, findingCount: report.findingCount + damage.length };
+    } finally {
+      await log.close();
+    }
   } finally {
-    await log.close();
+    await workers?.close();
   }
 }
 
-async function verifyHere(
-  log: ReadOnlyLog,
-  size: number,
-  options: VerifyFolderOptions,
-  opens: boolean,
-): Promise<VerifyReport> {
+/** Whether verifying the log takes longer than starting threads for it. */
+async function isLarge(logFolder: string): Promise<boolean> {
+  const folder = logPaths(logFolder).segments;
+  let bytes = 0;
+  for (const start of await listSegments(blockingFiles, folder)) {
+    bytes += (await stat(segmentAt(folder, start).path)).size;
+    if (bytes >= MIN_BYTES_FOR_WORKERS) return true;
+  }
+  return false;
+}
+
+function startWorkers(options: VerifyFolderOptions, opens: boolean): VerifyWorkers {
+  return new VerifyWorkers(Math.min(options.workers ?? availableParallelism(), MAX_WORKERS), {
+    transparencyFolder: options.transparencyFolder,
+    opens,
+    checksContent: options.checksEvents ?? false,
+  });
+}
+
+async function verifyHere(log: ReadOnlyLog, options: VerifyFolderOptions, opens: boolean): Promise<VerifyReport> {
   const files = new TileFiles(options.transparencyFolder);
   const checkContent = options.checksEvents ? (await import('./pdu-check.ts')).checkPduRecord : undefined;
   return verifyLog({
     ...options,
-    size,
+    size: log.head() + 1,
     files,
     opens,
     lanes: 1,
@@ -72,26 +96,21 @@ async function verifyHere(
   });
 }
 
-async function verifyInWorkers(size: number, options: VerifyFolderOptions, opens: boolean): Promise<VerifyReport> {
-  const count = Math.min(options.workers ?? availableParallelism(), MAX_WORKERS);
-  const workers = new VerifyWorkers(count, {
-    logFolder: options.logFolder,
-    transparencyFolder: options.transparencyFolder,
+async function verifyInWorkers(
+  log: ReadOnlyLog,
+  workers: VerifyWorkers,
+  options: VerifyFolderOptions,
+  opens: boolean,
+): Promise<VerifyReport> {
+  workers.open(log.layout());
+  return verifyLog({
+    ...options,
+    size: log.head() + 1,
+    files: new TileFiles(options.transparencyFolder),
     opens,
-    checksContent: options.checksEvents ?? false,
+    lanes: workers.count,
+    verifyChunk: (request) => workers.verifyChunk(request),
   });
-  try {
-    return await verifyLog({
-      ...options,
-      size,
-      files: new TileFiles(options.transparencyFolder),
-      opens,
-      lanes: count,
-      verifyChunk: (request) => workers.verifyChunk(request),
-    });
-  } finally {
-    await workers.close();
-  }
 }
 
 /**

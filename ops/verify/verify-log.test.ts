@@ -3,13 +3,13 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { afterEach, beforeEach, describe, expect, test } from 'vitest';
 import { Damaged, type LogRecord } from '#streams/event-log.ts';
-import type { RawRecord } from '#streams/raw-log.ts';
+import type { RawRecord, ScannableLog } from '#streams/raw-log.ts';
 import { decodeHeader, encodeHeader, leafHash } from '#streams/record-format.ts';
 import { originOf, signCheckpoint } from '#streams/transparency/checkpoint.ts';
 import { type NoteSigner, newSignerText, parseSigner } from '#streams/transparency/note.ts';
 import { TileFiles } from '#streams/transparency/tile-files.ts';
 import { TransparencyLog } from '#streams/transparency/transparency-log.ts';
-import { type ContentCheck, type VerifiableLog, verifyChunk } from './verify-chunk.ts';
+import { type ContentCheck, verifyChunk } from './verify-chunk.ts';
 import { CHUNK_RECORDS, type VerifyOptions, type VerifyReport, verifyLog } from './verify-log.ts';
 
 /** More than one level 1 tile, several runs, and a partial tile at the end. */
@@ -17,16 +17,16 @@ const RECORDS = 70_000;
 const STREAMS = 11;
 
 /** A log in memory, whose records can be damaged. */
-class StoredLog implements VerifiableLog {
+class StoredLog implements ScannableLog {
   readonly records: RawRecord[] = [];
   readonly unreadable = new Set<number>();
   readonly unopened = new Set<number>();
   readonly destroyed = new Set<number>();
 
-  async *readAllRaw(from: number) {
-    for (let at = from + 1; at < this.records.length; at += 100) {
+  async *scanRaw(from: number, to: number) {
+    for (let at = from + 1; at <= to; at += 100) {
       const batch: RawRecord[] = [];
-      for (const record of this.records.slice(at, at + 100)) {
+      for (const record of this.records.slice(at, Math.min(at + 100, to + 1))) {
         if (this.unreadable.has(record.position)) {
           if (batch.length > 0) yield batch;
           throw new Damaged(`segment-0 at offset ${record.position * 100}: checksum`);

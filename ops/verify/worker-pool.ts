@@ -1,15 +1,18 @@
 /** Threads that verify runs of records at the same time, each with the log opened for itself. */
 import { Worker } from 'node:worker_threads';
+import type { LogLayout } from '#streams/raw-log.ts';
 import type { ChunkRequest, ChunkResult } from './verify-chunk.ts';
 
 /** What a worker is started with. */
 export interface WorkerTask {
-  readonly logFolder: string;
   readonly transparencyFolder: string;
   /** Whether it needs the keys of sections. */
   readonly opens: boolean;
   readonly checksContent: boolean;
 }
+
+/** What a worker is told: first what to read, then the runs. */
+export type WorkerMessage = LogLayout | ChunkRequest;
 
 /** What a worker says of the run that begins with record `from`. */
 export type WorkerAnswer =
@@ -25,8 +28,18 @@ interface Waiting {
 export class VerifyWorkers {
   readonly #lanes: Lane[];
 
+  /** Starts them: they load what they need while the log is still being opened. */
   constructor(count: number, task: WorkerTask) {
     this.#lanes = Array.from({ length: count }, () => new Lane(task));
+  }
+
+  /** Tells them what to read; before any run is given to them. */
+  open(layout: LogLayout): void {
+    for (const lane of this.#lanes) lane.open(layout);
+  }
+
+  get count(): number {
+    return this.#lanes.length;
   }
 
   /** Gives the run to the worker with the least to do. */
@@ -56,6 +69,10 @@ class Lane {
   /** Runs given to it and not answered. */
   get load(): number {
     return this.#waiting.size;
+  }
+
+  open(layout: LogLayout): void {
+    this.#worker.postMessage(layout);
   }
 
   verifyChunk(request: ChunkRequest): Promise<ChunkResult> {

@@ -15,20 +15,11 @@ import { type Frame, LOG_ID_BYTES } from './frame.ts';
 import { GrowingFile } from './growing-file.ts';
 import { type LoadedLog, loadLog } from './load.ts';
 import { takeLock } from './lock.ts';
+import { logPaths } from './paths.ts';
 import { RecordStore } from './record-store.ts';
 import { listSegments } from './segments.ts';
 
 const GROW_BYTES = 4 * 1024 * 1024;
-
-/** Where the parts of a log lie in its folder. */
-export function logPaths(folder: string) {
-  return {
-    segments: path.join(folder, 'segments'),
-    keyring: path.join(folder, 'keyring'),
-    masterKey: path.join(folder, 'master.key'),
-    lock: path.join(folder, 'log.lock'),
-  };
-}
 
 export interface EmbeddedOptions {
   /** Folder of the log; made if there is none. */

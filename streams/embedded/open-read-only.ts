@@ -1,17 +1,19 @@
 /** Opens a log for reading, beside the server that writes it or without one: no lock is taken, nothing is changed. */
 import { Damaged, type LogRecord, type Position, type ReadStreamOptions } from '../event-log.ts';
 import { FileKeyring } from '../keyring/file-keyring.ts';
-import { MasterKeyProblem, readMasterKey } from '../keyring/master-key.ts';
-import type { RawRecord, ReadOnlyLog } from '../raw-log.ts';
+import { MasterKeyProblem } from '../keyring/master-key.ts';
+import type { LogLayout, RawRecord, ReadOnlyLog } from '../raw-log.ts';
 import { leafHash } from '../record-format.ts';
-import { openRecords, rawRecord } from '../record-reader.ts';
+import { openRecords, rawRecord, storedRecord } from '../record-reader.ts';
 import { checkSections, type SectionCheck } from '../section-check.ts';
 import { damagedAt } from './damage.ts';
 import { diskFiles, type FileSystem, type OpenFile } from './files.ts';
 import type { Frame } from './frame.ts';
 import { type LoadedLog, loadLog, openSegment, SegmentScan, type Tail } from './load.ts';
-import { logPaths } from './open-embedded.ts';
+import { logPaths } from './paths.ts';
+import { openKeyringReadOnly } from './read-only-keyring.ts';
 import { RecordStore } from './record-store.ts';
+import { layoutOf } from './scan-log.ts';
 import { listSegments, segmentAt } from './segments.ts';
 
 /** How often the end of a log is looked at when it seems damaged: it may have been read while it was written. */
@@ -47,17 +49,12 @@ export async function openLogReadOnly(options: ReadOnlyOptions): Promise<ReadOnl
   }
   let keyring: FileKeyring | undefined;
   if (options.withKeys !== false) {
-    const masterKeyFile = options.masterKeyFile ?? paths.masterKey;
-    const masterKey = await readMasterKey(masterKeyFile);
-    if (masterKey === undefined) {
-      throw new MasterKeyProblem(`the master key ${masterKeyFile} is missing; the records cannot be opened without it`);
-    }
-    keyring = await FileKeyring.open({ folder: paths.keyring, files, masterKey, readOnly: true });
+    keyring = await openKeyringReadOnly(files, options.folder, options.masterKeyFile);
   }
   try {
     const accept = (frames: readonly Frame[], file: OpenFile) => isDurable(frames, file, keyring);
     const loaded = await loadLog({ files, folder: paths.segments, logId: keyring?.logId, accept });
-    const log = new BesideLog(files, paths.segments, keyring, loaded);
+    const log = new BesideLog(files, options.folder, keyring, loaded);
     if (loaded.last?.tail.verdict.verdict === 'damaged') await log.refresh().catch(orTell(options.onDamage));
     return log;
   } catch (error) {
@@ -87,6 +84,7 @@ async function isDurable(frames: readonly Frame[], file: OpenFile, keyring: File
 class BesideLog implements ReadOnlyLog {
   readonly #files: FileSystem;
   readonly #folder: string;
+  readonly #segmentFolder: string;
   readonly #keyring: FileKeyring | undefined;
   readonly #store: RecordStore;
   #scan: SegmentScan | undefined;
@@ -95,6 +93,7 @@ class BesideLog implements ReadOnlyLog {
   constructor(files: FileSystem, folder: string, keyring: FileKeyring | undefined, loaded: LoadedLog) {
     this.#files = files;
     this.#folder = folder;
+    this.#segmentFolder = logPaths(folder).segments;
     this.#keyring = keyring;
     this.#store = new RecordStore(loaded.segments, loaded.heads);
     this.#scan = loaded.last?.scan;
@@ -123,6 +122,14 @@ class BesideLog implements ReadOnlyLog {
     for await (const stored of this.#store.readAll(from)) yield stored.map(rawRecord);
   }
 
+  async *scanRaw(from: Position, to: Position): AsyncIterable<readonly RawRecord[]> {
+    for await (const stored of this.#store.scan(from, to)) yield stored.map(rawRecord);
+  }
+
+  layout(): LogLayout {
+    return layoutOf(this.#folder, this.#store.segments);
+  }
+
   async *readStream(stream: string, options: ReadStreamOptions = {}): AsyncIterable<LogRecord> {
     for await (const stored of this.#store.readStream(stream, options)) yield* await openRecords(stored, this.#keys());
   }
@@ -146,11 +153,7 @@ class BesideLog implements ReadOnlyLog {
   }
 
   async openRecords(records: readonly RawRecord[]): Promise<readonly LogRecord[]> {
-    const stored = records.map(({ position, header, sealedSections, firstKeySlot }) => {
-      if (firstKeySlot === undefined) throw new RangeError('not a record of this log: it has no key slot');
-      return { position, header, sections: sealedSections, firstKeySlot };
-    });
-    return openRecords(stored, this.#keys());
+    return openRecords(records.map(storedRecord), this.#keys());
   }
 
   checkSections(records: readonly RawRecord[]): Promise<SectionCheck> {
@@ -184,11 +187,11 @@ class BesideLog implements ReadOnlyLog {
     await this.#keyring?.refresh();
     for (;;) {
       // Listed first: if a later segment is there, this one was finished before it is read.
-      const starts = await listSegments(this.#files, this.#folder);
+      const starts = await listSegments(this.#files, this.#segmentFolder);
       if (this.#scan) await this.#readOn(this.#scan);
       const next = this.head() + 1;
       if (!starts.includes(next) || this.#scan?.segment.firstPosition === next) return this.head();
-      this.#scan = new SegmentScan(segmentAt(this.#folder, next), this.#store.heads);
+      this.#scan = new SegmentScan(segmentAt(this.#segmentFolder, next), this.#store.heads);
       this.#store.segments.add(this.#scan.segment);
     }
   }

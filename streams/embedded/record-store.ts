@@ -38,6 +38,11 @@ export class RecordStore {
     return this.segments.framesAfter(from, this.head());
   }
 
+  /** Records after `from` up to `goal` for whoever keeps none of them: a batch is valid only until the next is asked for. */
+  scan(from: Position, goal: Position): AsyncIterable<readonly StoredRecord[]> {
+    return this.segments.framesAfter(from, Math.min(goal, this.head()), true);
+  }
+
   async *readStream(stream: string, options: ReadStreamOptions): AsyncIterable<readonly StoredRecord[]> {
     const head = this.heads.get(stream);
     if (head === undefined || head.revision < 0) return;

@@ -11,14 +11,23 @@ const SEGMENT_NAME = /^(\d{16})\.seg$/;
 /** Most finished segments whose file and offsets are kept at hand (256 KiB of offsets each or so). */
 const MAX_OPEN_SEGMENTS = 32;
 
+/** Room for offsets that a list has at first. */
+const FEWEST_OFFSETS = 1024;
+
 /** Offsets of records, growing: for the segment that is written and for one without an index file. */
 export class OffsetList {
-  #offsets = new Uint32Array(1024);
-  length = 0;
+  #offsets: Uint32Array;
+  length: number;
+
+  /** `offsets`: those that are there already. */
+  constructor(offsets: Uint32Array = new Uint32Array()) {
+    this.#offsets = offsets;
+    this.length = offsets.length;
+  }
 
   push(offset: number): void {
     if (this.length === this.#offsets.length) {
-      const larger = new Uint32Array(2 * this.length);
+      const larger = new Uint32Array(Math.max(FEWEST_OFFSETS, 2 * this.length));
       larger.set(this.#offsets);
       this.#offsets = larger;
     }
@@ -98,8 +107,11 @@ export class Segments {
     return segment && this.#use(segment, (open) => readWindow(segment, open, position, windowBytes));
   }
 
-  /** Frames after `from` up to `goal`, in batches of bounded size. */
-  async *framesAfter(from: Position, goal: Position): AsyncGenerator<Frame[]> {
+  /**
+   * Frames after `from` up to `goal`, in batches of bounded size. With `reuseBuffer` those of a batch are valid only until
+   * the next is asked for.
+   */
+  async *framesAfter(from: Position, goal: Position, reuseBuffer = false): AsyncGenerator<Frame[]> {
     let next = Math.max(from, BEFORE_FIRST) + 1;
     while (next <= goal) {
       const segment = this.#find(next);
@@ -107,7 +119,8 @@ export class Segments {
       const open = await this.#acquire(segment);
       try {
         const start = offsetOf(segment, open, next);
-        for await (const frames of readFrames(open.file, start, segment.end, next)) {
+        const end = goal < segment.firstPosition + segment.count ? offsetOf(segment, open, goal + 1) : segment.end;
+        for await (const frames of readFrames(open.file, start, end, next, reuseBuffer)) {
           const surplus = next + frames.length - 1 - goal;
           yield surplus > 0 ? frames.slice(0, -surplus) : frames;
           next += frames.length;

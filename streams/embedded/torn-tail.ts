@@ -8,6 +8,7 @@
  */
 import type { OpenFile } from './files.ts';
 import { claimedFrameSize, decodeFrame, FRAME_ALIGN_BYTES, FRAME_PREFIX_BYTES } from './frame.ts';
+import { lastNonZero } from './zeros.ts';
 
 const SECTOR_BYTES = 512;
 /** Fewer zeros than this at the edge of a sector may be chance. */
@@ -61,9 +62,4 @@ function lacksSectors(rest: Buffer, written: number, offset: number): boolean {
 function isZero(bytes: Buffer, start: number, end: number): boolean {
   for (let at = start; at < end; at++) if (bytes[at] !== 0) return false;
   return true;
-}
-
-function lastNonZero(bytes: Buffer): number {
-  for (let at = bytes.length - 1; at >= 0; at--) if (bytes[at] !== 0) return at;
-  return -1;
 }

@@ -5,6 +5,7 @@
 import path from 'node:path';
 import type { FileSystem, OpenFile } from '../embedded/files.ts';
 import { GrowingFile } from '../embedded/growing-file.ts';
+import { lastNonZero } from '../embedded/zeros.ts';
 import { Damaged, NotWritten, OutcomeUnknown } from '../event-log.ts';
 import {
   checkValue,
@@ -371,9 +372,8 @@ export class FileKeyring implements KeyStore {
       const start = Math.max(KEY_FILE_HEADER_BYTES, end - TAIL_CHUNK_BYTES);
       const bytes = Buffer.alloc(end - start);
       await file.read(bytes, start);
-      for (let at = bytes.length - 1; at >= 0; at--) {
-        if (bytes[at] !== 0) return Math.floor((start + at - KEY_FILE_HEADER_BYTES) / KEY_BYTES) + 1;
-      }
+      const last = lastNonZero(bytes);
+      if (last >= 0) return Math.floor((start + last - KEY_FILE_HEADER_BYTES) / KEY_BYTES) + 1;
       end = start;
     }
     return 0;

@@ -6,7 +6,7 @@ import { tmpdir } from 'node:os';
 import path from 'node:path';
 import { afterEach, beforeEach, describe, expect, it, vi } from 'vitest';
 import { dataPaths } from '#src/data-paths.ts';
-import { logPaths } from '#streams/embedded/open-embedded.ts';
+import { logPaths } from '#streams/embedded/paths.ts';
 import { openLog } from '#streams/open-log.ts';
 import { SteleProcess, type TestUser } from '#test/support/stele-process.ts';
 
