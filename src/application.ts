@@ -2,6 +2,7 @@
 import { randomBytes } from 'node:crypto';
 import { isActiveUser } from '#projections/accounts/queries.ts';
 import type { ProjectionEngine } from '#projections/engine/engine.ts';
+import { joinedRoomIds } from '#projections/rooms/queries.ts';
 import type { SigningKey } from '#protocol/signing.ts';
 import type { EventLog } from '#streams/event-log.ts';
 import { Accounts } from './accounts/accounts.ts';
@@ -19,6 +20,7 @@ import { filterEndpoints } from './client-api/filters/index.ts';
 import { mediaEndpoints } from './client-api/media/index.ts';
 import { messageEndpoints } from './client-api/messages/index.ts';
 import { openIdEndpoints } from './client-api/openid/index.ts';
+import { presenceEndpoints } from './client-api/presence/index.ts';
 import { profileEndpoints } from './client-api/profile/index.ts';
 import { Profiles } from './client-api/profile/profiles.ts';
 import { pushRuleEndpoints } from './client-api/push-rules/index.ts';
@@ -35,6 +37,9 @@ import { StreamCommands } from './commands/stream-command.ts';
 import type { Config } from './config/schema.ts';
 import type { Context } from './context.ts';
 import { Acknowledgements } from './encryption/acknowledgements.ts';
+import { isPersonal } from './ephemeral/activity.ts';
+import { Presence } from './ephemeral/presence.ts';
+import { Serials } from './ephemeral/serials.ts';
 import { Typing } from './ephemeral/typing.ts';
 import type { Endpoint } from './http/endpoint.ts';
 import type { Logger } from './log/logger.ts';
@@ -59,6 +64,7 @@ export const endpoints: readonly Endpoint<Context>[] = [
   ...pusherEndpoints,
   ...receiptEndpoints,
   ...typingEndpoints,
+  ...presenceEndpoints,
   ...adminEndpoints,
   ...openIdEndpoints,
   ...voipEndpoints,
@@ -119,6 +125,9 @@ export function createApplication(parts: ApplicationParts): Application {
     random: randomBytes,
     logger,
     onDeactivated: () => departures.wake(),
+    onRequest: ({ userId, deviceId }, endpoint) => {
+      if (deviceId !== undefined && isPersonal(endpoint)) presence.act(userId, deviceId);
+    },
     ...(parts.passwordHasher && { passwordHasher: parts.passwordHasher }),
   });
   const openIdTokens = new OpenIdTokens({
@@ -142,13 +151,23 @@ export function createApplication(parts: ApplicationParts): Application {
   const departures = new Departures({ reader, commands, rooms, serverName, newRecordId, logger });
   departures.wake();
   void accounts.warmUp();
-  const typing = new Typing({ bus });
+  const serials = new Serials();
+  const typing = new Typing({ bus, serials });
+  const presence = new Presence({
+    bus,
+    serials,
+    clock,
+    isEnabled: config.presence.enabled,
+    roomsOf: (userId) => joinedRoomIds(reader, userId),
+  });
   const acknowledgements = new Acknowledgements({ reader, commands, newRecordId, logger });
   const sync = new Sync({
     reader,
     log,
     bus,
     typing,
+    presence,
+    serials,
     acknowledgements,
     clock,
     epoch: randomBytes(EPOCH_BYTES).toString('hex'),
@@ -168,6 +187,7 @@ export function createApplication(parts: ApplicationParts): Application {
     directory,
     profiles,
     typing,
+    presence,
     acknowledgements,
     media,
     clock,
@@ -182,6 +202,7 @@ export function createApplication(parts: ApplicationParts): Application {
       await profiles.settled();
       stopWaking();
       typing[Symbol.dispose]();
+      presence[Symbol.dispose]();
     },
   };
 }

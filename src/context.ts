@@ -7,6 +7,7 @@ import type { Profiles } from './client-api/profile/profiles.ts';
 import type { StreamCommands } from './commands/stream-command.ts';
 import type { Config } from './config/schema.ts';
 import type { Acknowledgements } from './encryption/acknowledgements.ts';
+import type { Presence } from './ephemeral/presence.ts';
 import type { Typing } from './ephemeral/typing.ts';
 import type { MediaStore } from './media/media-store.ts';
 import type { Directory } from './rooms/directory.ts';
@@ -29,6 +30,7 @@ export interface Context {
   readonly directory: Directory;
   readonly profiles: Profiles;
   readonly typing: Typing;
+  readonly presence: Presence;
   readonly acknowledgements: Acknowledgements;
   readonly media: MediaStore;
   /** Milliseconds since the epoch. */

@@ -262,3 +262,11 @@ export function authEventAt(reader: Reader, position: Position): AuthEvent | und
     content: parseJson(event.contentJson) as JsonObject,
   };
 }
+
+/** Ids of the rooms that a user is in. */
+export function* joinedRoomIds(reader: Reader, userId: string): Generator<string> {
+  for (const { room, membership } of roomsOf(reader, userId)) {
+    const row = membership === 'join' ? reader.get(rooms, [room]) : undefined;
+    if (row !== undefined) yield row.roomId;
+  }
+}

@@ -51,6 +51,8 @@ export interface AccountsOptions {
   /** Default: one of the usual cost. */
   readonly passwordHasher?: PasswordHasher;
   readonly accessTokenLifetimeMs?: number;
+  /** Called when a token was accepted, with the endpoint that was asked. It has to be quick: every request comes by. */
+  readonly onRequest?: (requester: Requester, endpoint: TokenUse['endpoint']) => void;
   /** Called when an account has been closed. */
   readonly onDeactivated?: () => void;
 }
@@ -102,6 +104,7 @@ export class Accounts {
   /** Counts password attempts per account, wherever they come from. */
   readonly #attempts: RateLimiter | undefined;
   readonly #onDeactivated: (() => void) | undefined;
+  readonly #onRequest: AccountsOptions['onRequest'];
 
   constructor(options: AccountsOptions) {
     const { config, log, reader, clock, random, logger } = options;
@@ -115,6 +118,7 @@ export class Accounts {
     this.#users = new UserCommands({ commands: this.#streams, reader, random });
     this.#attempts = config.rate_limits.enabled ? new RateLimiter({ now: clock }) : undefined;
     this.#onDeactivated = options.onDeactivated;
+    this.#onRequest = options.onRequest;
     const activity = new ActivityLog();
     const commands = this.#users;
     const { accessTokenLifetimeMs } = options;
@@ -138,7 +142,11 @@ export class Accounts {
   }
 
   /** Who an access token belongs to; see {@link Sessions.authenticate}. Bound, to be handed to the HTTP framework. */
-  readonly authenticate = (token: string, request: TokenUse): Requester => this.sessions.authenticate(token, request);
+  readonly authenticate = (token: string, request: TokenUse): Requester => {
+    const requester = this.sessions.authenticate(token, request);
+    this.#onRequest?.(requester, request.endpoint);
+    return requester;
+  };
 
   /** Whether a requester whose token was good still is: for those who waited meanwhile. */
   isLoggedIn({ userId, deviceId }: Requester): boolean {

@@ -4,6 +4,7 @@
  */
 import { type Bus, roomTopic } from '#src/bus/bus.ts';
 import { BEFORE_FIRST } from '#streams/event-log.ts';
+import { Serials } from './serials.ts';
 
 /** How long somebody types who does not say for how long. */
 export const DEFAULT_TYPING_MS = 30_000;
@@ -23,6 +24,8 @@ interface RoomTyping {
 
 export interface TypingOptions {
   readonly bus: Bus;
+  /** Numbers the changes; default a sequence of its own. */
+  readonly serials?: Serials;
   /** Default {@link MAX_TYPISTS}. */
   readonly maxTypists?: number;
   /** Default {@link MAX_QUIET_ROOMS}. */
@@ -32,6 +35,7 @@ export interface TypingOptions {
 /** The typing notifications of this node. Each change has a serial number, which sync tokens carry. */
 export class Typing implements Disposable {
   readonly #bus: Bus;
+  readonly #serials: Serials;
   readonly #maxTypists: number;
   readonly #maxQuietRooms: number;
   readonly #active = new Map<string, RoomTyping>();
@@ -42,13 +46,19 @@ export class Typing implements Disposable {
   /** Changes up to this serial may belong to rooms that have been forgotten. */
   #forgottenSerial = 0;
 
-  constructor({ bus, maxTypists = MAX_TYPISTS, maxQuietRooms = MAX_QUIET_ROOMS }: TypingOptions) {
+  constructor({
+    bus,
+    serials = new Serials(),
+    maxTypists = MAX_TYPISTS,
+    maxQuietRooms = MAX_QUIET_ROOMS,
+  }: TypingOptions) {
     this.#bus = bus;
+    this.#serials = serials;
     this.#maxTypists = maxTypists;
     this.#maxQuietRooms = maxQuietRooms;
   }
 
-  /** Serial of the last change anywhere; 0 before the first. It begins anew with each start of the process. */
+  /** Serial of the last change of who is typing anywhere; 0 before the first. */
   get serial(): number {
     return this.#serial;
   }
@@ -66,7 +76,7 @@ export class Typing implements Disposable {
       return;
     }
     this.#typists += 1;
-    this.#serial += 1;
+    this.#serial = this.#serials.next();
     if (room === undefined) {
       this.#quiet.delete(roomId);
       this.#active.set(roomId, { serial: this.#serial, typists: new Map([[userId, timer]]) });
@@ -85,7 +95,7 @@ export class Typing implements Disposable {
     clearTimeout(timer);
     room.typists.delete(userId);
     this.#typists -= 1;
-    this.#serial += 1;
+    this.#serial = this.#serials.next();
     room.serial = this.#serial;
     if (room.typists.size === 0) this.#becomeQuiet(roomId);
     this.#bus.publish([roomTopic(roomId)], BEFORE_FIRST);

@@ -42,6 +42,8 @@ export interface LookOptions {
   readonly recent: RecentChanges;
   /** Messages to the device. */
   readonly messages: DeviceMessages;
+  /** JSON texts of presence events. */
+  readonly presence: readonly string[];
 }
 
 type Section = 'invite' | 'join' | 'knock' | 'leave';
@@ -68,12 +70,18 @@ export async function lookForNews(run: SyncRun, options: LookOptions): Promise<A
   }
   const parts = Object.entries(sections).filter(([, rooms]) => rooms.length > 0);
   const { events: messages } = options.messages;
+  const { presence } = options;
   const isEmpty =
-    parts.length === 0 && accountData.global.length === 0 && messages.length === 0 && deviceLists === undefined;
+    parts.length === 0 &&
+    accountData.global.length === 0 &&
+    messages.length === 0 &&
+    presence.length === 0 &&
+    deviceLists === undefined;
   let json = '{';
   if (accountData.global.length > 0) json += `"account_data":{"events":[${accountData.global.join(',')}]},`;
   if (deviceLists !== undefined) json += `"device_lists":${deviceLists},`;
   json += `${keyCountsText(run.reader, run.viewer)},"next_batch":"${options.nextBatch}"`;
+  if (presence.length > 0) json += `,"presence":{"events":[${presence.join(',')}]}`;
   if (parts.length > 0) {
     json += `,"rooms":{${parts.map(([section, rooms]) => `"${section}":{${rooms.join(',')}}`).join(',')}}`;
   }
@@ -119,7 +127,7 @@ function addCandidate(run: SyncRun, room: Position, candidates: Map<Position, Ca
 
 /** Whether a client that knows so much may have to be told of somebody's typing, somewhere. */
 export function mayHaveTyping(serial: number, since: TypingSince | undefined): boolean {
-  return since?.isCurrent === true ? serial !== since.serial : serial > 0 || (since?.serial ?? 0) > 0;
+  return since?.isCurrent === true ? serial > since.serial : serial > 0 || (since?.serial ?? 0) > 0;
 }
 
 /** Who is typing in a room, if the client has to be told. */

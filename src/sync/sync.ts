@@ -7,6 +7,8 @@ import { accountTopic, type Bus, BusFullError, roomTopic, type Topic, userTopic 
 import { Waiter } from '#src/bus/wait.ts';
 import type { Filter } from '#src/client-api/filters/filter.ts';
 import type { Acknowledgements } from '#src/encryption/acknowledgements.ts';
+import type { Presence } from '#src/ephemeral/presence.ts';
+import type { Serials } from '#src/ephemeral/serials.ts';
 import type { Typing } from '#src/ephemeral/typing.ts';
 import { BEFORE_FIRST, type EventLog } from '#streams/event-log.ts';
 import { BundledRelations } from './bundled-relations.ts';
@@ -17,6 +19,7 @@ import { JoinedRooms } from './joined-rooms.ts';
 import { LazyMembers } from './lazy-members.ts';
 import { type Answer, lookForNews, mayHaveTyping } from './look.ts';
 import { sharedPacer } from './pacer.ts';
+import { presenceNews } from './presence-news.ts';
 import { RecentChanges } from './recent-changes.ts';
 import type { SyncRun } from './run.ts';
 import { SharedEvents } from './shared-events.ts';
@@ -30,6 +33,9 @@ export interface SyncOptions {
   readonly log: EventLog;
   readonly bus: Bus;
   readonly typing: Typing;
+  readonly presence: Presence;
+  /** Numbers what is new of both. */
+  readonly serials: Serials;
   readonly acknowledgements: Acknowledgements;
   /** Milliseconds since the epoch. */
   readonly clock: () => number;
@@ -112,18 +118,33 @@ export class Sync {
   }
 
   async #look(request: SyncRequest, since: SyncToken | undefined): Promise<Answer> {
-    const { reader, log, typing, clock, epoch } = this.#options;
+    const { reader, log, typing, presence, serials, clock, epoch } = this.#options;
     const { userId } = request.viewer;
     // One event may wake very many at once.
     if (sharedPacer.isDue) await sharedPacer.pause();
-    const typingSince = since && { serial: since.serial, isCurrent: since.epoch === epoch };
-    const { serial } = typing;
-    const typingRooms = mayHaveTyping(serial, typingSince) ? await this.#joinedRooms.of(reader, userId) : [];
+    const isCurrent = since?.epoch === epoch;
+    const typingSince = since && { serial: since.serial, isCurrent };
+    const isQuiet = isCurrent && since.serial === serials.last && since.position >= reader.frontier;
+    const rooms = isQuiet ? [] : await this.#joinedRooms.of(reader, userId);
     // From here to the first pause of lookForNews everything is of one moment.
+    const { last: serial } = serials;
+    const hasTyping = mayHaveTyping(typing.serial, typingSince);
     const position = reader.frontier;
     // A token from the future of this log (it was restored from a copy) counts as one of now.
     const seen = since === undefined ? BEFORE_FIRST : Math.min(since.position, position);
     const messages = deviceMessages(reader, request.viewer, Math.min(since?.inbox ?? seen, seen), position);
+    const presenceEvents = isQuiet
+      ? []
+      : presenceNews({
+          reader,
+          presence,
+          userId,
+          filter: request.filter.presence,
+          seenSerial: isCurrent ? since.serial : undefined,
+          rooms,
+          memberships: since && this.#recent.membershipsSince(reader, seen),
+          nowMs: clock(),
+        });
     const next: SyncToken = {
       position,
       serial,
@@ -131,7 +152,13 @@ export class Sync {
       ...(messages.seenUpTo !== undefined && { inbox: messages.seenUpTo }),
     };
     const nextBatch = formatSyncToken(next);
-    if (since !== undefined && !request.isFullState && messages.events.length === 0 && hasSeen(since, next)) {
+    const hasSeenAll =
+      isCurrent &&
+      since.position >= position &&
+      !hasTyping &&
+      presenceEvents.length === 0 &&
+      messages.events.length === 0;
+    if (hasSeenAll && !request.isFullState) {
       const json = `{${keyCountsText(reader, request.viewer)},"next_batch":"${nextBatch}"}`;
       return { isEmpty: true, json, next };
     }
@@ -159,13 +186,10 @@ export class Sync {
       nextBatch,
       typing,
       typingSince,
-      typingRooms,
+      typingRooms: hasTyping ? rooms : [],
       recent: this.#recent,
       messages,
+      presence: presenceEvents,
     });
   }
-}
-
-function hasSeen(since: SyncToken, next: SyncToken): boolean {
-  return since.position >= next.position && since.serial === next.serial && since.epoch === next.epoch;
 }

@@ -1,5 +1,6 @@
 import { z } from 'zod';
 import type { Context } from '#src/context.ts';
+import { PRESENCE_STATES } from '#src/ephemeral/presence.ts';
 import { jsonTextAnswer } from '#src/http/answer.ts';
 import { endpoint } from '#src/http/endpoint.ts';
 import { queryChoice, queryFlag, queryInteger, queryText } from '#src/http/query.ts';
@@ -23,22 +24,28 @@ export const sync = endpoint({
     filter: queryText().optional(),
     since: queryText().optional(),
     full_state: queryFlag().default(false),
-    set_presence: queryChoice(['offline', 'online', 'unavailable']).optional(),
+    set_presence: queryChoice(PRESENCE_STATES).default('online'),
     timeout: queryInteger({ cap: MAX_TIMEOUT_MS }).default(0),
     use_state_after: queryFlag().default(false),
   }),
   handler: async (request, context: Context) => {
     const { query, requester } = request;
-    const json = await context.sync.respond({
-      viewer: viewerOf(requester),
-      filter: syncFilter(context.reader, requester.userId, query.filter),
-      since: query.since === undefined ? undefined : parseSyncToken(query.since),
-      isFullState: query.full_state,
-      usesStateAfter: query.use_state_after,
-      timeoutMs: query.timeout,
-      checkAccess: () => context.accounts.requireAccess(requester),
-      stops: () => [request.signal, request.closing],
-    });
-    return jsonTextAnswer(json);
+    const viewer = viewerOf(requester);
+    const leave = context.presence.attend(viewer.userId, viewer.deviceKey, query.set_presence);
+    try {
+      const json = await context.sync.respond({
+        viewer,
+        filter: syncFilter(context.reader, requester.userId, query.filter),
+        since: query.since === undefined ? undefined : parseSyncToken(query.since),
+        isFullState: query.full_state,
+        usesStateAfter: query.use_state_after,
+        timeoutMs: query.timeout,
+        checkAccess: () => context.accounts.requireAccess(requester),
+        stops: () => [request.signal, request.closing],
+      });
+      return jsonTextAnswer(json);
+    } finally {
+      leave();
+    }
   },
 });
