@@ -10,7 +10,10 @@ import { backupProjection } from './encryption/backup-projection.ts';
 import { inboxProjection } from './encryption/inbox-projection.ts';
 import { keysProjection } from './encryption/keys-projection.ts';
 import { checkNames, type Projection } from './engine/projection.ts';
+import { destinationsProjection } from './federation/destinations.ts';
+import { federationKeysProjection } from './federation/keys.ts';
 import { mediaProjection } from './media/projection.ts';
+import { notificationsProjection } from './notifications/projection.ts';
 import { profilesProjection } from './profiles/projection.ts';
 import { pushersProjection } from './pushers/projection.ts';
 import { receiptsProjection } from './receipts/projection.ts';
@@ -26,11 +29,14 @@ export const coreProjections: readonly Projection[] = [
   receiptsProjection,
   relationsProjection,
   profilesProjection,
+  notificationsProjection,
   mediaProjection,
   pushersProjection,
   keysProjection,
   inboxProjection,
   backupProjection,
+  destinationsProjection,
+  federationKeysProjection,
 ];
 
 checkNames(coreProjections);

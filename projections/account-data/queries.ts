@@ -17,6 +17,23 @@ export function accountData(reader: Reader, userId: string, type: string, roomId
   return reader.get(entries, [userId, roomId, type])?.[1];
 }
 
+/** Where an entry was set last; undefined if there is none. */
+export function accountDataPosition(
+  reader: Reader,
+  userId: string,
+  type: string,
+  roomId: string = GLOBAL,
+): Position | undefined {
+  return reader.get(entries, [userId, roomId, type])?.[0];
+}
+
+/** Whether a user set any entry, global or of a room, after a position. */
+export function hasAccountDataSince(reader: Reader, userId: string, since: Position): boolean {
+  const bounds = since < 0 ? {} : { gt: [userId, since] as const };
+  for (const _ of reader.keys(changes, { prefix: [userId], ...bounds, limit: 1 })) return true;
+  return false;
+}
+
 /** All entries of a user, global ones first, then room by room. */
 export function* allAccountData(reader: Reader, userId: string): Generator<AccountDataEntry> {
   for (const { key, value } of reader.range(entries, { prefix: [userId] })) {

@@ -1,9 +1,20 @@
 /** The rules that every user has from the start. https://spec.matrix.org/v1.19/client-server-api/#predefined-rules */
+import { localpartOf } from '#protocol/identifiers.ts';
 import type { JsonObject } from '#protocol/pdu.ts';
 import type { PushAction, PushRule, Ruleset } from './rules.ts';
 
 /** The rule that silences everything; unlike the other rules of the server it comes before those of the user. */
 export const MASTER_RULE_ID = '.m.rule.master';
+
+/**
+ * Rules that look for mentions in the body. The specification gave them up for `m.mentions`; they stay for messages of clients
+ * that do not write it, and never match where it is there.
+ */
+export const LEGACY_MENTION_RULES: ReadonlySet<string> = new Set([
+  '.m.rule.contains_display_name',
+  '.m.rule.roomnotif',
+  '.m.rule.contains_user_name',
+]);
 
 const DEFAULT_SOUND: PushAction = { set_tweak: 'sound', value: 'default' };
 const RING: PushAction = { set_tweak: 'sound', value: 'ring' };
@@ -26,9 +37,15 @@ export function defaultRules(userId: string): Ruleset {
         [{ kind: 'event_property_contains', key: 'content.m\\.mentions.user_ids', value: userId }],
         ['notify', DEFAULT_SOUND, HIGHLIGHT],
       ),
+      rule('.m.rule.contains_display_name', [{ kind: 'contains_display_name' }], ['notify', DEFAULT_SOUND, HIGHLIGHT]),
       rule(
         '.m.rule.is_room_mention',
         [is('content.m\\.mentions.room', true), { kind: 'sender_notification_permission', key: 'room' }],
+        ['notify', HIGHLIGHT],
+      ),
+      rule(
+        '.m.rule.roomnotif',
+        [matches('content.body', '@room'), { kind: 'sender_notification_permission', key: 'room' }],
         ['notify', HIGHLIGHT],
       ),
       rule('.m.rule.tombstone', [matches('type', 'm.room.tombstone'), matches('state_key', '')], ['notify', HIGHLIGHT]),
@@ -36,7 +53,15 @@ export function defaultRules(userId: string): Ruleset {
       rule('.m.rule.room.server_acl', [matches('type', 'm.room.server_acl'), matches('state_key', '')], []),
       rule('.m.rule.suppress_edits', [is('content.m\\.relates_to.rel_type', 'm.replace')], []),
     ],
-    content: [],
+    content: [
+      {
+        rule_id: '.m.rule.contains_user_name',
+        default: true,
+        enabled: true,
+        pattern: localpartOf(userId),
+        actions: ['notify', DEFAULT_SOUND, HIGHLIGHT],
+      },
+    ],
     room: [],
     sender: [],
     underride: [

@@ -1,4 +1,5 @@
 /** A user's push rules: the server's and the user's own together, and how each request changes them. All of it is pure. */
+import { isJsonObject } from '#protocol/json-object.ts';
 import { defaultRules, MASTER_RULE_ID } from './default-rules.ts';
 import {
   type DefaultRuleChange,
@@ -10,6 +11,21 @@ import {
   type Ruleset,
   type UserRule,
 } from './rules.ts';
+
+/**
+ * What is stored of a user's changes, made safe: rules and changes that are none are left out, whatever an import or an
+ * earlier version left behind.
+ */
+export function changesOfStored(stored: unknown): PushRuleChanges {
+  const { rules, defaults } = isJsonObject(stored) ? stored : {};
+  const kinds: { [Kind in RuleKind]?: readonly UserRule[] } = {};
+  for (const kind of RULE_KINDS) {
+    const ofKind = isJsonObject(rules) ? rules[kind] : undefined;
+    if (Array.isArray(ofKind)) kinds[kind] = ofKind.filter(isUserRule) as unknown as readonly UserRule[];
+  }
+  const changed = Object.entries(isJsonObject(defaults) ? defaults : {}).filter(([, change]) => isChange(change));
+  return { rules: kinds, defaults: Object.fromEntries(changed) as PushRuleChanges['defaults'] };
+}
 
 /** All rules of a user, each kind in order of importance. */
 export function rulesOf(userId: string, changes: PushRuleChanges): Ruleset {
@@ -140,4 +156,22 @@ function placeAmong(rules: readonly UserRule[], { before, after }: RulePlace): n
 
 function ownChange({ defaults }: PushRuleChanges, ruleId: string): DefaultRuleChange {
   return Object.hasOwn(defaults, ruleId) ? (defaults[ruleId] ?? {}) : {};
+}
+
+function isUserRule(rule: unknown): boolean {
+  if (!isJsonObject(rule)) return false;
+  const { rule_id, enabled, conditions, pattern, actions } = rule;
+  return (
+    typeof rule_id === 'string' &&
+    typeof enabled === 'boolean' &&
+    Array.isArray(actions) &&
+    (conditions === undefined || Array.isArray(conditions)) &&
+    (pattern === undefined || typeof pattern === 'string')
+  );
+}
+
+function isChange(change: unknown): boolean {
+  if (!isJsonObject(change)) return false;
+  const { enabled, actions } = change;
+  return (enabled === undefined || typeof enabled === 'boolean') && (actions === undefined || Array.isArray(actions));
 }

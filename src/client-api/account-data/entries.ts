@@ -14,7 +14,7 @@ import { parseJson } from '#protocol/json-limits.ts';
 import type { JsonObject } from '#protocol/pdu.ts';
 import { invalidParam, MatrixError } from '#src/http/errors.ts';
 import { NO_CHANGES, type PushRuleChanges } from '#src/push/rules.ts';
-import { rulesOf } from '#src/push/user-rules.ts';
+import { changesOfStored, rulesOf } from '#src/push/user-rules.ts';
 import type { Position, RecordDraft } from '#streams/event-log.ts';
 import { changeUser, type UserStreamContext } from '../user-stream.ts';
 
@@ -36,7 +36,7 @@ const MANAGED_BY_SERVER: ReadonlySet<string> = new Set([FULLY_READ_TYPE, PUSH_RU
 /** What a user changed about their push rules. It is stored as the account data from which clients get all the rules. */
 export function pushRuleChangesOf(reader: Reader, userId: string): PushRuleChanges {
   const json = accountData(reader, userId, PUSH_RULES_TYPE);
-  return json === undefined ? NO_CHANGES : (parseJson(json) as unknown as PushRuleChanges);
+  return json === undefined ? NO_CHANGES : changesOfStored(parseJson(json));
 }
 
 /** JSON text of one entry's content; undefined if there is none. */
