@@ -1,0 +1,184 @@
+import type { Reader } from '#projections/engine/reader.ts';
+import type { Position } from '#streams/event-log.ts';
+import { ChainGraph, type ChainLink, type ChainPlace } from './chain-graph.ts';
+import { type SharedEvents, SharedFloor } from './shared-floor.ts';
+import { authNodes } from './tables.ts';
+
+/** Whether an event is in the index. */
+export function isIndexed(reader: Reader, event: Position): boolean {
+  return reader.has(authNodes, [event]);
+}
+
+/** The auth events of an event, as far as they were known; none for an event that is not in the index. */
+export function authEventsOf(reader: Reader, event: Position): readonly Position[] {
+  return reader.get(authNodes, [event])?.authEvents ?? [];
+}
+
+/**
+ * The whole auth chain of some events: those events are in it only where one is behind another. Reads while it is iterated;
+ * time and memory grow with the answer.
+ */
+export function* authChainOf(reader: Reader, _room: Position, roots: Iterable<Position>): Generator<Position> {
+  const seen = new Set<Position>();
+  const pending: Position[] = [];
+  for (const root of roots) {
+    pending.push(root);
+    for (let event = pending.pop(); event !== undefined; event = pending.pop()) {
+      for (const authEvent of authEventsOf(reader, event)) {
+        if (seen.has(authEvent)) continue;
+        seen.add(authEvent);
+        yield authEvent;
+        pending.push(authEvent);
+      }
+    }
+  }
+}
+
+/** A chain as far as some events lead into it. */
+interface Reached {
+  /** Up to here the shared state holds it. */
+  readonly floor: number;
+  top: number;
+  /** Where it leads between floor and top, by place. */
+  readonly links: ChainLink[];
+}
+
+/**
+ * The events in the auth chains of some states but not of all. The events of state `i` are `own[i]` and the shared ones,
+ * and count as part of its chains. Events that are not in the index are passed over.
+ *
+ * Time grows with what lies between the states' own events and the chains of the shared state, counted in chains and links,
+ * and with what rests on that.
+ *
+ * @returns them by position.
+ */
+export function authChainDifference(
+  reader: Reader,
+  room: Position,
+  own: readonly (readonly Position[])[],
+  shared: SharedEvents,
+): Position[] {
+  const graph = new ChainGraph(reader, room);
+  const floor = new SharedFloor(graph, shared);
+  const chains = reachedFrom(graph, graph.placesOf(new Set(own.flat())), (chain) => floor.of(chain));
+  /** Chain → in how many states it goes above the floor, and the lowest that it goes there. */
+  const heights = new Map<Position, { count: number; lowest: number }>();
+  for (const events of own) {
+    for (const [chain, seq] of heightsOf(graph.placesOf(events), chains)) {
+      const height = heights.get(chain);
+      if (height === undefined) heights.set(chain, { count: 1, lowest: seq });
+      else {
+        height.count += 1;
+        height.lowest = Math.min(height.lowest, seq);
+      }
+    }
+  }
+  const difference: Position[] = [];
+  for (const [chain, { count, lowest }] of heights) {
+    const { floor: from, top } = chains.get(chain) as Reached;
+    const common = count === own.length ? lowest : from;
+    if (common < top) difference.push(...graph.eventsBetween(chain, common, top));
+  }
+  return difference.sort((a, b) => a - b);
+}
+
+/**
+ * The events on paths of auth events from one of the given events to another, ends included, by position. Events that are
+ * not in the index are passed over. Time grows with the chains behind the events, counted in chains and links.
+ */
+export function conflictedSubgraph(reader: Reader, room: Position, conflicted: ReadonlySet<Position>): Position[] {
+  const graph = new ChainGraph(reader, room);
+  const ends = graph.placesOf(conflicted);
+  const chains = reachedFrom(graph, ends, () => 0);
+  const lowest = leadingTo(ends, chains);
+  const subgraph: Position[] = [];
+  for (const [chain, seq] of lowest)
+    subgraph.push(...graph.eventsBetween(chain, seq - 1, (chains.get(chain) as Reached).top));
+  return subgraph.sort((a, b) => a - b);
+}
+
+/** The chains that places lead into, above their floors. */
+function reachedFrom(
+  graph: ChainGraph,
+  roots: readonly ChainPlace[],
+  floorOf: (chain: Position) => number,
+): Map<Position, Reached> {
+  const chains = new Map<Position, Reached>();
+  const pending: ChainPlace[] = [...roots];
+  for (let place = pending.pop(); place !== undefined; place = pending.pop()) {
+    const { chain, seq } = place;
+    let reached = chains.get(chain);
+    if (reached === undefined) {
+      const floor = floorOf(chain);
+      reached = { floor, top: floor, links: [] };
+      chains.set(chain, reached);
+    }
+    if (seq <= reached.top) continue;
+    for (const link of graph.linksBetween(chain, reached.top, seq)) {
+      reached.links.push(link);
+      pending.push(link);
+    }
+    reached.top = seq;
+  }
+  return chains;
+}
+
+/** How far some places lead into each chain, where it is above the floor. */
+function heightsOf(roots: readonly ChainPlace[], chains: ReadonlyMap<Position, Reached>): Map<Position, number> {
+  const heights = new Map<Position, number>();
+  const pending: ChainPlace[] = [...roots];
+  for (let place = pending.pop(); place !== undefined; place = pending.pop()) {
+    const { chain, seq } = place;
+    const { floor, links } = chains.get(chain) as Reached;
+    const height = heights.get(chain) ?? floor;
+    if (seq <= height) continue;
+    heights.set(chain, seq);
+    for (let index = firstAfter(links, height); index < links.length; index += 1) {
+      const link = links[index] as ChainLink;
+      if (link.at > seq) break;
+      pending.push(link);
+    }
+  }
+  return heights;
+}
+
+/** Chain → the first place from which some place leads to one of the ends. */
+function leadingTo(ends: readonly ChainPlace[], chains: ReadonlyMap<Position, Reached>): Map<Position, number> {
+  const citations = new Map<Position, ChainLink[]>();
+  for (const [chain, { links }] of chains) {
+    for (const { at, chain: toChain, seq } of links) {
+      const list = citations.get(toChain);
+      const citation = { at: seq, chain, seq: at };
+      if (list === undefined) citations.set(toChain, [citation]);
+      else list.push(citation);
+    }
+  }
+  for (const list of citations.values()) list.sort((a, b) => a.at - b.at);
+  const lowest = new Map<Position, number>();
+  const pending: ChainPlace[] = [...ends];
+  for (let place = pending.pop(); place !== undefined; place = pending.pop()) {
+    const { chain, seq } = place;
+    const before = lowest.get(chain) ?? Number.POSITIVE_INFINITY;
+    if (seq >= before) continue;
+    lowest.set(chain, seq);
+    const list = citations.get(chain) ?? [];
+    for (let index = firstAfter(list, seq - 1); index < list.length; index += 1) {
+      const citation = list[index] as ChainLink;
+      if (citation.at >= before) break;
+      pending.push(citation);
+    }
+  }
+  return lowest;
+}
+
+/** Index of the first link after a place, in links by place. */
+function firstAfter(links: readonly ChainLink[], place: number): number {
+  let low = 0;
+  let high = links.length;
+  while (low < high) {
+    const middle = (low + high) >>> 1;
+    if ((links[middle] as ChainLink).at <= place) low = middle + 1;
+    else high = middle;
+  }
+  return low;
+}

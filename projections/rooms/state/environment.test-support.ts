@@ -1,0 +1,45 @@
+import { mkdtemp, rm } from 'node:fs/promises';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
+import { EMPTY_CHECKPOINT, Environment } from '#projections/engine/environment.ts';
+import type { Projection } from '#projections/engine/projection.ts';
+import type { Reader, Writer } from '#projections/engine/reader.ts';
+import { RowReader, RowWriter } from '#projections/engine/row-access.ts';
+import { authChainTables } from '../auth-chains/index.ts';
+import { roomTables } from '../tables.ts';
+import { stateTables } from './index.ts';
+
+/** Rooms' tables without the projection that fills them. */
+export interface TestTables {
+  readonly reader: Reader;
+  /** Runs in a transaction of its own. */
+  write<T>(change: (tx: Writer) => T): T;
+  /** How many rows all the tables have. */
+  rowCount(): number;
+  close(): Promise<void>;
+}
+
+export async function openTables(): Promise<TestTables> {
+  const path = await mkdtemp(join(tmpdir(), 'stele-rooms-'));
+  const tables = [...new Set([...roomTables, ...stateTables, ...authChainTables])];
+  const projection: Projection = { name: 'rooms', version: 1, tables, apply: () => undefined };
+  const environment = new Environment({ path, projections: [projection] });
+  const writer = new RowWriter(environment);
+  writer.owner = projection;
+  return {
+    reader: new RowReader(environment, () => 0),
+    write(change) {
+      let result: ReturnType<typeof change> | undefined;
+      environment.commit(() => {
+        result = change(writer);
+        return EMPTY_CHECKPOINT;
+      });
+      return result as ReturnType<typeof change>;
+    },
+    rowCount: () => environment.rowCount(),
+    async close() {
+      await environment.close();
+      await rm(path, { recursive: true, force: true });
+    },
+  };
+}

@@ -1,0 +1,140 @@
+/** Writing states: the main line, branches, and states that are written again nearer to the main line. */
+import type { Reader, Writer } from '#projections/engine/reader.ts';
+import type { Position } from '#streams/event-log.ts';
+import { state, stateVersions } from '../tables.ts';
+import { differenceBetween } from './difference.ts';
+import { newestVersion, putChange, seekChange } from './lines.ts';
+import { compareStateKeys, overlayOf, pathOf } from './look-up.ts';
+import { MAIN_LINE, NO_EVENT, type StateChange, type StateRef } from './state-ref.ts';
+import { branches, branchState, branchVersions, removals, type StatePath, twins } from './tables.ts';
+
+/** Most branches between a state and the main line. A look-up takes at most one seek for each, and one more. */
+export const MAX_LEVELS = 8;
+/** When a path has all of them, what lies below this many of the nearest is written as one. */
+const KEPT_LEVELS = MAX_LEVELS / 2;
+/** Changes over the main line from which on, at every doubling, it is tried whether a newer version of it is nearer. */
+export const WIDE_CHANGES = 1024;
+/** How much narrower a state must become to be written again for that. */
+const WORTHWHILE_SHARE = 0.5;
+/** A newer version of the main line is looked at if it is at most so many times as far off as the state is wide. */
+const MAX_REACH = 4;
+
+/**
+ * Adds changes to the main line, one version each, in their order.
+ *
+ * @param currentVersion the newest version of the main line.
+ * @returns the new one: `currentVersion` and the number of changes.
+ */
+export function appendToMainLine(
+  tx: Writer,
+  room: Position,
+  currentVersion: number,
+  changes: readonly StateChange[],
+): number {
+  return appendTo(tx, room, { branch: MAIN_LINE, version: currentVersion }, changes).version;
+}
+
+/**
+ * A reference to the state `parent` with changes. Without changes it is `parent`. A branch that ends with `parent` grows;
+ * else a new one begins there. The main line never grows by this.
+ *
+ * Costs two rows a change and one for a new branch. Now and then a state below is written again on a shorter path, at two
+ * rows for each key on which it differs from the main line: once for any state, and each time at least
+ * {@link KEPT_LEVELS} new branches, or twice as many changes as before, have come to lie above it.
+ */
+export function extendState(tx: Writer, room: Position, parent: StateRef, changes: readonly StateChange[]): StateRef {
+  if (changes.length === 0) return parent;
+  const at = withinWidth(tx, room, tx.get(twins, [room, parent.branch, parent.version]) ?? parent, changes.length);
+  if (at.branch !== MAIN_LINE && newestVersion(tx, room, at.branch) === at.version) {
+    return appendTo(tx, room, at, changes);
+  }
+  const branch = openBranch(tx, room, withinDepth(tx, room, pathOf(tx, room, at)));
+  return appendTo(tx, room, { branch, version: 0 }, changes);
+}
+
+/** Removes every state of a room. */
+export function removeState(tx: Writer, room: Position): void {
+  tx.removeRange(state, { prefix: [room] });
+  tx.removeRange(stateVersions, { prefix: [room] });
+  tx.removeRange(branches, { prefix: [room] });
+  tx.removeRange(branchState, { prefix: [room] });
+  tx.removeRange(branchVersions, { prefix: [room] });
+  tx.removeRange(removals, { prefix: [room] });
+  tx.removeRange(twins, { prefix: [room] });
+}
+
+function appendTo(
+  tx: Writer,
+  room: Position,
+  { branch, version }: StateRef,
+  changes: readonly StateChange[],
+): StateRef {
+  let at = version;
+  for (const change of changes) {
+    at += 1;
+    putChange(tx, room, branch, at, change);
+  }
+  return { branch, version: at };
+}
+
+function openBranch(tx: Writer, room: Position, path: StatePath): number {
+  const branch = (tx.seekLast(branches, [room])?.key[1] ?? MAIN_LINE) + 1;
+  tx.put(branches, [room, branch], path);
+  return branch;
+}
+
+/** A path that one more level can be put on. */
+function withinDepth(tx: Writer, room: Position, path: StatePath): StatePath {
+  if (path.levels.length < MAX_LEVELS) return path;
+  const shared = path.levels[KEPT_LEVELS] as StateRef;
+  const twin =
+    tx.get(twins, [room, shared.branch, shared.version]) ??
+    writeTwin(tx, room, shared, nearest(tx, room, { levels: path.levels.slice(KEPT_LEVELS), base: path.base }, shared));
+  const below = pathOf(tx, room, twin);
+  return { levels: [...path.levels.slice(0, KEPT_LEVELS), ...below.levels], base: below.base };
+}
+
+/** The same state, or its twin on a newer version of the main line if it has become wide and that is narrower. */
+function withinWidth(tx: Writer, room: Position, ref: StateRef, added: number): StateRef {
+  if (ref.branch === MAIN_LINE) return ref;
+  const path = pathOf(tx, room, ref);
+  const width = widthOf(path);
+  if (width + added < WIDE_CHANGES || Math.clz32(width) === Math.clz32(width + added)) return ref;
+  const narrow = nearest(tx, room, path, ref);
+  return narrow.changes.length <= width * WORTHWHILE_SHARE ? writeTwin(tx, room, ref, narrow) : ref;
+}
+
+/** A state as changes to a version of the main line. */
+interface FlatState {
+  readonly base: number;
+  readonly changes: readonly StateChange[];
+}
+
+/** A state as changes to the version of the main line that it rests on or, if they are fewer, to the newest. */
+function nearest(reader: Reader, room: Position, path: StatePath, ref: StateRef): FlatState {
+  const changes: StateChange[] = [];
+  for (const { type, stateKey, value } of overlayOf(reader, room, path.levels).entries()) {
+    const below = seekChange(reader, room, MAIN_LINE, { type, stateKey }, path.base) ?? NO_EVENT;
+    if (below !== value) changes.push({ type, stateKey, event: value === NO_EVENT ? undefined : value });
+  }
+  changes.sort(compareStateKeys);
+  const newest = newestVersion(reader, room, MAIN_LINE);
+  if (newest === path.base || newest - path.base > changes.length * MAX_REACH) return { base: path.base, changes };
+  const onNewest = differenceBetween(reader, room, [ref, { branch: MAIN_LINE, version: newest }]);
+  if (onNewest.length >= changes.length) return { base: path.base, changes };
+  return { base: newest, changes: onNewest.map(({ events, ...key }) => ({ ...key, event: events[0] })) };
+}
+
+function writeTwin(tx: Writer, room: Position, ref: StateRef, { base, changes }: FlatState): StateRef {
+  const twin =
+    changes.length === 0
+      ? { branch: MAIN_LINE, version: base }
+      : appendTo(tx, room, { branch: openBranch(tx, room, { levels: [], base }), version: 0 }, changes);
+  tx.put(twins, [room, ref.branch, ref.version], twin);
+  return twin;
+}
+
+/** How many changes lie over the main line, at most. */
+function widthOf({ levels }: StatePath): number {
+  return levels.reduce((sum, { version }) => sum + version, 0);
+}
