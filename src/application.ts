@@ -16,7 +16,9 @@ import { accountEndpoints } from './client-api/accounts/index.ts';
 import { adminEndpoints } from './client-api/admin/index.ts';
 import { directoryEndpoints } from './client-api/directory/index.ts';
 import { encryptionEndpoints } from './client-api/encryption/index.ts';
+import { eventStreamEndpoints } from './client-api/event-stream/index.ts';
 import { filterEndpoints } from './client-api/filters/index.ts';
+import { initialSyncEndpoints } from './client-api/initial-sync/index.ts';
 import { mediaEndpoints } from './client-api/media/index.ts';
 import { messageEndpoints } from './client-api/messages/index.ts';
 import { openIdEndpoints } from './client-api/openid/index.ts';
@@ -44,6 +46,8 @@ import { Typing } from './ephemeral/typing.ts';
 import type { Endpoint } from './http/endpoint.ts';
 import type { Logger } from './log/logger.ts';
 import { MediaStore } from './media/media-store.ts';
+import { PushProfiles } from './push/push-profiles.ts';
+import { UnreadCounts } from './push/unread.ts';
 import { newRecordId } from './record-ids.ts';
 import { Directory } from './rooms/directory.ts';
 import { Rooms } from './rooms/rooms.ts';
@@ -65,6 +69,8 @@ export const endpoints: readonly Endpoint<Context>[] = [
   ...receiptEndpoints,
   ...typingEndpoints,
   ...presenceEndpoints,
+  ...eventStreamEndpoints,
+  ...initialSyncEndpoints,
   ...adminEndpoints,
   ...openIdEndpoints,
   ...voipEndpoints,
@@ -161,6 +167,8 @@ export function createApplication(parts: ApplicationParts): Application {
     roomsOf: (userId) => joinedRoomIds(reader, userId),
   });
   const acknowledgements = new Acknowledgements({ reader, commands, newRecordId, logger });
+  const pushProfiles = new PushProfiles();
+  const unread = new UnreadCounts(pushProfiles);
   const sync = new Sync({
     reader,
     log,
@@ -169,6 +177,7 @@ export function createApplication(parts: ApplicationParts): Application {
     presence,
     serials,
     acknowledgements,
+    unread,
     clock,
     epoch: randomBytes(EPOCH_BYTES).toString('hex'),
   });

@@ -26,6 +26,7 @@ import {
 } from './run.ts';
 import { isNamedByMembers, summaryJson } from './summary.ts';
 import { chooseTimeline, type Timeline } from './timeline.ts';
+import { readShared, unreadJson } from './unread-json.ts';
 
 /** What is new about a room beside its events. */
 export interface RoomNews {
@@ -60,7 +61,9 @@ export async function joinedRoom(
     changes.events.length === 0 &&
     ephemeral.length === 0 &&
     accountData.length === 0;
-  if (isQuiet && !isFresh && !run.isFullState) return undefined;
+  const unread = await run.unread.of(run.reader, room, run.viewer.userId, run.pacer, readShared(run));
+  const isUnreadNews = unread.changedAt > run.since;
+  if (isQuiet && !isUnreadNews && !isFresh && !run.isFullState) return undefined;
 
   const stateName = run.usesStateAfter ? 'state_after' : 'state';
   const stateJson = await eventsJson(roomRun, changes.events);
@@ -68,7 +71,7 @@ export async function joinedRoom(
     `{"account_data":{"events":[${accountData.join(',')}]},"ephemeral":{"events":[${ephemeral.join(',')}]},` +
     `"${stateName}":{"events":${stateJson}},"summary":${changes.summary ?? '{}'},` +
     `"timeline":${await timelineJson(roomRun, timeline)},` +
-    '"unread_notifications":{"highlight_count":0,"notification_count":0}}'
+    `${unreadJson(unread, run.filter.room.timeline.unreadThreadNotifications)}}`
   );
 }
 

@@ -2,6 +2,7 @@
 import type { Reader } from '#projections/engine/reader.ts';
 import type { Event, Room } from '#projections/rooms/queries.ts';
 import type { Filter } from '#src/client-api/filters/filter.ts';
+import type { UnreadCounts } from '#src/push/unread.ts';
 import { RoomVisibility } from '#src/rooms/visibility.ts';
 import type { EventLog, Position } from '#streams/event-log.ts';
 import type { BundledRelations } from './bundled-relations.ts';
@@ -35,6 +36,7 @@ export interface SyncRun {
   readonly heroes: Heroes;
   readonly lazyMembers: LazyMembers;
   readonly shared: SharedEvents;
+  readonly unread: UnreadCounts;
   /** Whose events the user does not want to see. */
   readonly ignored: ReadonlySet<string>;
   /** What goes with events that others relate to. */

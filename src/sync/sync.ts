@@ -10,6 +10,7 @@ import type { Acknowledgements } from '#src/encryption/acknowledgements.ts';
 import type { Presence } from '#src/ephemeral/presence.ts';
 import type { Serials } from '#src/ephemeral/serials.ts';
 import type { Typing } from '#src/ephemeral/typing.ts';
+import type { UnreadCounts } from '#src/push/unread.ts';
 import { BEFORE_FIRST, type EventLog } from '#streams/event-log.ts';
 import { BundledRelations } from './bundled-relations.ts';
 import type { Viewer } from './client-event.ts';
@@ -37,6 +38,7 @@ export interface SyncOptions {
   /** Numbers what is new of both. */
   readonly serials: Serials;
   readonly acknowledgements: Acknowledgements;
+  readonly unread: UnreadCounts;
   /** Milliseconds since the epoch. */
   readonly clock: () => number;
   /** Names this run of the server in tokens: a few lower-case letters and digits. */
@@ -70,6 +72,15 @@ export class Sync {
 
   constructor(options: SyncOptions) {
     this.#options = options;
+  }
+
+  /**
+   * A token for what is here now, for clients that did not sync. It acknowledges no messages to devices, since those come by
+   * sync alone.
+   */
+  now(): SyncToken {
+    const { reader, serials, epoch } = this.#options;
+    return { position: reader.frontier, serial: serials.last, epoch, inbox: 0 };
   }
 
   /** JSON text of the answer: at once if there is something new, else when there is, or when the time is up. */
@@ -178,6 +189,7 @@ export class Sync {
       heroes: this.#heroes,
       lazyMembers: this.#lazyMembers,
       shared: this.#shared,
+      unread: this.#options.unread,
       ignored,
       bundles: new BundledRelations(reader, ignored),
     };

@@ -1,0 +1,356 @@
+/**
+ * How much of a room a user has not read: events that notify, by thread, after what receipts and the user's own events mark as
+ * read. https://spec.matrix.org/v1.19/client-server-api/#receiving-notifications
+ *
+ * Nothing is counted when an event is written. A count is made when it is first asked for, from the timeline since the user's
+ * receipt, and afterwards goes on with what is new; what is remembered can be lost at any time. Events are judged by the rules
+ * that the user has now, on the room as it was before the event.
+ */
+
+import type { Reader } from '#projections/engine/reader.ts';
+import { threadEventsBackwards, threadOf } from '#projections/notifications/projection.ts';
+import { receiptsOf } from '#projections/receipts/queries.ts';
+import {
+  type Event,
+  eventAt,
+  headOf,
+  positionOfEvent,
+  type Room,
+  stateHistoryBackwards,
+  timelineBackwards,
+} from '#projections/rooms/queries.ts';
+import { timeline } from '#projections/rooms/tables.ts';
+import { parseJson } from '#protocol/json-limits.ts';
+import { isJsonObject } from '#protocol/json-object.ts';
+import { membershipIn } from '#src/rooms/visibility.ts';
+import { Lru } from '#src/sync/lru.ts';
+import type { Pacer } from '#src/sync/pacer.ts';
+import { BEFORE_FIRST, type Position } from '#streams/event-log.ts';
+import { HIGHLIGHTS, SILENT } from './evaluate.ts';
+import { EventFacts } from './event-facts.ts';
+import type { PushProfile, PushProfiles } from './push-profiles.ts';
+import { DisplayNames, RoomHistory, surroundingsOf } from './room-history.ts';
+
+/** The thread of events that are in none. */
+export const MAIN_THREAD = 'main';
+/** Most events of one room that a first count looks at: what is older than the newest so many is not counted. */
+export const MAX_EVENTS_COUNTED = 5000;
+/** Most events in threads that a first count looks at before the user's place in the main timeline. */
+export const MAX_OLD_THREAD_EVENTS = 1000;
+/** Weight of what is remembered: an unread event is 1, some 10 bytes. */
+const MAX_WEIGHT = 4_000_000;
+/** Weight of a room of a user with nothing unread. */
+const BASE_WEIGHT = 60;
+/** Rooms whose members and power levels are remembered. */
+const MAX_HISTORIES = 5000;
+/** Events that are judged before others get their turn. */
+const SLICE_EVENTS = 64;
+
+/** What is unread of one thread. */
+export interface ThreadUnread {
+  /** Events that notify. */
+  readonly notifications: number;
+  /** Those of them that highlight. */
+  readonly highlights: number;
+}
+
+/** What is unread of one room. */
+export interface RoomUnread {
+  /** What is in no thread. */
+  readonly main: ThreadUnread;
+  /** By the event id of the root; only threads with something unread. */
+  readonly threads: ReadonlyMap<string, ThreadUnread>;
+  /** Everything together. */
+  readonly total: ThreadUnread;
+  /** Position of the last event or receipt that may have changed the counts. */
+  readonly changedAt: Position;
+}
+
+/** Gives the event at a position; for sharing what was read for others. */
+export type ReadEvent = (reader: Reader, position: Position) => Event | undefined;
+
+/** Unread events of a thread, in the order of the timeline. */
+interface UnreadThread {
+  readonly positions: Position[];
+  readonly highlights: Position[];
+}
+
+/** One room of one user, as far as it has been counted. */
+interface Counted {
+  readonly profile: PushProfile;
+  readonly names: DisplayNames;
+  readonly threads: Map<string, UnreadThread>;
+  /** Events before `upTo` that are still to be looked at, the oldest last. */
+  readonly backlog: Position[];
+  /** The timeline is counted up to this place. */
+  upTo: Position;
+  /** Redactions up to here were seen in the events themselves when those were looked at. */
+  readonly startedAt: Position;
+  changedAt: Position;
+  marks: Marks;
+}
+
+/** How far the user's receipts go. */
+interface Marks {
+  /** Position of the last receipt that is counted in. */
+  readonly receivedAt: Position;
+  /** Position of the event up to which everything is read. */
+  readonly everything: Position;
+  /** Thread → position of the event up to which it is read. */
+  readonly threads: ReadonlyMap<string, Position>;
+}
+
+const NOTHING: ThreadUnread = { notifications: 0, highlights: 0 };
+
+export class UnreadCounts {
+  readonly #profiles: PushProfiles;
+  readonly #counted = new Lru<string, Counted>(MAX_WEIGHT, weightOf);
+  readonly #histories = new Lru<Position, RoomHistory>(MAX_HISTORIES);
+  readonly #facts = new WeakMap<Event, EventFacts>();
+
+  constructor(profiles: PushProfiles) {
+    this.#profiles = profiles;
+  }
+
+  /** What is unread for a user in a room that they are in, as of the moment when the promise resolves. */
+  async of(reader: Reader, room: Room, userId: string, pacer: Pacer, read: ReadEvent = eventAt): Promise<RoomUnread> {
+    for (;;) {
+      const unread = this.peek(reader, room, userId, read);
+      if (unread !== undefined) return unread;
+      if (pacer.isDue) await pacer.pause();
+    }
+  }
+
+  /** The same without waiting: undefined where more is to be done than one turn should take; the next call goes on with it. */
+  peek(reader: Reader, room: Room, userId: string, read: ReadEvent = eventAt): RoomUnread | undefined {
+    const key = `${room.id} ${userId}`;
+    const profile = this.#profiles.of(reader, userId);
+    const known = this.#counted.get(key);
+    const counted = known?.profile === profile ? known : firstCount(reader, room, userId, profile);
+    takeReceipts(reader, room, userId, counted);
+    const isDone = this.#goOn(reader, room, userId, counted, read);
+    this.#counted.set(key, counted);
+    return isDone ? unreadOf(counted) : undefined;
+  }
+
+  /** What the room was like at its events. */
+  historyOf(room: Room): RoomHistory {
+    const known = this.#histories.get(room.id);
+    if (known !== undefined) return known;
+    const history = new RoomHistory(room);
+    this.#histories.set(room.id, history);
+    return history;
+  }
+
+  /** The facts of an event; the same for the same object. */
+  factsOf(event: Event, room: Room): EventFacts {
+    const known = this.#facts.get(event);
+    if (known !== undefined) return known;
+    const facts = new EventFacts(event, room.roomId);
+    this.#facts.set(event, facts);
+    return facts;
+  }
+
+  /** Counts what is new on the timeline; false if there is more. */
+  #goOn(reader: Reader, room: Room, userId: string, counted: Counted, read: ReadEvent): boolean {
+    let left = SLICE_EVENTS;
+    for (; left > 0; left -= 1) {
+      const position = counted.backlog.pop();
+      if (position === undefined) break;
+      this.#count(reader, room, userId, counted, read(reader, position));
+    }
+    if (left === 0) return false;
+    if ((headOf(reader, room.id)?.latest ?? BEFORE_FIRST) <= counted.upTo) return true;
+    const redactions: Event[] = [];
+    const bounds = counted.upTo < 0 ? {} : { gt: [room.id, counted.upTo] as const };
+    for (const { key, value } of [...reader.range(timeline, { prefix: [room.id], ...bounds, limit: left })]) {
+      left -= 1;
+      counted.upTo = key[1];
+      const event = read(reader, value);
+      if (event?.type === 'm.room.redaction' && event.position > counted.startedAt) redactions.push(event);
+      this.#count(reader, room, userId, counted, event);
+    }
+    if (redactions.length > 0) forgetRedacted(reader, counted, redactions);
+    return left > 0;
+  }
+
+  #count(reader: Reader, room: Room, userId: string, counted: Counted, event: Event | undefined): void {
+    if (event === undefined) return;
+    if (event.type === 'm.room.member' && event.stateKey === userId) {
+      // Whoever comes in has not missed what was before.
+      if (!wasJoinedBefore(reader, event)) forgetAll(counted, event.position);
+      if (event.sender === userId) return;
+    }
+    if (event.sender === userId) {
+      // Whoever writes has read what is before. Source: client-server API, "Marking notifications as read".
+      forgetUpTo(counted, threadOf(reader, room.id, event.position) ?? MAIN_THREAD, event.position, event.position);
+      return;
+    }
+    if (event.redactedBy !== undefined || counted.profile.ignored.has(event.sender)) return;
+    const facts = this.factsOf(event, room);
+    const surroundings = surroundingsOf(reader, this.historyOf(room), counted.names, userId, facts);
+    const weight = counted.profile.rules.weightOf(facts, surroundings);
+    if (weight === SILENT) return;
+    const thread = event.relation === undefined ? undefined : threadOf(reader, room.id, event.position);
+    add(counted, thread ?? MAIN_THREAD, event.position, weight === HIGHLIGHTS);
+  }
+}
+
+/** A count that begins where the user has everything read, or came into the room. */
+function firstCount(reader: Reader, room: Room, userId: string, profile: PushProfile): Counted {
+  const marks = marksOf(reader, room.roomId, userId, undefined);
+  const begin = Math.max(marks.everything, joinedSince(reader, room.id, userId) ?? reader.frontier);
+  const mainBegin = Math.max(begin, marks.threads.get(MAIN_THREAD) ?? BEFORE_FIRST);
+  const backlog: Position[] = [];
+  for (const { position } of threadEventsBackwards(reader, room.id, begin, mainBegin)) {
+    if (backlog.push(position) === MAX_OLD_THREAD_EVENTS) break;
+  }
+  return {
+    profile,
+    names: new DisplayNames(),
+    threads: new Map(),
+    backlog,
+    upTo: newestFrom(reader, room.id, mainBegin),
+    startedAt: reader.frontier,
+    changedAt: profile.changedAt,
+    marks,
+  };
+}
+
+/** A place in the timeline at or after one, with no more than {@link MAX_EVENTS_COUNTED} events behind it. */
+function newestFrom(reader: Reader, room: Position, begin: Position): Position {
+  let left = MAX_EVENTS_COUNTED;
+  for (const { place } of timelineBackwards(reader, room, begin, reader.frontier)) {
+    if (left === 0) return place;
+    left -= 1;
+  }
+  return begin;
+}
+
+/** Member events that are gone back over to find where somebody came in: changes of name and picture. */
+const MAX_MEMBER_EVENTS = 1000;
+
+/** Position of the event with which a member came into the room; undefined for somebody who is not in it. */
+function joinedSince(reader: Reader, room: Position, userId: string): Position | undefined {
+  let since: Position | undefined;
+  let left = MAX_MEMBER_EVENTS;
+  for (const { position } of stateHistoryBackwards(reader, room, 'm.room.member', userId)) {
+    const event = eventAt(reader, position);
+    if (event === undefined || membershipIn(event.contentJson) !== 'join' || left === 0) break;
+    left -= 1;
+    since = position;
+  }
+  return since;
+}
+
+/** Whether a member event changes nothing about being in the room. */
+function wasJoinedBefore(reader: Reader, event: Event): boolean {
+  if (event.replaces === undefined || membershipIn(event.contentJson) !== 'join') return false;
+  const replaced = eventAt(reader, event.replaces);
+  return replaced !== undefined && membershipIn(replaced.contentJson) === 'join';
+}
+
+/** What the user's receipts say now; `known` itself if nothing has come since. */
+function marksOf(reader: Reader, roomId: string, userId: string, known: Marks | undefined): Marks {
+  const receipts = [...receiptsOf(reader, roomId, userId)];
+  const receivedAt = receipts.reduce((latest, { at }) => Math.max(latest, at), BEFORE_FIRST);
+  if (receivedAt === known?.receivedAt) return known;
+  let everything = BEFORE_FIRST;
+  const threads = new Map<string, Position>();
+  for (const { eventId, threadId } of receipts) {
+    const position = positionOfEvent(reader, eventId) ?? BEFORE_FIRST;
+    if (threadId === undefined) everything = Math.max(everything, position);
+    else threads.set(threadId, Math.max(position, threads.get(threadId) ?? BEFORE_FIRST));
+  }
+  return { receivedAt, everything, threads };
+}
+
+function takeReceipts(reader: Reader, room: Room, userId: string, counted: Counted): void {
+  const marks = marksOf(reader, room.roomId, userId, counted.marks);
+  if (marks === counted.marks) return;
+  counted.marks = marks;
+  for (const thread of [...counted.threads.keys()]) {
+    forgetUpTo(counted, thread, readUpTo(marks, thread), marks.receivedAt);
+  }
+}
+
+function readUpTo({ everything, threads }: Marks, thread: string): Position {
+  return Math.max(everything, threads.get(thread) ?? BEFORE_FIRST);
+}
+
+function add(counted: Counted, thread: string, position: Position, isHighlight: boolean): void {
+  if (position <= readUpTo(counted.marks, thread)) return;
+  const unread = counted.threads.get(thread) ?? { positions: [], highlights: [] };
+  counted.threads.set(thread, unread);
+  unread.positions.push(position);
+  if (isHighlight) unread.highlights.push(position);
+  counted.changedAt = Math.max(counted.changedAt, position);
+}
+
+function forgetAll(counted: Counted, at: Position): void {
+  if (counted.threads.size > 0) counted.changedAt = Math.max(counted.changedAt, at);
+  counted.threads.clear();
+}
+
+/** Takes out what is read of a thread by something that came at a position. */
+function forgetUpTo(counted: Counted, thread: string, upTo: Position, at: Position): void {
+  keepOnly(counted, thread, at, (position) => position > upTo);
+}
+
+function forgetRedacted(reader: Reader, counted: Counted, redactions: readonly Event[]): void {
+  const at = redactions.at(-1)?.position ?? BEFORE_FIRST;
+  const targets = new Set<Position>();
+  for (const { contentJson } of redactions) {
+    const content = parseJson(contentJson);
+    const redacts = isJsonObject(content) ? content.redacts : undefined;
+    // Older room versions have the target outside of the content: then every event is looked at again.
+    const target = typeof redacts === 'string' ? positionOfEvent(reader, redacts) : undefined;
+    if (target === undefined) {
+      forgetWhere(counted, at, (position) => isRedacted(reader, position));
+      return;
+    }
+    targets.add(target);
+  }
+  forgetWhere(counted, at, (position) => targets.has(position) && isRedacted(reader, position));
+}
+
+function isRedacted(reader: Reader, position: Position): boolean {
+  return eventAt(reader, position)?.redactedBy !== undefined;
+}
+
+function forgetWhere(counted: Counted, at: Position, isGone: (position: Position) => boolean): void {
+  for (const thread of [...counted.threads.keys()]) keepOnly(counted, thread, at, (position) => !isGone(position));
+}
+
+function keepOnly(counted: Counted, thread: string, at: Position, isKept: (position: Position) => boolean): void {
+  const unread = counted.threads.get(thread);
+  if (unread === undefined) return;
+  const positions = unread.positions.filter(isKept);
+  if (positions.length === unread.positions.length) return;
+  counted.changedAt = Math.max(counted.changedAt, at);
+  if (positions.length === 0) counted.threads.delete(thread);
+  else counted.threads.set(thread, { positions, highlights: unread.highlights.filter(isKept) });
+}
+
+function weightOf({ threads, backlog }: Counted): number {
+  let weight = BASE_WEIGHT + backlog.length;
+  for (const { positions, highlights } of threads.values())
+    weight += BASE_WEIGHT + positions.length + highlights.length;
+  return weight;
+}
+
+function unreadOf(counted: Counted): RoomUnread {
+  const threads = new Map<string, ThreadUnread>();
+  let main = NOTHING;
+  let notifications = 0;
+  let highlights = 0;
+  for (const [thread, unread] of counted.threads) {
+    const count = { notifications: unread.positions.length, highlights: unread.highlights.length };
+    if (thread === MAIN_THREAD) main = count;
+    else threads.set(thread, count);
+    notifications += count.notifications;
+    highlights += count.highlights;
+  }
+  const changedAt = Math.max(counted.changedAt, counted.marks.receivedAt);
+  return { main, threads, total: { notifications, highlights }, changedAt };
+}
