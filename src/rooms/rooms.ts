@@ -162,6 +162,29 @@ export class Rooms {
    * @returns the room's id.
    */
   async create(rules: RoomVersionRules, roomId: string, events: readonly EventToSend[]): Promise<string> {
+    const { stream, id, records } = await this.#prepareNew(rules, roomId, events);
+    await this.#options.log.append(stream, NO_STREAM, records);
+    return id;
+  }
+
+  /**
+   * Throws what {@link Rooms.create} would for these events, and makes no room: for who has to do something first that cannot be
+   * taken back.
+   */
+  async checkNew(rules: RoomVersionRules, roomId: string, events: readonly EventToSend[]): Promise<void> {
+    await this.#prepareNew(rules, roomId, events);
+  }
+
+  /** Throws what {@link Rooms.send} would for this event now, and sends nothing. */
+  check(roomId: string, event: EventToSend): void {
+    this.#prepare(this.#head(roomId), event);
+  }
+
+  async #prepareNew(
+    rules: RoomVersionRules,
+    roomId: string,
+    events: readonly EventToSend[],
+  ): Promise<{ stream: string; id: string; records: RecordDraft[] }> {
     const [create, ...others] = events;
     if (create === undefined) throw new RangeError('a room begins with its create event');
     const stream = `room-${this.#options.newStreamId()}`;
@@ -174,20 +197,15 @@ export class Rooms {
     const id = isNamedByHash ? `!${first.eventId.slice(1)}` : roomId;
     const head = new RoomHead({ roomId: id, rules, stream }, { revision: NO_STREAM, depth: 0, extremities: [] });
     advance(head, first);
-    const prepared = [first];
+    const records = [first.record];
     for (const event of others) {
       const next = this.#prepare(head, event);
       advance(head, next);
-      prepared.push(next);
+      records.push(next.record);
       // Nobody knows the room yet, so others may have their turn in between.
-      if (prepared.length % FIRST_EVENTS_PER_TURN === 0) await nextTurn();
+      if (records.length % FIRST_EVENTS_PER_TURN === 0) await nextTurn();
     }
-    await this.#options.log.append(
-      stream,
-      NO_STREAM,
-      prepared.map((event) => event.record),
-    );
-    return id;
+    return { stream, id, records };
   }
 
   async #sendNew(roomId: string, event: EventToSend, transaction?: Transaction): Promise<SentEvent> {
@@ -223,7 +241,7 @@ export class Rooms {
       ...(rules.eventIdFormat === 'opaque_with_domain' && { event_id: this.#newEventId() }),
       ...contentFor(event, rules),
     };
-    checkFields(event);
+    checkFields(event, head.roomId);
     const verdict = checkAuth({ ...unlinked, prev_events: prevEvents }, head.state, rules);
     if (!verdict.allowed) throw new MatrixError('M_FORBIDDEN', verdict.reason);
     const authEvents: string[] = [];
@@ -384,7 +402,7 @@ function build(draft: EventDraft, rules: RoomVersionRules, serverName: string, k
   }
 }
 
-function checkFields(event: EventToSend): void {
+function checkFields(event: EventToSend, roomId: string): void {
   for (const [name, value] of [
     ['type', event.type],
     ['state_key', event.stateKey ?? ''],
@@ -396,5 +414,8 @@ function checkFields(event: EventToSend): void {
   }
   if (event.type === 'm.room.member' && event.stateKey !== undefined && !isUserId(event.stateKey)) {
     throw new MatrixError('M_INVALID_PARAM', 'The state key of a member event is the id of a user.');
+  }
+  if (event.type === 'm.room.tombstone' && event.content['replacement_room'] === roomId) {
+    throw new MatrixError('M_INVALID_PARAM', 'A room cannot be replaced by itself.');
   }
 }
