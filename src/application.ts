@@ -43,6 +43,8 @@ import { isPersonal } from './ephemeral/activity.ts';
 import { Presence } from './ephemeral/presence.ts';
 import { Serials } from './ephemeral/serials.ts';
 import { Typing } from './ephemeral/typing.ts';
+import { createFederation, type FederationNetwork } from './federation/federation.ts';
+import { federationEndpoints } from './federation-api/index.ts';
 import type { Endpoint } from './http/endpoint.ts';
 import type { Logger } from './log/logger.ts';
 import { MediaStore } from './media/media-store.ts';
@@ -81,11 +83,20 @@ export const endpoints: readonly Endpoint<Context>[] = [
   ...encryptionEndpoints,
 ];
 
+/** Everything that is answered with a configuration: the client API, and the federation API where that is on. */
+export function endpointsFor(config: Config): readonly Endpoint<Context>[] {
+  return config.federation.enabled ? [...endpoints, ...federationEndpoints] : endpoints;
+}
+
 export interface ApplicationParts {
   readonly config: Config;
   readonly log: EventLog;
   readonly engine: ProjectionEngine;
   readonly signingKey: SigningKey;
+  /** Makes a new signing key and puts it where the next start finds it; undefined where there is no such place. */
+  readonly replaceKey?: () => Promise<SigningKey>;
+  /** What of the network is another in a test. */
+  readonly network?: FederationNetwork;
   readonly logger: Logger;
   /** Milliseconds since the epoch; default `Date.now`. */
   readonly clock?: () => number;
@@ -110,7 +121,7 @@ const LETTERS = 'ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz';
 
 /** Puts an application together on an open log and its projections. */
 export function createApplication(parts: ApplicationParts): Application {
-  const { config, engine, signingKey, logger, clock = Date.now } = parts;
+  const { config, engine, logger, clock = Date.now } = parts;
   const { reader } = engine;
   const log = new ShownLog(parts.log, engine, (state) => {
     if (state.writable) logger.warn('writing goes on');
@@ -121,6 +132,18 @@ export function createApplication(parts: ApplicationParts): Application {
   const bus = new LocalBus({ onListenerError: (error) => logger.error({ err: error }, 'a waiting reader failed') });
   const stopWaking = engine.onAdvance((frontier, touched) => bus.publish(touched as ReadonlySet<Topic>, frontier));
   const commands = new StreamCommands({ log, caughtUp });
+  const federation = createFederation({
+    config,
+    engine,
+    commands,
+    signingKey: parts.signingKey,
+    replaceKey: parts.replaceKey,
+    newRecordId,
+    clock,
+    logger,
+    network: parts.network,
+  });
+  const { signingKey } = federation.ownKeys;
   const accounts = new Accounts({
     config,
     log,
@@ -199,6 +222,7 @@ export function createApplication(parts: ApplicationParts): Application {
     presence,
     acknowledgements,
     media,
+    federation,
     clock,
     newRecordId,
     newRoomId: () => `!${randomLetters(ROOM_ID_CHARACTERS)}:${serverName}`,
@@ -209,6 +233,7 @@ export function createApplication(parts: ApplicationParts): Application {
       await departures.stop();
       await acknowledgements.flush();
       await profiles.settled();
+      await federation.close();
       stopWaking();
       typing[Symbol.dispose]();
       presence[Symbol.dispose]();

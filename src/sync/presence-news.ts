@@ -27,22 +27,21 @@ export interface PresenceQuestion {
 
 /** JSON texts of `m.presence` events. */
 export function presenceNews(question: PresenceQuestion): string[] {
-  const { presence, filter, nowMs } = question;
-  if (!presence.isEnabled || filter.passesNone) return [];
-  const limit = Math.min(filter.limit ?? MAX_PRESENCE_EVENTS, MAX_PRESENCE_EVENTS);
-  const events: string[] = [];
-  for (const userId of interesting(question)) {
-    if (events.length >= limit) break;
-    if (filter.matchesTypeAndSender('m.presence', userId)) {
-      events.push(presenceEvent(userId, presence.of(userId), nowMs));
-    }
-  }
-  return events;
+  const { presence, nowMs } = question;
+  return presentUsers(question).map((userId) => presenceEvent(userId, presence.of(userId), nowMs));
 }
 
-/** Whether there may be anything to tell, without looking whom the user shares rooms with. */
-export function mayHavePresence(presence: Presence, filter: EventFilter, seenSerial: number | undefined): boolean {
-  return presence.isEnabled && !filter.passesNone && (seenSerial === undefined || presence.serial > seenSerial);
+/** Users whose presence is to be told. */
+export function presentUsers(question: PresenceQuestion): string[] {
+  const { presence, filter } = question;
+  if (!presence.isEnabled || filter.passesNone) return [];
+  const limit = Math.min(filter.limit ?? MAX_PRESENCE_EVENTS, MAX_PRESENCE_EVENTS);
+  const users: string[] = [];
+  for (const userId of interesting(question)) {
+    if (users.length >= limit) break;
+    if (filter.matchesTypeAndSender('m.presence', userId)) users.push(userId);
+  }
+  return users;
 }
 
 /** Content of an `m.presence` event, and the answer of `GET …/presence/{userId}/status`. */
