@@ -19,6 +19,8 @@ import { pushersProjection } from './pushers/projection.ts';
 import { receiptsProjection } from './receipts/projection.ts';
 import { relationsProjection } from './relations/projection.ts';
 import { roomsProjection } from './rooms/projection.ts';
+import { searchProjection } from './search/projection.ts';
+import { timesProjection } from './search/times.ts';
 
 /** What requests read: one environment, one checkpoint, so that a reader sees one moment of the log in all of it. */
 export const coreProjections: readonly Projection[] = [
@@ -39,4 +41,8 @@ export const coreProjections: readonly Projection[] = [
   federationKeysProjection,
 ];
 
+/** What may lag behind the log: an environment and a checkpoint of its own. */
+export const searchProjections: readonly Projection[] = [searchProjection, timesProjection];
+
 checkNames(coreProjections);
+checkNames(searchProjections);

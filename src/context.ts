@@ -9,6 +9,7 @@ import type { Config } from './config/schema.ts';
 import type { Acknowledgements } from './encryption/acknowledgements.ts';
 import type { Presence } from './ephemeral/presence.ts';
 import type { Typing } from './ephemeral/typing.ts';
+import type { Federation } from './federation/federation.ts';
 import type { MediaStore } from './media/media-store.ts';
 import type { Directory } from './rooms/directory.ts';
 import type { Rooms } from './rooms/rooms.ts';
@@ -33,6 +34,7 @@ export interface Context {
   readonly presence: Presence;
   readonly acknowledgements: Acknowledgements;
   readonly media: MediaStore;
+  readonly federation: Federation;
   /** Milliseconds since the epoch. */
   readonly clock: () => number;
   /** 16 fresh bytes for a record's id. */

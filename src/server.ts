@@ -9,9 +9,10 @@ import { openLog } from '#streams/open-log.ts';
 import { originOf } from '#streams/transparency/checkpoint.ts';
 import { openSigningKey } from '#streams/transparency/signing-key.ts';
 import { latestPublishedSize, TransparencyLog } from '#streams/transparency/transparency-log.ts';
-import { createApplication, endpoints } from './application.ts';
+import { createApplication, endpointsFor } from './application.ts';
 import type { Config } from './config/schema.ts';
 import { dataPaths } from './data-paths.ts';
+import type { Federation } from './federation/federation.ts';
 import { createMetrics } from './http/metrics.ts';
 import type { Readiness } from './http/ops-endpoints.ts';
 import { RateLimiter } from './http/rate-limit.ts';
@@ -19,7 +20,7 @@ import { type ListeningAddress, startHttpServer } from './http/server.ts';
 import type { Logger } from './log/logger.ts';
 import { operatorEndpoints } from './operator/index.ts';
 import { openOperatorSocket } from './operator/operator-socket.ts';
-import { openMatrixSigningKey } from './signing-key.ts';
+import { openMatrixSigningKey, replaceMatrixSigningKey } from './signing-key.ts';
 
 export interface ServerOptions {
   readonly logger: Logger;
@@ -76,8 +77,17 @@ export async function startServer(config: Config, options: ServerOptions): Promi
       ...(options.onProgress && { onProgress: options.onProgress }),
     });
     closers.push(() => engine.close());
-    const application = createApplication({ config, log, engine, signingKey, logger });
+    const application = createApplication({
+      config,
+      log,
+      engine,
+      signingKey,
+      replaceKey: () => replaceMatrixSigningKey(config.signing_key_file),
+      logger,
+    });
     closers.push(() => application.close());
+    const { federation } = application.context;
+    await recordSigningKey(federation, logger);
     const operator = await openOperatorSocket({
       dataDir: config.data_dir,
       endpoints: operatorEndpoints,
@@ -88,9 +98,10 @@ export async function startServer(config: Config, options: ServerOptions): Promi
     const metrics = createMetrics();
     const http = await startHttpServer({
       listeners: config.listeners,
-      endpoints,
+      endpoints: endpointsFor(config),
       context: application.context,
       authenticate: application.context.accounts.authenticate,
+      authenticateServer: federation.authentication,
       limiter: config.rate_limits.enabled ? new RateLimiter({ now: Date.now }) : undefined,
       acceptsTokenInQuery: config.access_token_in_query,
       log: logger,
@@ -102,6 +113,15 @@ export async function startServer(config: Config, options: ServerOptions): Promi
   } catch (error) {
     await closeAll();
     throw error;
+  }
+}
+
+/** Without this the key would be unknown as an old one once another takes its place; a log that cannot be written now can later. */
+async function recordSigningKey(federation: Federation, logger: Logger): Promise<void> {
+  try {
+    await federation.ownKeys.recordCurrent();
+  } catch (error) {
+    logger.warn({ err: error }, 'the signing key could not be recorded');
   }
 }
 

@@ -1,5 +1,5 @@
 import { randomBytes } from 'node:crypto';
-import { mkdir, open, readFile } from 'node:fs/promises';
+import { mkdir, open, readFile, rename } from 'node:fs/promises';
 import path from 'node:path';
 import { ED25519_KEY_BYTES } from '#protocol/ed25519.ts';
 import { type SigningKey, signingKeyFromSeed } from '#protocol/signing.ts';
@@ -13,7 +13,29 @@ const KEY_NAME_CHARACTERS = 6;
  * @throws {Error} naming the file when it cannot be read or is no signing key.
  */
 export async function openMatrixSigningKey(file: string): Promise<SigningKey> {
-  const text = (await readIfThere(file)) ?? (await makeKeyFile(file));
+  const text = (await readIfThere(file)) ?? (await writeKeyFile(file, file));
+  return keyOf(file, text);
+}
+
+/**
+ * Makes a new key and puts it in place of the one in the file, in one step: whatever happens, the file holds one or the other.
+ *
+ * @throws {Error} when the file cannot be written.
+ */
+export async function replaceMatrixSigningKey(file: string): Promise<SigningKey> {
+  const newFile = `${file}.new-${randomBytes(KEY_NAME_CHARACTERS).toString('hex')}`;
+  const text = await writeKeyFile(newFile, file);
+  await rename(newFile, file);
+  const folder = await open(path.dirname(file), 'r');
+  try {
+    await folder.sync();
+  } finally {
+    await folder.close();
+  }
+  return keyOf(file, text);
+}
+
+function keyOf(file: string, text: string): SigningKey {
   try {
     const { keyId, seed } = parseSigningKeyFile(text);
     return signingKeyFromSeed(keyId, seed);
@@ -31,16 +53,21 @@ async function readIfThere(file: string): Promise<string | undefined> {
   }
 }
 
-async function makeKeyFile(file: string): Promise<string> {
+/** Writes a fresh key to a file that must not be there, and gives its text. The folder is made if it has to be. */
+async function writeKeyFile(file: string, named: string): Promise<string> {
   const name = randomBytes(KEY_NAME_CHARACTERS).toString('hex').slice(0, KEY_NAME_CHARACTERS);
   const text = formatSigningKeyFile({ keyId: `ed25519:a_${name}`, seed: randomBytes(ED25519_KEY_BYTES) });
-  await mkdir(path.dirname(file), { recursive: true, mode: 0o700 });
-  const handle = await open(file, 'wx', 0o600);
   try {
-    await handle.writeFile(text);
-    await handle.sync();
-  } finally {
-    await handle.close();
+    await mkdir(path.dirname(file), { recursive: true, mode: 0o700 });
+    const handle = await open(file, 'wx', 0o600);
+    try {
+      await handle.writeFile(text);
+      await handle.sync();
+    } finally {
+      await handle.close();
+    }
+  } catch (error) {
+    throw new Error(`The signing key file ${named} cannot be written: ${String(error)}`, { cause: error });
   }
   return text;
 }

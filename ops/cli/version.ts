@@ -1,9 +1,6 @@
-import { readFile } from 'node:fs/promises';
+import { STELE_VERSION } from '#src/version.ts';
 
 /** The version of this checkout, as package.json says. */
 export async function steleVersion(): Promise<string> {
-  const text = await readFile(new URL('../../package.json', import.meta.url), 'utf8');
-  const manifest: unknown = JSON.parse(text);
-  if (typeof manifest === 'object' && manifest !== null && 'version' in manifest) return String(manifest.version);
-  throw new Error('package.json has no version');
+  return STELE_VERSION;
 }

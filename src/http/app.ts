@@ -55,6 +55,7 @@ export function createHttpApp<C>(options: HttpAppOptions<C>): FastifyInstance {
     serverFactory: (handler) => listenWith(handler, options.tls),
   });
   app.decorateRequest('call', undefined);
+  app.decorateRequest('verifyServer', undefined);
   app.setErrorHandler((error, request, reply) => {
     sendFailure(reply, error, request.call?.log ?? options.log);
   });

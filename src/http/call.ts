@@ -1,7 +1,7 @@
 import { randomBytes } from 'node:crypto';
 import type { FastifyRequest } from 'fastify';
 import type { Logger } from '#src/log/logger.ts';
-import type { EndpointRequest, RawQuery, Requester } from './endpoint.ts';
+import type { EndpointRequest, RawQuery, Requester, ServerRequester } from './endpoint.ts';
 
 /** Tells the requests of one run of the server from those of another. */
 const RUN_PREFIX = randomBytes(3).toString('hex');
@@ -18,7 +18,7 @@ export class Call implements EndpointRequest {
   params: Readonly<Record<string, string>>;
   query: RawQuery;
   body: unknown = undefined;
-  requester: Requester | undefined = undefined;
+  requester: Requester | ServerRequester | undefined = undefined;
   readonly #request: FastifyRequest;
   readonly #serverLog: Logger;
   #log: Logger | undefined;
@@ -62,6 +62,13 @@ export class Call implements EndpointRequest {
       const value = this.#request.raw.headers[name];
       return Array.isArray(value) ? value.join(', ') : value;
     };
+  }
+
+  /** Who calls, for the log: a user id or a server name. */
+  get caller(): string | undefined {
+    const { requester } = this;
+    if (requester === undefined) return undefined;
+    return 'origin' in requester ? requester.origin : requester.userId;
   }
 
   /** The client went away before it had its answer. */

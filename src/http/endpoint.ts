@@ -24,9 +24,10 @@ export type Method = 'GET' | 'PUT' | 'POST' | 'DELETE' | 'PATCH';
 
 /**
  * Who may call: `user`, a registered user; `guest`, also a guest; `admin`, a server administrator; `optional`, anybody,
- * and a token that is given has to be right; `none`, anybody, tokens are not looked at.
+ * and a token that is given has to be right; `none`, anybody, tokens are not looked at; `server`, another server, which
+ * signed the request, its body included (so its body cannot be a `stream`).
  */
-export type Auth = 'user' | 'guest' | 'admin' | 'optional' | 'none';
+export type Auth = 'user' | 'guest' | 'admin' | 'optional' | 'none' | 'server';
 
 /** Who calls, as its access token says. */
 export interface Requester {
@@ -45,11 +46,18 @@ export interface Requester {
   readonly isUnlimited?: boolean;
 }
 
+/** Which server calls, as its signature proves. */
+export interface ServerRequester {
+  readonly origin: string;
+}
+
 type RequesterOf<A extends Auth> = A extends 'none'
   ? undefined
-  : A extends 'optional'
-    ? Requester | undefined
-    : Requester;
+  : A extends 'server'
+    ? ServerRequester
+    : A extends 'optional'
+      ? Requester | undefined
+      : Requester;
 
 /** The names in braces of a path: `/rooms/{roomId}/state` has `roomId`. */
 type PathParams<Path extends string> = Path extends `${string}{${infer Name}}${infer Rest}`
@@ -80,7 +88,7 @@ export interface EndpointRequest<
   Params = Readonly<Record<string, string>>,
   Query = RawQuery,
   Body = unknown,
-  Who = Requester | undefined,
+  Who = Requester | ServerRequester | undefined,
 > {
   /** Percent-decoded. Parameters that an alias of the path lacks are empty. */
   readonly params: Params;
@@ -182,3 +190,23 @@ export interface AuthenticationRequest {
  * Best answered without a promise, since every request waits for it.
  */
 export type Authenticate = (token: string, request: AuthenticationRequest) => Requester | Promise<Requester>;
+
+/** A request of another server, as its signature covers it. */
+export interface SignedRequest {
+  readonly method: string;
+  /** Path and query as they were sent. */
+  readonly uri: string;
+  /** The body as it was parsed; undefined for a request without one. */
+  readonly content: JsonObject | undefined;
+}
+
+/** Finds out which server sent a request, and keeps one server from taking all there is. */
+export interface ServerAuthenticator {
+  /**
+   * Looks at the Authorization headers before the body is read. Gives what verifies the request once the body is there.
+   * Both throw `MatrixError`, `M_UNAUTHORIZED` as a rule.
+   */
+  begin(authorization: readonly string[]): (request: SignedRequest) => Promise<ServerRequester>;
+  /** Counts a request as under way, until the function that it gives is called. Throws `M_LIMIT_EXCEEDED` if there are too many. */
+  enter(origin: string): () => void;
+}

@@ -35,6 +35,10 @@ export const RATE_LIMITS = {
   media: { perUser: { perSecond: 20, burst: 200 }, perAddress: { perSecond: 10, burst: 100 } },
   /** Searching people, rooms and messages. */
   search: { perUser: { perSecond: 2, burst: 20 }, perAddress: { perSecond: 1, burst: 10 } },
+  /** Requests of other servers; a user is a server then. All servers may come from one proxy's address. */
+  federation: { perUser: { perSecond: 100, burst: 500 }, perAddress: { perSecond: 500, burst: 2000 } },
+  /** Asking for signing keys, which anybody may: it can make this server ask others. */
+  keys: { perUser: { perSecond: 5, burst: 50 }, perAddress: { perSecond: 5, burst: 50 } },
 } as const satisfies Record<string, ClassLimits>;
 
 /** A class of the table, or `none` for what is never limited. */

@@ -6,9 +6,13 @@
  *      │                           │               │             │                    │                       │
  *      └─ 404, 405                 └─ 401, 403     └─ 429        └─ 413               └─ 400                  └─ its MatrixError
  * ```
+ *
+ * What another server signed can only be checked when the body is there: its credentials are looked at where tokens are, and
+ * verified before the body is fitted to its schema; then comes its rate limit.
  */
 import { Readable } from 'node:stream';
 import type { FastifyInstance, FastifyReply, FastifyRequest } from 'fastify';
+import type { JsonObject } from '#protocol/pdu.ts';
 import type { Logger } from '#src/log/logger.ts';
 import { MAX_JSON_BODY_BYTES, parseJsonBody } from './body.ts';
 import { Call } from './call.ts';
@@ -20,6 +24,8 @@ import type {
   HandlerResult,
   Method,
   Requester,
+  ServerAuthenticator,
+  ServerRequester,
 } from './endpoint.ts';
 import { limitExceeded, MatrixError } from './errors.ts';
 import type { RateLimiter } from './rate-limit.ts';
@@ -31,6 +37,8 @@ declare module 'fastify' {
   interface FastifyRequest {
     /** Set by the first step of each endpoint's route. */
     call: Call | undefined;
+    /** Verifies the signature of a server; set where the endpoint is for servers. */
+    verifyServer: ReturnType<ServerAuthenticator['begin']> | undefined;
   }
 }
 
@@ -43,6 +51,7 @@ export interface Answered {
   readonly status: number;
   readonly durationMs: number;
   readonly requestId: string;
+  /** Or the name of the server that called. */
   readonly userId: string | undefined;
   /** The path as it was sent, without its query. It has ids of rooms and users in it. */
   readonly path: string;
@@ -54,6 +63,8 @@ export const UNKNOWN_ROUTE = 'unknown';
 export interface RegisterOptions<C> {
   readonly context: C;
   readonly authenticate: Authenticate;
+  /** Needed where endpoints are for servers. */
+  readonly authenticateServer?: ServerAuthenticator | undefined;
   /** Without one nothing is limited. */
   readonly limiter?: RateLimiter | undefined;
   /** Whether a token in the query counts, as it did in earlier versions of the specification. Default true. */
@@ -154,7 +165,7 @@ export function beginCall(
       status: isGone ? CLIENT_GONE : raw.statusCode,
       durationMs: performance.now() - call.startedMs,
       requestId: call.requestId,
-      userId: call.requester?.userId,
+      userId: call.caller,
       path: pathOf(request),
     });
   });
@@ -169,11 +180,19 @@ function admission<C>(endpoint: Endpoint<C>, options: RegisterOptions<C>): Admit
   const { authenticate, limiter, acceptsTokenInQuery = true } = options;
 
   const limit = (call: Call): void => {
-    const { requester } = call;
+    const requester = call.requester as Requester | undefined;
     if (limiter === undefined || requester?.isUnlimited === true) return;
     const waitMs = limiter.take(rateLimit, requester?.userId, call.ip);
     if (waitMs > 0) throw limitExceeded(waitMs);
   };
+  if (auth === 'server') {
+    const authenticator = serverAuthenticatorOf(endpoint, options);
+    return (request, call) => {
+      limit(call);
+      request.verifyServer = authenticator.begin(request.raw.headersDistinct['authorization'] ?? []);
+      return undefined;
+    };
+  }
   if (auth === 'none') {
     return (_request, call) => {
       limit(call);
@@ -219,12 +238,23 @@ function queryToken(call: Call): string | undefined {
   return token === '' ? undefined : token;
 }
 
+/** @throws {Error} for a mistake in a declaration or in the composition. */
+function serverAuthenticatorOf<C>(
+  { path, body }: Endpoint<C>,
+  { authenticateServer }: RegisterOptions<C>,
+): ServerAuthenticator {
+  if (body === 'stream') throw new Error(`the body of ${path} cannot be a stream: it is signed`);
+  if (authenticateServer === undefined) throw new Error(`${path} is for servers, and nothing authenticates them`);
+  return authenticateServer;
+}
+
 type RouteHandler = (request: FastifyRequest, reply: FastifyReply) => void;
 
 /** The last steps: parses, fits, calls the handler and sends what it gives. */
 function responder<C>(endpoint: Endpoint<C>, options: RegisterOptions<C>): RouteHandler {
   const { params, query, body, handler } = endpoint;
   const { context } = options;
+  if (endpoint.auth === 'server') return serverResponder(endpoint, options);
 
   const run = (request: FastifyRequest, call: Call): HandlerResult | Promise<HandlerResult> => {
     if (params !== undefined) call.params = applySchema(params, call.params, 'path') as Call['params'];
@@ -248,6 +278,45 @@ function responder<C>(endpoint: Endpoint<C>, options: RegisterOptions<C>): Route
     } catch (error) {
       sendFailure(reply, error, call.log);
     }
+  };
+}
+
+/** As {@link responder}, for requests of servers. */
+function serverResponder<C>(endpoint: Endpoint<C>, options: RegisterOptions<C>): RouteHandler {
+  const { params, query, body, handler, rateLimit } = endpoint;
+  const { context, limiter } = options;
+  const authenticator = serverAuthenticatorOf(endpoint, options);
+
+  const authenticate = async (request: FastifyRequest, content: JsonObject | undefined): Promise<ServerRequester> => {
+    const { method, verifyServer } = request;
+    if (verifyServer === undefined) throw new Error('a route ran without its first step');
+    return verifyServer({ method, uri: request.raw.url ?? '', content });
+  };
+  const run = async (request: FastifyRequest, call: Call): Promise<HandlerResult> => {
+    const received = request.body;
+    const content = Buffer.isBuffer(received) && received.length > 0 ? parseJsonBody(received) : undefined;
+    const requester = await authenticate(request, content);
+    call.requester = requester;
+    const waitMs = limiter?.take(rateLimit, requester.origin, call.ip) ?? 0;
+    if (waitMs > 0) throw limitExceeded(waitMs);
+    const leave = authenticator.enter(requester.origin);
+    try {
+      if (params !== undefined) call.params = applySchema(params, call.params, 'path') as Call['params'];
+      if (query !== undefined) call.query = applySchema(query, call.query, 'query') as Call['query'];
+      if (body === 'json') call.body = content ?? {};
+      else if (body !== undefined && body !== 'stream') call.body = applySchema(body, content ?? {}, 'body');
+      return await handler(call as unknown as EndpointRequest<never, never, never, never>, context);
+    } finally {
+      leave();
+    }
+  };
+  return (request, reply) => {
+    const { call } = request;
+    if (call === undefined) throw new Error('a route ran without its first step');
+    run(request, call).then(
+      (value) => send(reply, value),
+      (error: unknown) => sendFailure(reply, error, call.log),
+    );
   };
 }
 

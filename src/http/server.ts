@@ -6,7 +6,7 @@ import type { FastifyInstance } from 'fastify';
 import type { ListenerConfig, Service } from '#src/config/schema.ts';
 import type { Logger } from '#src/log/logger.ts';
 import { createHttpApp, type TlsCredentials } from './app.ts';
-import type { Authenticate, Endpoint } from './endpoint.ts';
+import type { Authenticate, Endpoint, ServerAuthenticator } from './endpoint.ts';
 import { createMetrics, type Metrics } from './metrics.ts';
 import { opsEndpoints, type Readiness } from './ops-endpoints.ts';
 import type { RateLimiter } from './rate-limit.ts';
@@ -23,6 +23,8 @@ export interface HttpServerOptions<C> {
   readonly endpoints: readonly Endpoint<C>[];
   readonly context: C;
   readonly authenticate: Authenticate;
+  /** Needed where endpoints are for servers. */
+  readonly authenticateServer?: ServerAuthenticator | undefined;
   readonly limiter?: RateLimiter | undefined;
   /** See {@link RegisterOptions.acceptsTokenInQuery}. */
   readonly acceptsTokenInQuery?: boolean;
@@ -80,6 +82,7 @@ export async function startHttpServer<C>(options: HttpServerOptions<C>): Promise
         ),
         context: options.context,
         authenticate: options.authenticate,
+        authenticateServer: options.authenticateServer,
         limiter: options.limiter,
         acceptsTokenInQuery: options.acceptsTokenInQuery,
         log: options.log,

@@ -7,7 +7,7 @@ import { coreProjections } from '#projections/catalogue.ts';
 import { ProjectionEngine } from '#projections/engine/engine.ts';
 import { signingKeyFromSeed } from '#protocol/signing.ts';
 import { PasswordHasher } from '#src/accounts/password-hasher.ts';
-import { createApplication, endpoints } from '#src/application.ts';
+import { createApplication, endpointsFor } from '#src/application.ts';
 import { type Config, settingsSchema } from '#src/config/schema.ts';
 import type { Context } from '#src/context.ts';
 import { createHttpApp } from '#src/http/app.ts';
@@ -119,9 +119,10 @@ export async function startApplication(settings: object = {}): Promise<TestAppli
   });
   const closer = new AbortController();
   const http = createHttpApp({
-    endpoints,
+    endpoints: endpointsFor(config),
     context: application.context,
     authenticate: application.context.accounts.authenticate,
+    authenticateServer: application.context.federation.authentication,
     log: logger,
     closing: closer.signal,
   });

@@ -3,8 +3,8 @@ import type { AddressInfo } from 'node:net';
 import { createServer } from 'node:net';
 import { Agent, request } from 'undici';
 import { afterEach, describe, expect, it } from 'vitest';
+import { type SafeConnectorOptions, safeConnector, safeDialer } from '#src/net/safe-connector.ts';
 import { answerJson, startTlsPeer, TEST_CA, type TLS_FILES, type TlsPeer } from '#test/support/tls-peer.ts';
-import { type SafeConnectorOptions, safeConnector, safeDialer } from './safe-connector.ts';
 
 const closers: (() => Promise<unknown>)[] = [];
 afterEach(async () => {
