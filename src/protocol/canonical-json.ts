@@ -1,4 +1,5 @@
 import { MAX_JSON_DEPTH } from './json-limits.ts';
+import { looseNumberText, SpelledNumber } from './loose-numbers.ts';
 import type { JsonObject, JsonValue } from './pdu.ts';
 
 /** What keeps a value from having a canonical encoding. */
@@ -27,7 +28,8 @@ export class CanonicalJsonError extends Error {
  * what is hashed and signed.
  *
  * Room versions before 6 must not be strict about numbers: with `loose`, fractions and integers out of range are written
- * as Python's encoder, by which those rooms' hashes were made, writes them. What parsing loses is lost: `1.0` is `1`.
+ * as Python's encoder, by which those rooms' hashes were made, writes them. Plain parsing loses what it takes for that
+ * (`1.0` becomes `1`); `parseJsonExactly` keeps it.
  *
  * Members that are `undefined` are skipped. Negative zero is written as `0`, as the specification's example asks.
  * Source: appendices, "Canonical JSON"; strict from room version 6 on.
@@ -67,6 +69,7 @@ function encodeValue(value: JsonValue, depth: number, number: NumberEncoder): st
   if (value === true) return 'true';
   if (value === false) return 'false';
   if (typeof value !== 'object') throw new CanonicalJsonError('not_json');
+  if (value instanceof SpelledNumber) return encodeSpelled(value, number);
   if (depth === MAX_JSON_DEPTH) throw new CanonicalJsonError('too_deep');
   return isArray(value) ? encodeArray(value, depth + 1, number) : encodeObject(value, depth + 1, number);
 }
@@ -101,18 +104,13 @@ function encodeNumber(value: number): string {
   throw new CanonicalJsonError(Number.isInteger(value) ? 'out_of_range' : 'not_an_integer');
 }
 
-/** Python writes fractions without an exponent from 1e-4 up to 1e16; JavaScript does from 1e-6 up to 1e21. */
-const SMALLEST_PLAIN_FRACTION = 1e-4;
-
-/** Integers of any size in full, fractions as Python's `repr` does. */
 function encodeLooseNumber(value: number): string {
-  if (Number.isSafeInteger(value)) return encodeNumber(value);
   if (!Number.isFinite(value)) throw new CanonicalJsonError('out_of_range');
-  if (Number.isInteger(value)) return BigInt(value).toString();
-  const plain = `${value}`;
-  if (Math.abs(value) >= SMALLEST_PLAIN_FRACTION) return plain;
-  const [digits, exponent] = value.toExponential().split('e-') as [string, string];
-  return `${digits}e-${exponent.padStart(2, '0')}`;
+  return looseNumberText(value);
+}
+
+function encodeSpelled({ text, value }: SpelledNumber, number: NumberEncoder): string {
+  return number === encodeLooseNumber ? text : number(value);
 }
 
 /** What cannot be copied between quotes as it is. Surrogates are here because a lone one is an error. */

@@ -1,4 +1,5 @@
 import { endOfString, readJson } from './json-reader.ts';
+import { exactNumber } from './loose-numbers.ts';
 import type { JsonValue } from './pdu.ts';
 
 /**
@@ -92,6 +93,37 @@ export function parseJson(text: string): JsonValue {
   if (isNestedTooDeep(text)) throw new JsonTooDeepError();
   try {
     return hasEscapedKey(text) ? readJson(text) : (JSON.parse(text) as JsonValue);
+  } catch (error) {
+    throw new JsonSyntaxError(error instanceof Error ? error.message : 'The text is not JSON.');
+  }
+}
+
+/** What a number may look like whose value does not say how it was written. */
+const MAYBE_INEXACT = /[0-9][.eE]|[0-9]{16}/;
+
+/** Whether there may be a number in JSON text that plain parsing changes: one linear pass over what is outside of strings. */
+export function mayHoldInexactNumbers(text: string): boolean {
+  let index = 0;
+  for (;;) {
+    const open = text.indexOf('"', index);
+    if (MAYBE_INEXACT.test(text.slice(index, open === -1 ? undefined : open))) return true;
+    if (open === -1) return false;
+    index = endOfString(text, open);
+  }
+}
+
+/**
+ * As {@link parseJson}, but `canonicalJson` writes the outcome, where it is loose, with the numbers that the text had:
+ * `1.0` stays `1.0`. It takes longer, and the outcome is for hashing and signatures only: where plain parsing would change a
+ * number it holds a {@link SpelledNumber}, which is no JSON value to anybody else.
+ *
+ * @throws as {@link parseJson}.
+ */
+export function parseJsonExactly(text: string): JsonValue {
+  if (!mayHoldInexactNumbers(text)) return parseJson(text);
+  if (isNestedTooDeep(text)) throw new JsonTooDeepError();
+  try {
+    return readJson(text, (token) => exactNumber(token) as JsonValue);
   } catch (error) {
     throw new JsonSyntaxError(error instanceof Error ? error.message : 'The text is not JSON.');
   }

@@ -33,10 +33,11 @@ export function endOfString(text: string, open: number): number {
  *
  * The caller bounds the nesting: the reader recurses once for each level.
  *
+ * @param numberOf makes a value of the text of a number.
  * @throws {SyntaxError} if the text is not JSON.
  */
-export function readJson(text: string): JsonValue {
-  const reader = new JsonReader(text);
+export function readJson(text: string, numberOf: (token: string) => JsonValue = Number): JsonValue {
+  const reader = new JsonReader(text, numberOf);
   const value = reader.value();
   reader.expectEnd();
   return value;
@@ -44,10 +45,12 @@ export function readJson(text: string): JsonValue {
 
 class JsonReader {
   readonly #text: string;
+  readonly #numberOf: (token: string) => JsonValue;
   #at = 0;
 
-  constructor(text: string) {
+  constructor(text: string, numberOf: (token: string) => JsonValue) {
     this.#text = text;
+    this.#numberOf = numberOf;
   }
 
   value(): JsonValue {
@@ -101,12 +104,12 @@ class JsonReader {
     return decoded as string;
   }
 
-  #number(): number {
+  #number(): JsonValue {
     NUMBER.lastIndex = this.#at;
     const match = NUMBER.exec(this.#text);
     if (match === null) this.#fail();
     this.#at += match[0].length;
-    return Number(match[0]);
+    return this.#numberOf(match[0]);
   }
 
   /** Steps over a mark, with white space before it, if it is what comes next. */

@@ -130,6 +130,11 @@ describe('requiredSigners', () => {
       { membership: 'join', join_authorised_via_users_server: '@bob:b.org' },
       ['a.org', 'b.org'],
     ],
+    [
+      'nobody who vouched for a join that is left again',
+      { membership: 'leave', join_authorised_via_users_server: '@bob:b.org' },
+      ['a.org'],
+    ],
     ['one server once', { membership: 'join', join_authorised_via_users_server: '@bob:a.org' }, ['a.org']],
     [
       'nobody for an invite by third-party identifier',

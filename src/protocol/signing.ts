@@ -110,8 +110,8 @@ export function verifyEventSignature(
 
 /**
  * The servers that must have signed an event: that of its sender, except for an invite by third-party identifier, which
- * any server of the room may send; that in its id, where servers choose ids (1 and 2); and for a restricted join that of
- * the user who vouches for it.
+ * any server of the room may send; that in its id, where servers choose ids (1 and 2); and for a restricted join (of other
+ * memberships the network does not ask it) that of the user who vouches for it.
  * Source: server-server API, "Validating hashes and signatures on received events"; rooms/v8, rule 4.2.
  */
 export function requiredSigners(pdu: Pdu, rules: RoomVersionRules): string[] {
@@ -132,7 +132,8 @@ function isThirdPartyInvite(pdu: Pdu): boolean {
 }
 
 function authorisingUserOf(pdu: Pdu, rules: RoomVersionRules): string | undefined {
-  if (pdu.type !== 'm.room.member' || !rules.authorization.restrictedJoins) return undefined;
+  if (pdu.type !== 'm.room.member' || pdu.content.membership !== 'join') return undefined;
+  if (!rules.authorization.restrictedJoins) return undefined;
   const voucher = pdu.content.join_authorised_via_users_server;
   return typeof voucher === 'string' ? voucher : undefined;
 }

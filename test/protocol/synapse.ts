@@ -2,6 +2,7 @@ import { readFileSync } from 'node:fs';
 import { fileURLToPath } from 'node:url';
 import { gunzipSync } from 'node:zlib';
 import { contentHash, eventIdOf, roomIdFromCreateEventId } from '#protocol/hashing.ts';
+import { parseJsonExactly } from '#protocol/json-limits.ts';
 import type { JsonObject, Pdu } from '#protocol/pdu.ts';
 import { type RoomVersionRules, roomVersionRules } from '#protocol/room-version.ts';
 import { type ResolutionEvent, resolutionEventOf } from '#protocol/state-resolution/index.ts';
@@ -64,19 +65,20 @@ export function rulesOf(version: string): RoomVersionRules {
   return rules;
 }
 
-function readFixture<T>(name: string): T {
+function fixtureText(name: string): string {
   const path = fileURLToPath(new URL(`../fixtures/protocol/${name}.json.gz`, import.meta.url));
-  return JSON.parse(gunzipSync(readFileSync(path)).toString()) as T;
+  return gunzipSync(readFileSync(path)).toString();
 }
 
-/** Event, start of its reference hash, content hash, redacted event. */
+/** Event, start of its reference hash, content hash, redacted event. With the numbers as Synapse wrote them. */
 export function synapseEvents(version: string): [Pdu, string, string, JsonObject][] {
-  return readFixture(`events-${version}`);
+  return parseJsonExactly(fixtureText(`events-${version}`)) as unknown as [Pdu, string, string, JsonObject][];
 }
 
 export function synapseRooms(version: string): SynapseRoom[] {
   const rules = rulesOf(version);
-  return readFixture<RoomFixture[]>(`graphs-${version}`).map((fixture) => roomOf(fixture, rules));
+  const fixtures = JSON.parse(fixtureText(`graphs-${version}`)) as RoomFixture[];
+  return fixtures.map((fixture) => roomOf(fixture, rules));
 }
 
 const SIGNATURES = { 'a.org': { 'ed25519:k': 'x' }, 'b.org': { 'ed25519:k': 'x' }, 'c.org:8448': { 'ed25519:k': 'x' } };

@@ -148,7 +148,13 @@ const CASES: Case[] = [
     'a message where m.federate is no boolean',
     { create: { 'm.federate': 'false' }, members: { [BOB]: 'join' } },
     { type: 'm.room.message', sender: BOB },
-    'allow',
+    '3',
+  ],
+  [
+    'an invite of somebody on another server in a closed room',
+    { create: { 'm.federate': false } },
+    { type: 'm.room.member', sender: ADMIN, state_key: BOB, content: { membership: 'invite' } },
+    '3',
   ],
 ];
 

@@ -1,8 +1,8 @@
 import { createEventIdFromRoomId } from '../hashing.ts';
-import { serverNameOf } from '../identifiers.ts';
 import type { RoomVersionRules } from '../room-version.ts';
 import { checkAliases } from './aliases.ts';
 import { checkCreate } from './create.ts';
+import { checkFederatedWith } from './federated.ts';
 import { checkMembership } from './membership.ts';
 import { checkPowerLevels } from './power-levels.ts';
 import { checkRedaction } from './redaction.ts';
@@ -39,7 +39,7 @@ function checkRoomIsThatOfCreate(event: AuthInput, create: AuthEvent, rules: Roo
 }
 
 function checkInRoom(event: AuthInput, state: RoomState): Rejection | undefined {
-  const foreign = checkFederated(event, state);
+  const foreign = checkFederatedWith(event.sender, state);
   if (foreign !== undefined) return foreign;
   const { aliasesOfOwnServer, redactionPower } = state.rules.authorization;
   if (event.type === 'm.room.aliases' && aliasesOfOwnServer) {
@@ -54,17 +54,6 @@ function checkInRoom(event: AuthInput, state: RoomState): Rejection | undefined 
   if (refused !== undefined) return refused;
   if (event.type === 'm.room.power_levels') return checkPowerLevels(event, state);
   return event.type === 'm.room.redaction' && redactionPower ? checkRedaction(event, state) : undefined;
-}
-
-/** v1–v11: 3, v12: 4. */
-function checkFederated(event: AuthInput, { create }: RoomState): Rejection | undefined {
-  if (create.content['m.federate'] !== false || serverNameOf(event.sender) === serverNameOf(create.sender)) {
-    return undefined;
-  }
-  return reject(
-    'notFederated',
-    `The room is closed to other servers than ${serverNameOf(create.sender)}, and ${event.sender} is on another.`,
-  );
 }
 
 /** v1–v5: 6, v6–v11: 5, v12: 6. */

@@ -4,8 +4,7 @@ import { type AuthInput, quoted, type RuleOutcome, reject } from './types.ts';
 
 /** The rules of joining. v1–v5: 5.2, v6, v7: 4.2, v8–v11: 4.3, v12: 5.3. Numbers below are those from v8 on. */
 export function checkJoin(event: AuthInput, target: string, state: RoomState): RuleOutcome {
-  // 1. The creator joins the room that was just made.
-  if (isFirstJoinOfCreator(event, target, state)) return 'allow';
+  // 1. is asked before, as it also goes before whether the room is closed to other servers.
   // 2.
   if (event.sender !== target) return reject('joinOfOtherUser', `${event.sender} cannot join for ${target}.`);
   const membership = state.membershipOf(target);
@@ -14,7 +13,8 @@ export function checkJoin(event: AuthInput, target: string, state: RoomState): R
   return checkJoinRule(event, target, membership, state);
 }
 
-function isFirstJoinOfCreator(event: AuthInput, target: string, state: RoomState): boolean {
+/** 1. Whether the creator joins the room that was just made. */
+export function isFirstJoinOfCreator(event: AuthInput, target: string, state: RoomState): boolean {
   const [first, ...others] = event.prev_events;
   return first === state.create.eventId && others.length === 0 && target === creatorOf(state.create, state.rules);
 }

@@ -174,6 +174,9 @@ describe.each(BOTH)('in room version $version', (rules) => {
       judgeMember(rules, given, { signatures: { 'b.org': signature, 'a.org': signature } }),
       'allow',
     );
+    expectVerdict(rules, judgeMember(rules, given, { signatures: 'unchecked' }), 'allow');
+    const left: Case = ['', {}, ALICE, ALICE, { ...VOUCHED(MOD), membership: 'leave' }, ''];
+    expectVerdict(rules, judgeMember(rules, left, { signatures: {} }), 'allow');
   });
 
   test('a reason names who, what and how much', () => {

@@ -1,6 +1,8 @@
 import { isUserId, serverNameOf } from '../identifiers.ts';
+import type { JsonValue } from '../pdu.ts';
+import { checkFederatedWith } from './federated.ts';
 import { checkInvite } from './invite.ts';
-import { checkJoin } from './join.ts';
+import { checkJoin, isFirstJoinOfCreator } from './join.ts';
 import type { RoomState } from './room-state.ts';
 import { type AuthInput, quoted, type Rejection, type RuleOutcome, reject } from './types.ts';
 
@@ -13,14 +15,18 @@ export function checkMembership(event: AuthInput, state: RoomState): Rejection |
     return reject('memberIncomplete', 'A membership event needs a state_key with the user it is about.');
   if (membership === undefined)
     return reject('memberIncomplete', 'A membership event needs a membership in its content.');
-  const outcome = checkVoucherSigned(event, state) ?? checkChange(event, target, membership, state);
+  const outcome = checkVoucherSigned(event, membership, state) ?? checkChange(event, target, membership, state);
   return outcome === 'allow' ? undefined : outcome;
 }
 
-/** 2. Who vouches for a restricted join has to have its server sign the event. */
-function checkVoucherSigned(event: AuthInput, state: RoomState): RuleOutcome {
+/**
+ * 2. Who vouches for a restricted join has to have its server sign the event. The letter asks it of every membership; the
+ * network asks it of joins, and takes a leave that still carries the key from the join before it.
+ */
+function checkVoucherSigned(event: AuthInput, membership: JsonValue, state: RoomState): RuleOutcome {
   const voucher = event.content.join_authorised_via_users_server;
-  if (!state.rules.authorization.restrictedJoins || voucher === undefined) return undefined;
+  if (!state.rules.authorization.restrictedJoins || membership !== 'join' || voucher === undefined) return undefined;
+  if (event.signatures === 'unchecked') return undefined;
   if (typeof voucher !== 'string' || !isUserId(voucher)) {
     return reject('voucherSignature', `The user who is to vouch for the join, ${quoted(voucher)}, is not a user id.`);
   }
@@ -36,6 +42,9 @@ function checkChange(
   membership: AuthInput['content'][string],
   state: RoomState,
 ): RuleOutcome {
+  if (membership === 'join' && isFirstJoinOfCreator(event, target, state)) return 'allow';
+  const foreign = checkFederatedWith(target, state);
+  if (foreign !== undefined) return foreign;
   switch (membership) {
     case 'join':
       return checkJoin(event, target, state);

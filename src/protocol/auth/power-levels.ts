@@ -1,4 +1,3 @@
-import { isUserId } from '../identifiers.ts';
 import { isJsonObject, ownValue } from '../json-object.ts';
 import type { JsonObject } from '../pdu.ts';
 import { creatorsOf, DEFAULT_LEVELS, levelIn } from '../power-levels.ts';
@@ -63,10 +62,15 @@ function checkUsers(content: JsonObject, rules: RoomVersionRules): Rejection | u
   if (!isJsonObject(users) || !holdsLevels(users, rules)) {
     return reject('levelsOfUsers', '"users" in the power levels is not an object of integers.');
   }
-  const wrong = Object.keys(users).find((userId) => !isUserId(userId));
+  const wrong = Object.keys(users).find((userId) => !looksLikeUserId(userId));
   return wrong === undefined
     ? undefined
     : reject('levelsOfUsers', `"users" in the power levels names ${quoted(wrong)}, which is not a user id.`);
+}
+
+/** The network asks no more of the keys of "users", in rooms where the letter would ask for a valid server name. */
+function looksLikeUserId(text: string): boolean {
+  return text.startsWith('@') && text.includes(':');
 }
 
 /** v12: 10.4. */

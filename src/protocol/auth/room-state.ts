@@ -21,9 +21,10 @@ export class RoomState {
     return stringIn(this.#lookup('m.room.member', userId)?.content, 'membership') ?? 'leave';
   }
 
-  /** The room's `join_rule`; `invite` if nothing is said. */
-  joinRule(): string {
-    return stringIn(this.#lookup('m.room.join_rules', '')?.content, 'join_rule') ?? 'invite';
+  /** The room's `join_rule`, which need not be a text; `invite` if nothing is said. */
+  joinRule(): JsonValue {
+    const joinRule = this.#lookup('m.room.join_rules', '')?.content.join_rule;
+    return joinRule === undefined ? 'invite' : joinRule;
   }
 
   /** Who may do what. */

@@ -23,8 +23,14 @@ export interface AuthInput {
   readonly event_id?: JsonValue | undefined;
   /** What a redaction redacts; read only in room versions 1 and 2. */
   readonly redacts?: JsonValue | undefined;
-  /** Absent from drafts. Checked elsewhere; here only that the servers that must have signed are among them. */
-  readonly signatures?: { readonly [serverName: string]: { readonly [keyId: string]: string } } | undefined;
+  /**
+   * Absent from drafts. Checked elsewhere; here only that the servers that must have signed are among them. `unchecked`
+   * leaves that out too: where events were looked at before, or signatures are not what is asked.
+   */
+  readonly signatures?:
+    | { readonly [serverName: string]: { readonly [keyId: string]: string } }
+    | 'unchecked'
+    | undefined;
 }
 
 /** Type and state key of a state event. */
