@@ -4,7 +4,9 @@ import { ruleOf, rulesOf, UnknownRule, withActions, withEnabled, withoutRule, wi
 
 const ALICE = '@alice:example.org';
 const ids = (changes: PushRuleChanges, kind: 'override' | 'content' | 'room') =>
-  rulesOf(ALICE, changes)[kind].map(({ rule_id }) => rule_id);
+  rulesOf(ALICE, changes)
+    [kind].filter((one) => kind === 'override' || !one.default)
+    .map(({ rule_id }) => rule_id);
 const rule = (rule_id: string) => ({ rule_id, actions: ['notify'] });
 
 describe('push rules', () => {

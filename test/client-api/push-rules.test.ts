@@ -24,7 +24,6 @@ async function ids(kind: string): Promise<string[]> {
 describe('push rules', () => {
   it('are there from the start, the same in all places', async () => {
     const all = await alice.ok('GET', '/pushrules/');
-    expect(await alice.ok('GET', '/pushrules')).toEqual(all);
     expect(await alice.ok('GET', '/pushrules/global/')).toEqual(all.global);
     const accountData = `/user/${encodeURIComponent(alice.userId)}/account_data/m.push_rules`;
     expect(await alice.ok('GET', accountData)).toEqual(all);
@@ -38,7 +37,7 @@ describe('push rules', () => {
     await alice.ok('PUT', `${at}/b`, { pattern: 'lie', actions: [] });
     await alice.ok('PUT', `${at}/c?after=b`, { pattern: 'c', actions: [] });
     await alice.ok('PUT', `${at}/d?before=b`, { pattern: 'd', actions: [{ set_tweak: 'sound', value: 'x.wav' }] });
-    expect(await ids('content')).toEqual(['d', 'b', 'c', 'a']);
+    expect(await ids('content')).toEqual(['d', 'b', 'c', 'a', '.m.rule.contains_user_name']);
     expect(await alice.ok('GET', `${at}/a`)).toEqual({
       rule_id: 'a',
       default: false,
@@ -73,6 +72,7 @@ describe('push rules', () => {
     ['PUT', '/pushrules/global/room/x', { actions: 'notify' }, 400, 'M_BAD_JSON'],
     ['PUT', '/pushrules/global/content/x', { actions: [] }, 400, 'M_BAD_JSON'],
     ['PUT', '/pushrules/global/override/x', { actions: [], conditions: ['x'] }, 400, 'M_BAD_JSON'],
+    ['PUT', '/pushrules/global/override/x', { actions: [], conditions: [{}] }, 400, 'M_BAD_JSON'],
     ['PUT', '/pushrules/global/room/x?before=nope', { actions: [] }, 400, 'M_UNKNOWN'],
     ['PUT', '/pushrules/global/override/x?after=.m.rule.reaction', { actions: [] }, 400, 'M_UNKNOWN'],
     ['PUT', '/pushrules/global/room/nope/enabled', { enabled: true }, 404, 'M_NOT_FOUND'],
@@ -83,4 +83,21 @@ describe('push rules', () => {
   ] as const)('%s %s %j: %d %s', async (method, at, body, status, errcode) => {
     expect(await alice.call(method, at, body)).toMatchObject({ status, body: { errcode } });
   });
+});
+
+it.each([
+  ['GET', '/pushrules', 404],
+  ['GET', '/pushrules/global', 400],
+  ['GET', '/pushrules/global/room', 400],
+  ['GET', '/pushrules/device/', 400],
+  ['GET', '/pushrules/global/override/.m.rule.master/conditions', 400],
+  ['PUT', '/pushrules/', 400],
+  ['PUT', '/pushrules/global', 400],
+  ['PUT', '/pushrules/global/room', 400],
+  ['PUT', '/pushrules/global/room/', 400],
+  ['PUT', '/pushrules/device/room/x', 400],
+  ['PUT', '/pushrules/global/override/.m.rule.master/conditions', 400],
+  ['DELETE', '/pushrules/global/room/', 400],
+] as const)('%s %s is no push rule: %d', async (method, at, status) => {
+  expect((await alice.call(method, at, method === 'PUT' ? {} : undefined)).status).toBe(status);
 });

@@ -9,7 +9,6 @@ import { storedRules } from './stored-rules.ts';
 export const getGlobalPushRules = endpoint({
   method: 'GET',
   path: '/_matrix/client/v3/pushrules/global/',
-  aliases: ['/_matrix/client/v3/pushrules/global'],
   auth: 'guest',
   rateLimit: 'read',
   handler: ({ requester }, context: Pick<Context, 'reader'>) => storedRules(context, requester.userId),

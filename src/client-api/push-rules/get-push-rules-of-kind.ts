@@ -9,7 +9,6 @@ import { requireKind, storedRules } from './stored-rules.ts';
 export const getPushRulesOfKind = endpoint({
   method: 'GET',
   path: '/_matrix/client/v3/pushrules/global/{kind}/',
-  aliases: ['/_matrix/client/v3/pushrules/global/{kind}'],
   auth: 'guest',
   rateLimit: 'read',
   handler: ({ params, requester }, context: Pick<Context, 'reader'>) =>

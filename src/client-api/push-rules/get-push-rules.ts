@@ -9,7 +9,6 @@ import { storedRules } from './stored-rules.ts';
 export const getPushRules = endpoint({
   method: 'GET',
   path: '/_matrix/client/v3/pushrules/',
-  aliases: ['/_matrix/client/v3/pushrules'],
   auth: 'guest',
   rateLimit: 'read',
   handler: ({ requester }, context: Pick<Context, 'reader'>) => ({ global: storedRules(context, requester.userId) }),

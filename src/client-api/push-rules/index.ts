@@ -10,6 +10,7 @@ import { getPushRulesOfKind } from './get-push-rules-of-kind.ts';
 import { putPushRule } from './put-push-rule.ts';
 import { putPushRuleActions } from './put-push-rule-actions.ts';
 import { putPushRuleEnabled } from './put-push-rule-enabled.ts';
+import { unknownPushRulePaths } from './unknown-paths.ts';
 
 /** What users want to be notified of. */
 export const pushRuleEndpoints: readonly Endpoint<Context>[] = [
@@ -23,4 +24,5 @@ export const pushRuleEndpoints: readonly Endpoint<Context>[] = [
   putPushRuleEnabled,
   getPushRuleActions,
   putPushRuleActions,
+  ...unknownPushRulePaths,
 ];

@@ -16,9 +16,12 @@ const MAX_RULE_ID_BYTES = 255;
 const MAX_CONDITIONS = 32;
 const MAX_PATTERN_LENGTH = 1024;
 
+/** Conditions that this server does not know are kept: clients may know them. */
+const conditionSchema = jsonObjectSchema.refine(({ kind }) => typeof kind === 'string', 'A condition needs a kind.');
+
 const ruleBody = z.object({
   actions: actionsSchema,
-  conditions: z.array(jsonObjectSchema).max(MAX_CONDITIONS).optional(),
+  conditions: z.array(conditionSchema).max(MAX_CONDITIONS).optional(),
   pattern: z.string().max(MAX_PATTERN_LENGTH).optional(),
 });
 
