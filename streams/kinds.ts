@@ -107,6 +107,10 @@ export const recordKinds = {
     version: 1,
     says: 'Notifications of a user go somewhere no more.',
   },
+  'pusher.progress': {
+    version: 1,
+    says: 'How far the notifications of a pusher have been sent.',
+  },
   'keys.uploaded': {
     version: 1,
     says: 'A device published keys: its own, one-time keys, fallback keys.',

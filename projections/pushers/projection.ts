@@ -5,11 +5,25 @@ import type { Projection } from '#projections/engine/projection.ts';
 import type { Reader, Writer } from '#projections/engine/reader.ts';
 import { defineTable, empty, msgpack, str, tuple } from '#projections/engine/table.ts';
 import { parseJson } from '#protocol/json-limits.ts';
-import type { LogRecord } from '#streams/event-log.ts';
-import { PUSHER_REMOVED, PUSHER_SET, type Pusher, readPusher, readPusherRemoved } from './records.ts';
+import type { LogRecord, Position } from '#streams/event-log.ts';
+import {
+  PUSHER_PROGRESS,
+  PUSHER_REMOVED,
+  PUSHER_SET,
+  type Pusher,
+  readPusher,
+  readPusherProgress,
+  readPusherRemoved,
+} from './records.ts';
 
-/** A pusher and the device that set it. */
-type PusherRow = readonly [deviceId: string | null, pusherJson: string];
+/** A pusher, the device that set it, and when it did. */
+type PusherRow = readonly [deviceId: string | null, pusherJson: string, setAtMs: number, setAt: Position];
+
+/** How far a pusher has come; see {@link PusherProgress}. */
+type ProgressRow = readonly [position: Position, failingSinceMs: number | null];
+
+/** Touched when pushers are made, changed or removed: the sender of notifications looks for what is different. */
+export const PUSHERS_TOPIC = 'pushers';
 
 const pushers = defineTable({
   name: 'pushers.pushers',
@@ -25,20 +39,35 @@ const usersOfKey = defineTable({
   why: 'A client that is logged in as somebody else takes its pushkey along: the other user loses it.',
 });
 
+const progress = defineTable({
+  name: 'pushers.progress',
+  key: tuple<[userId: string, appId: string, pushkey: string]>(str, str, str),
+  value: msgpack<ProgressRow>(),
+  why: 'Written now and then for a pusher that sends, apart from what its user set.',
+});
+
 export const pushersProjection: Projection = {
   name: 'pushers',
-  version: 1,
-  tables: [pushers, usersOfKey],
+  version: 2,
+  tables: [pushers, usersOfKey, progress],
   apply(tx, record) {
     if (record.kind === PUSHER_SET) {
       const read = readPusher(record);
       if (read === undefined) return;
       const { userId, deviceId = null, pusher } = read;
-      tx.put(pushers, [userId, pusher.app_id, pusher.pushkey], [deviceId, JSON.stringify(pusher)]);
+      const { recordedAtMs, position } = record;
+      const row: PusherRow = [deviceId, JSON.stringify(pusher), recordedAtMs, position];
+      tx.put(pushers, [userId, pusher.app_id, pusher.pushkey], row);
       tx.put(usersOfKey, [pusher.app_id, pusher.pushkey, userId], true);
+      tx.touch(PUSHERS_TOPIC);
     } else if (record.kind === PUSHER_REMOVED) {
       const read = readPusherRemoved(record);
       if (read !== undefined) remove(tx, read.userId, read.appId, read.pushkey);
+    } else if (record.kind === PUSHER_PROGRESS) {
+      const read = readPusherProgress(record);
+      if (read === undefined) return;
+      const key = [read.userId, read.appId, read.pushkey] as const;
+      if (tx.has(pushers, key)) tx.put(progress, key, [read.position, read.failingSinceMs ?? null]);
     } else if (record.kind === 'device.removed' || record.kind === 'user.deactivated') {
       removeOrphans(tx, record);
     }
@@ -51,6 +80,35 @@ export function pushersOf(reader: Reader, userId: string): Pusher[] {
     reader.range(pushers, { prefix: [userId] }),
     ({ value }) => parseJson(value[1]) as unknown as Pusher,
   );
+}
+
+/** A pusher as the sender of notifications knows it. */
+export interface ActivePusher {
+  readonly userId: string;
+  readonly pusher: Pusher;
+  /** When its user set it last, in milliseconds since the epoch. */
+  readonly setAtMs: number;
+  /** Position of the record that did. */
+  readonly setAt: Position;
+  /** Position up to which its notifications have been sent, as far as that was recorded. */
+  readonly sentUpTo: Position;
+  readonly failingSinceMs: number | undefined;
+}
+
+/** The pushers of all users, in order of user id. */
+export function* allPushers(reader: Reader): Generator<ActivePusher> {
+  for (const { key, value } of reader.range(pushers)) {
+    const [, pusherJson, setAtMs, setAt] = value;
+    const [sentUpTo = setAt, failingSinceMs = null] = reader.get(progress, key) ?? [];
+    yield {
+      userId: key[0],
+      pusher: parseJson(pusherJson) as unknown as Pusher,
+      setAtMs,
+      setAt,
+      sentUpTo,
+      failingSinceMs: failingSinceMs ?? undefined,
+    };
+  }
 }
 
 /** The users who have a pusher of this app and pushkey. */
@@ -73,4 +131,6 @@ function removeOrphans(tx: Writer, record: LogRecord): void {
 function remove(tx: Writer, userId: string, appId: string, pushkey: string): void {
   tx.remove(pushers, [userId, appId, pushkey]);
   tx.remove(usersOfKey, [appId, pushkey, userId]);
+  tx.remove(progress, [userId, appId, pushkey]);
+  tx.touch(PUSHERS_TOPIC);
 }

@@ -3,15 +3,17 @@
  *
  * `pusher.set`: one section, msgpack `[userId, deviceId | null, pusher as JSON text]`.
  * `pusher.removed`: one section, msgpack `[userId, appId, pushkey]`.
+ * `pusher.progress`: one section, msgpack `[userId, appId, pushkey, position, failingSinceMs | null]`.
  */
 import { Packr } from 'msgpackr';
 import { parseJson } from '#protocol/json-limits.ts';
 import type { JsonObject } from '#protocol/pdu.ts';
-import type { LogRecord, RecordDraft } from '#streams/event-log.ts';
+import type { LogRecord, Position, RecordDraft } from '#streams/event-log.ts';
 import { recordKinds } from '#streams/kinds.ts';
 
 export const PUSHER_SET = 'pusher.set';
 export const PUSHER_REMOVED = 'pusher.removed';
+export const PUSHER_PROGRESS = 'pusher.progress';
 
 /** Where a user's notifications go, as clients see it. https://spec.matrix.org/v1.19/client-server-api/#get_matrixclientv3pushers */
 export interface Pusher {
@@ -41,6 +43,17 @@ export interface PusherRemoved {
   readonly pushkey: string;
 }
 
+/** How far a pusher has come. */
+export interface PusherProgress {
+  readonly userId: string;
+  readonly appId: string;
+  readonly pushkey: string;
+  /** Position in the log up to which its notifications have been sent, or given up. */
+  readonly position: Position;
+  /** Since when its gateway has taken none, in milliseconds since the epoch; undefined while it works. */
+  readonly failingSinceMs: number | undefined;
+}
+
 const packr = new Packr({ useRecords: false });
 
 /** The record of a pusher. */
@@ -61,6 +74,28 @@ export function pusherRemovedRecord(id: Uint8Array, { userId, appId, pushkey }: 
     version: recordKinds[PUSHER_REMOVED].version,
     sections: [packr.pack([userId, appId, pushkey])],
   };
+}
+
+/** The record of how far a pusher has come. */
+export function pusherProgressRecord(
+  id: Uint8Array,
+  { userId, appId, pushkey, position, failingSinceMs }: PusherProgress,
+): RecordDraft {
+  return {
+    id,
+    kind: PUSHER_PROGRESS,
+    version: recordKinds[PUSHER_PROGRESS].version,
+    sections: [packr.pack([userId, appId, pushkey, position, failingSinceMs ?? null])],
+  };
+}
+
+/** What a `pusher.progress` record says; undefined where its key was destroyed. */
+export function readPusherProgress(record: LogRecord): PusherProgress | undefined {
+  const section = record.sections[0];
+  if (!section) return undefined;
+  const stored = packr.unpack(section) as [string, string, string, number, number | null];
+  const [userId, appId, pushkey, position, failingSinceMs] = stored;
+  return { userId, appId, pushkey, position, failingSinceMs: failingSinceMs ?? undefined };
 }
 
 /** What a `pusher.set` record says; undefined where its key was destroyed. */

@@ -53,6 +53,19 @@ export function receiptContentsSince(
   return contents;
 }
 
+/** The receipts that came after a position, up to another, and still stand: whose they are, in which room. */
+export function* receiptSendersSince(
+  reader: Reader,
+  since: Position,
+  upTo: Position,
+): Generator<{ readonly roomId: string; readonly userId: string }> {
+  const bounds = { ...(since >= 0 && { gt: [since] as const }), lte: [upTo] as const };
+  for (const { key, value: roomId } of reader.range(receiptOrder, bounds)) {
+    const row = reader.get(roomReceipts, [roomId, key[0]]);
+    if (row !== undefined) yield { roomId, userId: row[0] };
+  }
+}
+
 /** The rooms in which receipts came after a position, each with the position of a receipt that still stands, in their order. */
 export function* receiptRoomsSince(
   reader: Reader,
