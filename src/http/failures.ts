@@ -1,7 +1,8 @@
 /** What any error means to the client: the one place where errors become answers. */
 import { JsonSyntaxError, JsonTooDeepError } from '#protocol/json-limits.ts';
+import { FederationError, type FederationErrorKind } from '#src/federation/errors.ts';
 import { Conflict, NotWritten, OutcomeUnknown, TooLarge } from '#streams/event-log.ts';
-import { MatrixError, unavailable } from './errors.ts';
+import { type Errcode, limitExceeded, MatrixError, unavailable } from './errors.ts';
 
 /** The answer to an error, and whether it is a fault of the server that its operator should hear of. */
 export interface Failure {
@@ -47,6 +48,7 @@ export function failureOf(error: unknown): Failure {
   if (error instanceof TooLarge) {
     return { answer: new MatrixError('M_TOO_LARGE', 'This is too large to be stored at once.'), isFault: false };
   }
+  if (error instanceof FederationError) return { answer: ofOtherServer(error), isFault: false };
   return ofFramework(error) ?? { answer: new MatrixError('M_UNKNOWN', undefined, { cause: error }), isFault: true };
 }
 
@@ -59,4 +61,37 @@ function ofFramework(error: unknown): Failure | undefined {
   if (!code.startsWith('FST_') && code !== 'ECONNRESET') return undefined;
   if (status < 400 || status >= 500) return undefined;
   return { answer: new MatrixError('M_UNKNOWN', 'The request could not be read.', { status }), isFault: false };
+}
+
+/** What another server's refusal may tell a client as it is. Above all nothing about tokens: clients would log out. */
+const PASSED_ON: ReadonlySet<string> = new Set<Errcode>([
+  'M_BAD_STATE',
+  'M_FORBIDDEN',
+  'M_INCOMPATIBLE_ROOM_VERSION',
+  'M_INVALID_PARAM',
+  'M_NOT_FOUND',
+  'M_TOO_LARGE',
+  'M_UNABLE_TO_AUTHORISE_JOIN',
+  'M_UNABLE_TO_GRANT_JOIN',
+]);
+
+const OTHER_SERVER: Readonly<Record<FederationErrorKind, Errcode>> = {
+  unreachable: 'M_CONNECTION_FAILED',
+  timed_out: 'M_CONNECTION_TIMEOUT',
+  refused: 'M_CONNECTION_FAILED',
+  busy: 'M_CONNECTION_FAILED',
+  backing_off: 'M_CONNECTION_FAILED',
+  bad_answer: 'M_CONNECTION_FAILED',
+  http: 'M_CONNECTION_FAILED',
+};
+
+/** A request that needed another server, which did not answer as hoped. */
+function ofOtherServer(error: FederationError): MatrixError {
+  const { kind, destination, status, errcode, reason } = error;
+  if (kind === 'http' && status === 429) return limitExceeded(Math.max(0, (error.retryAtMs ?? 0) - Date.now()));
+  if (kind === 'http' && errcode !== undefined && PASSED_ON.has(errcode)) {
+    return new MatrixError(errcode as Errcode, reason ?? `${destination} said no.`, { cause: error });
+  }
+  const message = kind === 'timed_out' ? 'took too long to answer' : 'could not be asked';
+  return new MatrixError(OTHER_SERVER[kind], `The server ${destination} ${message}.`, { cause: error });
 }

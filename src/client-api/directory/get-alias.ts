@@ -1,4 +1,6 @@
+import { isRoomAlias, serverNameOf } from '#protocol/identifiers.ts';
 import type { Context } from '#src/context.ts';
+import { remoteAlias } from '#src/federation/remote-queries.ts';
 import { endpoint } from '#src/http/endpoint.ts';
 
 /**
@@ -10,8 +12,13 @@ export const getAlias = endpoint({
   path: '/_matrix/client/v3/directory/room/{roomAlias}',
   auth: 'none',
   rateLimit: 'read',
-  handler: ({ params }, { directory, serverName }: Context) => ({
-    room_id: directory.resolve(params.roomAlias).roomId,
-    servers: [serverName],
-  }),
+  handler: async ({ params }, context: Pick<Context, 'directory' | 'serverName' | 'federation'>) => {
+    const { roomAlias } = params;
+    const { directory, serverName, federation } = context;
+    if (isRoomAlias(roomAlias) && serverNameOf(roomAlias) !== serverName) {
+      const { roomId, servers } = await remoteAlias(federation.client, roomAlias);
+      return { room_id: roomId, servers };
+    }
+    return { room_id: directory.resolve(roomAlias).roomId, servers: [serverName] };
+  },
 });

@@ -2,7 +2,7 @@ import type { Context } from '#src/context.ts';
 import { endpoint } from '#src/http/endpoint.ts';
 import { notFound } from '#src/http/errors.ts';
 import { checkFieldName, isMemberField } from './fields.ts';
-import { readableProfile } from './readable-profile.ts';
+import { anyProfile } from './readable-profile.ts';
 
 /**
  * `GET /_matrix/client/v3/profile/{userId}/{keyName}`: one field of a profile. A user without a display name or an avatar
@@ -15,10 +15,10 @@ export const getProfileField = endpoint({
   path: '/_matrix/client/v3/profile/{userId}/{keyName}',
   auth: 'none',
   rateLimit: 'read',
-  handler: ({ params }, context: Pick<Context, 'reader'>) => {
+  handler: async ({ params }, context: Pick<Context, 'reader' | 'serverName' | 'federation'>) => {
     const { userId, keyName } = params;
     checkFieldName(keyName);
-    const profile = readableProfile(context, userId);
+    const profile = await anyProfile(context, userId, keyName);
     if (Object.hasOwn(profile, keyName)) return { [keyName]: profile[keyName] };
     if (isMemberField(keyName)) return {};
     throw notFound('The profile has no such field.');

@@ -1,6 +1,6 @@
 import type { Context } from '#src/context.ts';
 import { endpoint } from '#src/http/endpoint.ts';
-import { readableProfile } from './readable-profile.ts';
+import { anyProfile } from './readable-profile.ts';
 
 /**
  * `GET /_matrix/client/v3/profile/{userId}`: all that a user says of themselves.
@@ -11,5 +11,6 @@ export const getProfile = endpoint({
   path: '/_matrix/client/v3/profile/{userId}',
   auth: 'none',
   rateLimit: 'read',
-  handler: ({ params }, context: Pick<Context, 'reader'>) => readableProfile(context, params.userId),
+  handler: ({ params }, context: Pick<Context, 'reader' | 'serverName' | 'federation'>) =>
+    anyProfile(context, params.userId),
 });

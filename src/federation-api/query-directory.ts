@@ -1,0 +1,23 @@
+import { z } from 'zod';
+import { serverNameOf } from '#protocol/identifiers.ts';
+import type { Context } from '#src/context.ts';
+import { endpoint } from '#src/http/endpoint.ts';
+import { notFound } from '#src/http/errors.ts';
+import { queryText } from '#src/http/query.ts';
+
+/**
+ * `GET /_matrix/federation/v1/query/directory`: which room an alias of this server points to.
+ * https://spec.matrix.org/v1.19/server-server-api/#get_matrixfederationv1querydirectory
+ */
+export const queryDirectory = endpoint({
+  method: 'GET',
+  path: '/_matrix/federation/v1/query/directory',
+  auth: 'server',
+  rateLimit: 'federation',
+  query: z.object({ room_alias: queryText() }),
+  handler: ({ query }, { directory, serverName }: Pick<Context, 'directory' | 'serverName'>) => {
+    const { roomId } = directory.resolve(query.room_alias);
+    if (serverNameOf(query.room_alias) !== serverName) throw notFound('That alias is not one of this server.');
+    return { room_id: roomId, servers: [serverName] };
+  },
+});
