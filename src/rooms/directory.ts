@@ -107,18 +107,41 @@ export class Directory {
 
   /** Puts a room on the list of public rooms, or takes it off. */
   async setListed(roomId: string, listed: boolean): Promise<void> {
-    await this.#change(() =>
-      this.isListed(roomId) === listed ? undefined : { kind: 'room.listed', roomId, isListed: listed },
-    );
+    await this.#change(() => (this.isListed(roomId) === listed ? undefined : listing(roomId, listed)));
+  }
+
+  /** Gives a room the aliases of another, and its place on the list of public rooms: for a room that replaces it. */
+  async move(oldRoomId: string, newRoomId: string): Promise<void> {
+    const { reader } = this.#options;
+    if (!this.isListed(oldRoomId) && this.aliasesOf(oldRoomId).length === 0) return;
+    await this.#changeAll(() => [
+      ...this.aliasesOf(oldRoomId).flatMap((alias): DirectoryChange[] => {
+        const creator = findAlias(reader, alias)?.creator;
+        if (creator === undefined) return [];
+        return [
+          { kind: 'alias.removed', alias },
+          { kind: 'alias.added', alias, roomId: newRoomId, creator },
+        ];
+      }),
+      ...(this.isListed(oldRoomId) ? [listing(oldRoomId, false), listing(newRoomId, true)] : []),
+    ]);
   }
 
   async #change(decide: () => DirectoryChange | undefined): Promise<void> {
-    await this.#options.commands.run(DIRECTORY_STREAM, () => {
+    await this.#changeAll(() => {
       const change = decide();
-      return {
-        records: change === undefined ? [] : [directoryRecord(this.#options.newRecordId(), change)],
-        result: undefined,
-      };
+      return change === undefined ? [] : [change];
     });
   }
+
+  async #changeAll(decide: () => readonly DirectoryChange[]): Promise<void> {
+    await this.#options.commands.run(DIRECTORY_STREAM, () => ({
+      records: decide().map((change) => directoryRecord(this.#options.newRecordId(), change)),
+      result: undefined,
+    }));
+  }
+}
+
+function listing(roomId: string, isListed: boolean): DirectoryChange {
+  return { kind: 'room.listed', roomId, isListed };
 }

@@ -44,7 +44,8 @@ export function firstEvents(room: NewRoom, rules: RoomVersionRules): EventToSend
   };
   add('m.room.create', '', createContent(room, rules, preset.inviteesAreEqual));
   add('m.room.member', room.creator, { ...room.creatorProfile, membership: 'join' });
-  add('m.room.power_levels', '', powerLevels(room, rules, preset.inviteesAreEqual));
+  const admins = [room.creator, ...(preset.inviteesAreEqual ? room.invitees.keys() : [])];
+  add('m.room.power_levels', '', { ...defaultPowerLevels(admins, rules), ...room.powerLevelContentOverride });
   if (room.canonicalAlias !== undefined) add('m.room.canonical_alias', '', { alias: room.canonicalAlias });
 
   const given = new Set(room.initialState.map(({ type, stateKey }) => `${type}\0${stateKey}`));
@@ -83,12 +84,11 @@ function createContent(room: NewRoom, rules: RoomVersionRules, inviteesAreEqual:
   return content;
 }
 
-function powerLevels(room: NewRoom, rules: RoomVersionRules, inviteesAreEqual: boolean): JsonObject {
-  const users: { [userId: string]: number } = {};
-  if (!rules.authorization.privilegedCreators) {
-    users[room.creator] = CREATOR_LEVEL;
-    if (inviteesAreEqual) for (const userId of room.invitees.keys()) users[userId] = CREATOR_LEVEL;
-  }
+/** The power levels of a new room: its administrators, where they are not above all levels, and the usual of the rest. */
+export function defaultPowerLevels(admins: readonly string[], rules: RoomVersionRules): JsonObject {
+  const users = rules.authorization.privilegedCreators
+    ? {}
+    : Object.fromEntries(admins.map((userId) => [userId, CREATOR_LEVEL]));
   return {
     users,
     users_default: 0,
@@ -109,6 +109,5 @@ function powerLevels(room: NewRoom, rules: RoomVersionRules, inviteesAreEqual: b
     redact: STATE_DEFAULT_LEVEL,
     invite: 0,
     historical: ADMIN_LEVEL,
-    ...room.powerLevelContentOverride,
   };
 }

@@ -3,6 +3,7 @@ import { profileOf } from '#projections/profiles/queries.ts';
 import { findRoom, joinedMembers, membershipOf } from '#projections/rooms/queries.ts';
 import type { JsonObject } from '#protocol/pdu.ts';
 import { MatrixError } from '#src/http/errors.ts';
+import { type CarryOverContext, carryOver, moveNamesOnFirstJoin } from './carry-over.ts';
 import type { EventToSend, Rooms, SentEvent } from './rooms.ts';
 
 /** What moving people in and out of rooms needs. */
@@ -24,9 +25,12 @@ const MAX_AUTHORISERS_TRIED = 10_000;
 /** Names who vouches for a restricted join. */
 const VOUCHER = 'join_authorised_via_users_server';
 
+/** What joining needs. */
+export type JoinContext = MembershipContext & CarryOverContext;
+
 /** A user joins a room; joining again changes nothing. @throws {MatrixError} as {@link Rooms.send} */
 export async function join(
-  context: MembershipContext,
+  context: JoinContext,
   userId: string,
   roomId: string,
   options: MembershipOptions = {},
@@ -42,6 +46,13 @@ export async function join(
       third_party_invite: { display_name: userId, signed: options.thirdPartySigned },
     }),
   });
+  await settleIn(context, userId, roomId);
+}
+
+/** What is to be done when a local user has come into a room. */
+export async function settleIn(context: JoinContext, userId: string, roomId: string): Promise<void> {
+  await moveNamesOnFirstJoin(context, userId, roomId);
+  await carryOver(context, userId, roomId);
 }
 
 /** A user asks to be let in; asking again, or as a member, is refused by the rules. */

@@ -2,12 +2,10 @@ import { isRoomAlias } from '#protocol/identifiers.ts';
 import { isJsonObject } from '#protocol/json-object.ts';
 import { MatrixError } from '#src/http/errors.ts';
 import type { Directory } from './directory.ts';
-import { type MembershipContext, vouchedContent } from './membership.ts';
+import { type JoinContext, settleIn, vouchedContent } from './membership.ts';
 import type { EventToSend, SentEvent } from './rooms.ts';
 
-export interface SendStateContext extends MembershipContext {
-  readonly directory: Directory;
-}
+export type SendStateContext = JoinContext;
 
 /**
  * Sets a piece of a room's state. Setting what is there already changes nothing and gives the event that set it.
@@ -25,7 +23,10 @@ export async function sendState(
     return { eventId: current.eventId };
   }
   const content = event.type === 'm.room.member' ? vouchedContent(context, roomId, event) : event.content;
-  return context.rooms.send(roomId, { ...event, content });
+  const sent = await context.rooms.send(roomId, { ...event, content });
+  const isJoin = event.type === 'm.room.member' && content['membership'] === 'join';
+  if (isJoin && current?.content['membership'] !== 'join') await settleIn(context, event.sender, roomId);
+  return sent;
 }
 
 /** Source: client-server API, `m.room.canonical_alias` and `PUT …/state/…`: new aliases must point to the room. */

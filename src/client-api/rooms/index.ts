@@ -14,6 +14,7 @@ import { putState } from './put-state.ts';
 import { redactEvent } from './redact-event.ts';
 import { sendEvent } from './send-event.ts';
 import { unban } from './unban.ts';
+import { upgrade } from './upgrade.ts';
 
 /** Making rooms, coming and going, and what is sent into them. */
 export const roomEndpoints: readonly Endpoint<Context>[] = [
@@ -31,4 +32,5 @@ export const roomEndpoints: readonly Endpoint<Context>[] = [
   putState,
   redactEvent,
   joinedRooms,
+  upgrade,
 ];
