@@ -11,6 +11,8 @@ export const COMMANDS: Readonly<Record<string, () => Promise<CommandModule>>> = 
   'config explain': () => import('./commands/config-explain.ts'),
   'users add': () => import('./commands/users-add.ts'),
   'users token': () => import('./commands/users-token.ts'),
+  'keys list': () => import('./commands/keys-list.ts'),
+  'keys rotate': () => import('./commands/keys-rotate.ts'),
   verify: () => import('./commands/verify.ts'),
   proof: () => import('./commands/proof.ts'),
   'proof check': () => import('./commands/proof-check.ts'),

@@ -2,6 +2,13 @@ import type { Context } from '#src/context.ts';
 import type { Endpoint } from '#src/http/endpoint.ts';
 import { addRegistrationToken } from './add-registration-token.ts';
 import { addUser } from './add-user.ts';
+import { listSigningKeys } from './list-signing-keys.ts';
+import { rotateSigningKey } from './rotate-signing-key.ts';
 
 /** Everything that the operator's socket answers. */
-export const operatorEndpoints: readonly Endpoint<Context>[] = [addUser, addRegistrationToken];
+export const operatorEndpoints: readonly Endpoint<Context>[] = [
+  addUser,
+  addRegistrationToken,
+  rotateSigningKey,
+  listSigningKeys,
+];

@@ -40,6 +40,7 @@ export class OwnKeys {
   #current: SigningKey;
   /** Keys that were replaced in this run, in case the log cannot be written now. */
   readonly #replaced: SeenKey[] = [];
+  #rotating: Promise<unknown> = Promise.resolve();
 
   constructor(options: OwnKeysOptions) {
     this.#options = options;
@@ -77,7 +78,14 @@ export class OwnKeys {
    * Rejects if the key file cannot be written (then nothing changed), and with what the log throws (then the new key is in
    * use all the same, and the log hears of it at the next start).
    */
-  async rotate(): Promise<Rotation> {
+  rotate(): Promise<Rotation> {
+    // One after the other: the key in the file has to be the one in use.
+    const rotated = this.#rotating.then(() => this.#rotateNow());
+    this.#rotating = rotated.catch(() => {});
+    return rotated;
+  }
+
+  async #rotateNow(): Promise<Rotation> {
     const { replaceKey, clock } = this.#options;
     if (replaceKey === undefined) throw new Error('this server has no key file');
     await this.recordCurrent();
