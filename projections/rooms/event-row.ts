@@ -2,6 +2,7 @@ import { Packr } from 'msgpackr';
 import type { ValueCodec } from '#projections/engine/values.ts';
 import type { Position } from '#streams/event-log.ts';
 import type { Transaction } from './pdu-record.ts';
+import { MAIN_LINE, type StateRef } from './state/state-ref.ts';
 
 /** An event as it is served: its fields, and its content as JSON text that needs no parsing to be sent. */
 export interface EventRow {
@@ -17,8 +18,12 @@ export interface EventRow {
   readonly depth: number;
   /** JSON text of `content`; of a redacted event, of what redaction kept. */
   readonly contentJson: string;
-  /** Version of the room's state before this event; see {@link stateVersions} in tables.ts. */
+  /** Version of the room's current state when this event came, before it; see {@link stateVersions} in tables.ts. */
   readonly stateVersion: number;
+  /** Only of an event that did not simply follow all that was there. */
+  readonly fork?: Fork;
+  /** True for a state event that follows the create event alone: what a creator's first join is known by. */
+  readonly followsCreate?: boolean;
   /** For a state event: the event that had its place before. */
   readonly replaces?: Position;
   /** The redaction that took its content. */
@@ -30,6 +35,40 @@ export interface EventRow {
   /** Whether the content has a `url` at its top, for filters. */
   readonly hasUrl: boolean;
 }
+
+/** How an event stands in a room whose graph has, or had, several ends. */
+export interface Fork {
+  /** The room's state before the event, where it stands in the graph. */
+  readonly before: StateRef;
+  /** The same after it. */
+  readonly after: StateRef;
+  /** Version of the room's current state once the event was taken in. */
+  readonly versionAfter: number;
+  /** Position of the record that put it on the timeline, where that was not the event's own. */
+  readonly place?: Position;
+}
+
+/** The room's state before an event, where it stands in the graph. */
+export function stateBefore({ fork, stateVersion }: Pick<EventRow, 'fork' | 'stateVersion'>): StateRef {
+  return fork?.before ?? { branch: MAIN_LINE, version: stateVersion };
+}
+
+/** The room's state after an event, where it stands in the graph. */
+export function stateAfter(event: Pick<EventRow, 'fork' | 'stateVersion' | 'stateKey'>): StateRef {
+  return event.fork?.after ?? { branch: MAIN_LINE, version: versionAfter(event) };
+}
+
+/** Version of the room's current state once an event had been taken in. */
+export function versionAfter({
+  fork,
+  stateVersion,
+  stateKey,
+}: Pick<EventRow, 'fork' | 'stateVersion' | 'stateKey'>): number {
+  return fork?.versionAfter ?? (stateKey === undefined ? stateVersion : stateVersion + 1);
+}
+
+/** Branch and version before, branch and version after, version of the current state, place. */
+type StoredFork = [number, number, number, number, number, number?];
 
 type Stored = [
   room: number,
@@ -48,6 +87,8 @@ type Stored = [
   relationType: string | null,
   relatesTo: string | null,
   hasUrl: boolean,
+  fork?: StoredFork | null,
+  followsCreate?: boolean,
 ];
 
 const packr = new Packr({ useRecords: false, moreTypes: false });
@@ -73,6 +114,8 @@ export const eventRow: ValueCodec<EventRow> = {
       event.relation?.eventId ?? null,
       event.hasUrl,
     ];
+    if (event.fork || event.followsCreate) stored.push(event.fork ? storedFork(event.fork) : null);
+    if (event.followsCreate) stored.push(true);
     return packr.pack(stored);
   },
   decode(bytes) {
@@ -93,6 +136,8 @@ export const eventRow: ValueCodec<EventRow> = {
       relationType,
       relatesTo,
       hasUrl,
+      fork,
+      followsCreate,
     ] = packr.unpack(bytes) as Stored;
     return {
       room,
@@ -109,6 +154,23 @@ export const eventRow: ValueCodec<EventRow> = {
       ...(deviceId !== null && txnId !== null && { transaction: { deviceId, txnId } }),
       ...(relationType !== null && relatesTo !== null && { relation: { type: relationType, eventId: relatesTo } }),
       hasUrl,
+      ...(fork && { fork: readFork(fork) }),
+      ...(followsCreate && { followsCreate }),
     };
   },
 };
+
+function storedFork({ before, after, versionAfter, place }: Fork): StoredFork {
+  const stored: StoredFork = [before.branch, before.version, after.branch, after.version, versionAfter];
+  if (place !== undefined) stored.push(place);
+  return stored;
+}
+
+function readFork([beforeBranch, beforeVersion, afterBranch, afterVersion, versionAfter, place]: StoredFork): Fork {
+  return {
+    before: { branch: beforeBranch, version: beforeVersion },
+    after: { branch: afterBranch, version: afterVersion },
+    versionAfter,
+    ...(place !== undefined && { place }),
+  };
+}

@@ -15,8 +15,18 @@ import type { LogRecord, RecordDraft } from '#streams/event-log.ts';
 export const PDU_KIND = 'pdu';
 export const PDU_RECORD_VERSION = 1;
 
-/** What the server thought of an event when it was recorded. Source: server-server API, "Checks performed on receipt of a PDU". */
-export type Disposition = 'accepted' | 'soft_failed' | 'rejected' | 'outlier';
+/**
+ * What the server thought of an event when it was recorded.
+ * - `accepted`: it is on the timeline.
+ * - `soft_failed`: right where it stands in the graph, but not by the room's present state: never shown, never followed.
+ * - `rejected`: against the rules where it stands; kept because others may name it.
+ * - `outlier`: known without its place in the graph, to authorise others or as part of a state.
+ * - `backfilled`: history that was fetched later; shown at its depth, new to nobody.
+ * - `out_of_band`: a membership of a local user in a room in which the server is not: an invite, or its end.
+ *
+ * Source: server-server API, "Checks performed on receipt of a PDU".
+ */
+export type Disposition = 'accepted' | 'soft_failed' | 'rejected' | 'outlier' | 'backfilled' | 'out_of_band';
 
 /** Who sent an event under which transaction id, so that a resend after a crash finds it. */
 export interface Transaction {
@@ -36,6 +46,10 @@ export interface PduMeta {
   readonly transaction?: Transaction;
   /** The event whose content this one redacts, when the writer found the redaction allowed. */
   readonly redacts?: string;
+  /** The state before it is what a peer said, in the records `room.state_given` for it, and not what its prev events make. */
+  readonly hasGivenState?: boolean;
+  /** It takes the place of all forward extremities: the server comes into the room anew, through another that is in it. */
+  readonly startsAnew?: boolean;
 }
 
 export interface PduRecord {
@@ -54,9 +68,20 @@ type MetaTuple = [
   deviceId: string | null,
   txnId: string | null,
   redacts: string | null,
+  flags?: number,
 ];
 
-const DISPOSITIONS: readonly Disposition[] = ['accepted', 'soft_failed', 'rejected', 'outlier'];
+/** By their place in it they are stored: new ones go to the end. */
+const DISPOSITIONS: readonly Disposition[] = [
+  'accepted',
+  'soft_failed',
+  'rejected',
+  'outlier',
+  'backfilled',
+  'out_of_band',
+];
+const HAS_GIVEN_STATE = 1;
+const STARTS_ANEW = 2;
 const EMPTY = new Uint8Array(0);
 const decoder = new TextDecoder();
 const packr = new Packr({ useRecords: false });
@@ -82,6 +107,8 @@ export function pduRecord(
     meta.transaction?.txnId ?? null,
     meta.redacts ?? null,
   ];
+  const flags = (meta.hasGivenState ? HAS_GIVEN_STATE : 0) | (meta.startsAnew ? STARTS_ANEW : 0);
+  if (flags !== 0) tuple.push(flags);
   const strippedJson = JSON.stringify(stripped);
   return {
     id,
@@ -100,7 +127,7 @@ export function readPduRecord(record: LogRecord): PduRecord | undefined {
   const [skeleton, content] = record.sections;
   if (!skeleton) return undefined;
   const [tuple, skeletonJson] = packr.unpack(skeleton) as [MetaTuple, string];
-  const [eventId, roomId, roomVersion, disposition, reason, deviceId, txnId, redacts] = tuple;
+  const [eventId, roomId, roomVersion, disposition, reason, deviceId, txnId, redacts, flags = 0] = tuple;
   const kept = parseJson(skeletonJson) as JsonObject;
   const stripped = content && content.length > 0 ? (parseJson(decoder.decode(content)) as JsonObject) : undefined;
   const pdu = stripped ? joinPdu(kept, stripped) : (kept as unknown as Pdu);
@@ -113,6 +140,8 @@ export function readPduRecord(record: LogRecord): PduRecord | undefined {
       ...(reason !== null && { reason }),
       ...(deviceId !== null && txnId !== null && { transaction: { deviceId, txnId } }),
       ...(redacts !== null && { redacts }),
+      ...((flags & HAS_GIVEN_STATE) !== 0 && { hasGivenState: true }),
+      ...((flags & STARTS_ANEW) !== 0 && { startsAnew: true }),
     },
     pdu,
     isErased: content === null,

@@ -6,12 +6,14 @@ import type { AuthEvent } from '#protocol/auth/types.ts';
 import { parseJson } from '#protocol/json-limits.ts';
 import type { JsonObject } from '#protocol/pdu.ts';
 import type { Position } from '#streams/event-log.ts';
-import type { EventRow } from './event-row.ts';
+import { type EventRow, versionAfter } from './event-row.ts';
 import { eventIdKey } from './keys.ts';
+import { differenceBetween, MAIN_LINE, NO_EVENT, type StateKey } from './state/index.ts';
 import {
   eventIds,
   events,
   heads,
+  lateEvents,
   type MembershipRow,
   members,
   type RoomHeadRow,
@@ -21,10 +23,12 @@ import {
   rooms,
   state,
   stateVersions,
+  strippedStates,
   timeline,
   topology,
   type UserRoomRow,
   userRooms,
+  withheld,
 } from './tables.ts';
 
 /** No id is longer; what is cannot be looked up. Source: appendices, "Common Identifier Format". */
@@ -62,16 +66,41 @@ export function headOf(reader: Reader, room: Position): RoomHeadRow | undefined 
   return reader.get(heads, [room]);
 }
 
-/** The event at a position. */
+/**
+ * The event at a position: one that is shown, or else one that is only part of a state or an invite. Never one that was
+ * rejected. What a client names is looked up with {@link eventById}.
+ */
 export function eventAt(reader: Reader, position: Position): Event | undefined {
-  const row = reader.get(events, [position]);
+  const row = reader.get(events, [position]) ?? stateRowAside(reader, position);
   return row && { position, ...row };
 }
 
-/** The events of all rooms that came after a position, in the order in which they came. */
-export function* eventsSince(reader: Reader, since: Position): Generator<Event> {
-  for (const { key, value } of reader.range(events, since < 0 ? {} : { gt: [since] }))
-    yield { position: key[0], ...value };
+function stateRowAside(reader: Reader, position: Position): EventRow | undefined {
+  const row = reader.get(withheld, [position]);
+  return row?.disposition === 'rejected' ? undefined : row;
+}
+
+/**
+ * The events of all rooms that came onto a timeline after a position, each with its place there: first those that were new
+ * with their own record, in that order, then those that came later than it, in the order of their places.
+ */
+export function* eventsSince(
+  reader: Reader,
+  since: Position,
+): Generator<{ readonly place: Position; readonly event: Event }> {
+  const bounds = since < 0 ? {} : { gt: [since] as [Position] };
+  for (const { key, value } of reader.range(events, bounds)) {
+    // What came later than its own position is not new there; what is history is new nowhere.
+    if (isOnTimelineAt(reader, value, key[0])) yield { place: key[0], event: { position: key[0], ...value } };
+  }
+  for (const { key, value } of reader.range(lateEvents, bounds)) {
+    const event = eventAt(reader, value);
+    if (event !== undefined) yield { place: key[0], event };
+  }
+}
+
+function isOnTimelineAt(reader: Reader, { fork, room }: EventRow, position: Position): boolean {
+  return fork === undefined || reader.has(timeline, [room, position]);
 }
 
 /** Position of an event by its id. */
@@ -85,10 +114,11 @@ export function referenceHashOf(reader: Reader, eventId: string): string | undef
   return position === undefined ? undefined : reader.get(referenceHashes, [position])?.toString('base64url');
 }
 
-/** An event by its id. */
+/** An event that is shown, by its id. */
 export function eventById(reader: Reader, eventId: string): Event | undefined {
   const position = positionOfEvent(reader, eventId);
-  return position === undefined ? undefined : eventAt(reader, position);
+  const row = position === undefined ? undefined : reader.get(events, [position]);
+  return position === undefined || row === undefined ? undefined : { position, ...row };
 }
 
 /** Position of the state event of a key, now or at a version of the room's state (its n-th change included). */
@@ -103,7 +133,7 @@ export function stateEventPosition(
     version === undefined
       ? reader.seekLast(state, [room, type, stateKey])
       : reader.seekLast(state, [room, type, stateKey], [room, type, stateKey, version]);
-  return row?.value;
+  return row === undefined || row.value === NO_EVENT ? undefined : row.value;
 }
 
 /** The state event of a key, now or at a version of the room's state. */
@@ -147,7 +177,7 @@ export function stateSpan(reader: Reader, room: Position, type: string, stateKey
   const row = reader.seekLast(state, prefix, at);
   let until = Number.POSITIVE_INFINITY;
   for (const key of reader.keys(state, { prefix, gt: at, limit: 1 })) until = key[3];
-  return { position: row?.value, from: row?.key[3] ?? 0, until };
+  return { position: row?.value === NO_EVENT ? undefined : row?.value, from: row?.key[3] ?? 0, until };
 }
 
 /** The events that have had the place of a key, with the version that each made, the newest first. */
@@ -157,15 +187,16 @@ export function* stateHistoryBackwards(
   type: string,
   stateKey: string,
 ): Generator<{ readonly version: number; readonly position: Position }> {
-  for (const { key, value } of reader.range(state, { prefix: [room, type, stateKey], reverse: true }))
-    yield { version: key[3], position: value };
+  for (const { key, value } of reader.range(state, { prefix: [room, type, stateKey], reverse: true })) {
+    if (value !== NO_EVENT) yield { version: key[3], position: value };
+  }
 }
 
 /** Positions of the state events that came into the state after one version, up to another; the last of each key only. */
 export function stateChangesBetween(reader: Reader, room: Position, after: number, upTo: number): Position[] {
   const last = new Map<string, Position>();
   for (const { value } of reader.range(stateVersions, { prefix: [room], gt: [room, after], lte: [room, upTo] })) {
-    const event = reader.get(events, [value]);
+    const event = value === NO_EVENT ? undefined : eventAt(reader, value);
     if (event?.stateKey === undefined) continue;
     const key = `${event.type.length}:${event.type}${event.stateKey}`;
     last.delete(key);
@@ -174,12 +205,19 @@ export function stateChangesBetween(reader: Reader, room: Position, after: numbe
   return [...last.values()];
 }
 
+/** The keys whose event is another one in a later version of the room's state than in an earlier one. */
+export function stateKeysChangedBetween(reader: Reader, room: Position, after: number, upTo: number): StateKey[] {
+  return differenceBetween(reader, room, [
+    { branch: MAIN_LINE, version: after },
+    { branch: MAIN_LINE, version: upTo },
+  ]);
+}
+
 /** Version of the room's state as it was when the log was at a position: the number of changes at or before it. */
 export function stateVersionAt(reader: Reader, room: Position, position: Position): number {
   const place = reader.seekLast(timeline, [room], [room, Math.max(position, 0)]);
   const event = place && reader.get(events, [place.value]);
-  if (event === undefined) return 0;
-  return event.stateVersion + (event.stateKey === undefined ? 0 : 1);
+  return event === undefined ? 0 : versionAfter(event);
 }
 
 /** A user's present standing in a room. */
@@ -205,6 +243,14 @@ export function* joinedMembers(reader: Reader, room: Position): Generator<string
 /** A user's rooms, forgotten ones included, in order of internal id. */
 export function* roomsOf(reader: Reader, userId: string): Generator<UserRoom> {
   for (const { key, value } of reader.range(userRooms, { prefix: [userId] })) yield { room: key[1], ...value };
+}
+
+/**
+ * JSON text of a list of stripped events: what another server told a local user of a room in which this one was not when they
+ * were invited.
+ */
+export function strippedStateOf(reader: Reader, room: Position, userId: string): string | undefined {
+  return reader.get(strippedStates, [room, userId]);
 }
 
 /** A room from a user's point of view. */
@@ -252,7 +298,7 @@ export function* topologicalRange(
 
 /** A state event in the narrow view that authorisation needs. */
 export function authEventAt(reader: Reader, position: Position): AuthEvent | undefined {
-  const event = reader.get(events, [position]);
+  const event = eventAt(reader, position);
   if (event?.stateKey === undefined) return undefined;
   return {
     eventId: event.eventId,

@@ -1,7 +1,8 @@
 import type { Reader } from '#projections/engine/reader.ts';
 import type { LogRecord } from '#streams/event-log.ts';
-import { PDU_KIND, readPduRecord } from './pdu-record.ts';
-import { type Event, eventAt } from './queries.ts';
+import { DISPOSITION_KIND, readDisposition } from './disposition-record.ts';
+import { type Disposition, PDU_KIND, readPduRecord } from './pdu-record.ts';
+import { type Event, eventAt, eventById } from './queries.ts';
 
 /** An event that people in its room can see from a record on. */
 export interface ShownEvent {
@@ -16,8 +17,21 @@ export interface ShownEvent {
  * in the catalogue, so that its row of the event is there.
  */
 export function shownEvent(tx: Reader, record: LogRecord): ShownEvent | undefined {
-  if (record.kind !== PDU_KIND) return undefined;
-  if (readPduRecord(record)?.meta.disposition !== 'accepted') return undefined;
-  const event = eventAt(tx, record.position);
-  return event && { event, isNew: true };
+  switch (record.kind) {
+    case PDU_KIND: {
+      const disposition = readPduRecord(record)?.meta.disposition;
+      return shown(disposition, disposition && eventAt(tx, record.position));
+    }
+    case DISPOSITION_KIND: {
+      const now = readDisposition(record);
+      return shown(now?.disposition, now && eventById(tx, now.eventId));
+    }
+    default:
+      return undefined;
+  }
+}
+
+function shown(disposition: Disposition | undefined, event: Event | undefined): ShownEvent | undefined {
+  if (event === undefined || (disposition !== 'accepted' && disposition !== 'backfilled')) return undefined;
+  return { event, isNew: disposition === 'accepted' };
 }

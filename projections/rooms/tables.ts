@@ -11,7 +11,10 @@ import {
   u32,
   u48,
 } from '#projections/engine/table.ts';
-import { eventRow } from './event-row.ts';
+import { authChainTables } from './auth-chains/tables.ts';
+import { type EventRow, eventRow } from './event-row.ts';
+import type { Disposition } from './pdu-record.ts';
+import { stateTables } from './state/tables.ts';
 
 /** What never changes about a room. */
 export interface RoomRow {
@@ -19,7 +22,6 @@ export interface RoomRow {
   readonly version: string;
   /** The room's stream in the log. */
   readonly stream: string;
-  readonly creator: string;
 }
 
 /** What each event of a room moves. */
@@ -28,7 +30,7 @@ export interface RoomHeadRow {
   readonly revision: number;
   /** Greatest depth of any event. */
   readonly depth: number;
-  /** Event ids that no accepted event follows yet. */
+  /** Event ids that no accepted event follows yet: the forward extremities, in the order in which they came. */
   readonly extremities: readonly string[];
   /** How often the room's state has changed: the version of the current state. */
   readonly stateVersion: number;
@@ -48,10 +50,30 @@ export interface MembershipRow {
 /** A room from one user's point of view. */
 export interface UserRoomRow {
   readonly membership: string;
-  /** The member event that says so; its place in the log is when it was said. */
+  /** The member event that says so. */
   readonly event: number;
+  /** Position of the record that made it so: that of the event, or of a later one that decided between forks. */
+  readonly since: number;
   /** Left, and taken out of the user's history. */
   readonly forgotten: boolean;
+}
+
+/** An event that is known and not shown: see {@link Disposition}. */
+export interface WithheldRow extends EventRow {
+  readonly disposition: Disposition;
+  /** Why: the rule and a sentence. */
+  readonly reason?: string;
+  readonly prevEventIds: readonly string[];
+  /** As the event names them, and the create event where the room version implies it. */
+  readonly authEventIds: readonly string[];
+}
+
+/** An event that has not come, by those that name it. */
+export interface AwaitedRow {
+  /** The first event that is shown and follows it; undefined if none does. */
+  readonly follower?: number;
+  /** Redactions that wait for it. */
+  readonly redactions?: readonly number[];
 }
 
 export const rooms = defineTable({
@@ -94,6 +116,41 @@ export const referenceHashes = defineTable({
   key: tuple<[event: number]>(u48),
   value: raw,
   why: 'Room versions 1 and 2 name events with their hashes, which their ids do not hold; in other rooms it has no rows.',
+});
+
+export const withheld = defineTable({
+  name: 'rooms.withheld',
+  key: tuple<[event: number]>(u48),
+  value: msgpack<WithheldRow>(),
+  why: 'Apart from the events that people see, so that no reader has to remember to leave them out.',
+});
+
+export const awaitedEvents = defineTable({
+  name: 'rooms.awaited-events',
+  key: tuple<[room: number, eventId: string]>(u48, str),
+  value: msgpack<AwaitedRow>(),
+  why: 'What others name and nobody has sent yet: the backward extremities of the room, and targets of redactions.',
+});
+
+export const lateEvents = defineTable({
+  name: 'rooms.late-events',
+  key: tuple<[place: number]>(u48),
+  value: u48,
+  why: 'Events that came onto the timeline after their own position, so that what is new since a position is found.',
+});
+
+export const givenStates = defineTable({
+  name: 'rooms.given-states',
+  key: tuple<[room: number, eventId: string, part: number]>(u48, str, u32),
+  value: msgpack<readonly number[]>(),
+  why: 'What a peer said the state before an event is, from the record that says so to that of the event.',
+});
+
+export const strippedStates = defineTable({
+  name: 'rooms.stripped-states',
+  key: tuple<[room: number, userId: string]>(u48, str),
+  value: str,
+  why: 'What an invited user may know of a room in which the server is not: JSON text of a list of stripped events.',
 });
 
 export const timeline = defineTable({
@@ -152,6 +209,11 @@ export const roomTables: readonly AnyTable[] = [
   events,
   eventIds,
   referenceHashes,
+  withheld,
+  awaitedEvents,
+  lateEvents,
+  givenStates,
+  strippedStates,
   timeline,
   topology,
   state,
@@ -159,4 +221,6 @@ export const roomTables: readonly AnyTable[] = [
   members,
   userRooms,
   transactions,
+  ...stateTables,
+  ...authChainTables,
 ];

@@ -1,0 +1,56 @@
+/** What of an event's content is kept beside it, and what redaction leaves of it. */
+
+import { canonicalJson } from '#protocol/canonical-json.ts';
+import { parseJson } from '#protocol/json-limits.ts';
+import { isJsonObject } from '#protocol/json-object.ts';
+import type { JsonObject, Pdu } from '#protocol/pdu.ts';
+import { redactContent, redactedEventIdOf } from '#protocol/redaction.ts';
+import type { RoomVersionRules } from '#protocol/room-version.ts';
+import type { Position } from '#streams/event-log.ts';
+import type { EventRow } from './event-row.ts';
+
+/**
+ * JSON text of the content that clients see: that of a redaction names its target in every room version, also where the event
+ * itself has that outside of its content. Source: rooms/v11, "Moving the redacts property of m.room.redaction events".
+ */
+export function shownContentJson(pdu: Pdu, rules: RoomVersionRules): string {
+  if (pdu.type !== 'm.room.redaction' || rules.redaction.redactsInContent) return contentJsonOf(pdu.content);
+  return contentJsonOf({ ...pdu.content, redacts: redactedEventIdOf(pdu, rules) });
+}
+
+/**
+ * Content as it is served. In canonical form, because the order of keys differs between an event that was just made and the
+ * same event put together from its sections; content that has no canonical form is of a room version that keeps it as it came.
+ */
+function contentJsonOf(content: JsonObject): string {
+  try {
+    return canonicalJson(content);
+  } catch {
+    return JSON.stringify(content);
+  }
+}
+
+/** What an event says it relates to. */
+export function relationOf(content: JsonObject): EventRow['relation'] {
+  const relates = content['m.relates_to'];
+  if (!isJsonObject(relates)) return undefined;
+  const { rel_type: type, event_id: eventId } = relates;
+  return typeof type === 'string' && typeof eventId === 'string' ? { type, eventId } : undefined;
+}
+
+/** The content of a row, parsed. */
+export function contentOf({ contentJson }: Pick<EventRow, 'contentJson'>): JsonObject {
+  return parseJson(contentJson) as JsonObject;
+}
+
+/** A row as it is once its event was redacted. */
+export function redactedRow<Row extends EventRow>(row: Row, redaction: Position, rules: RoomVersionRules): Row {
+  const content = redactContent({ type: row.type, content: contentOf(row) }, rules);
+  const { relation: _, ...kept } = row;
+  return {
+    ...kept,
+    contentJson: contentJsonOf(content),
+    hasUrl: false,
+    redactedBy: row.redactedBy ?? redaction,
+  } as Row;
+}
