@@ -123,9 +123,9 @@ async function membershipChanges({
   pacer,
 }: DeviceListQuestion): Promise<MembershipChange[]> {
   const changes: MembershipChange[] = [];
-  for (const { room, membership, event } of [...roomsOf(reader, viewer)]) {
+  for (const { room, membership, since: changedAt } of [...roomsOf(reader, viewer)]) {
     if (pacer.isDue) await pacer.pause();
-    if (membership !== 'join' && event <= since) continue;
+    if (membership !== 'join' && changedAt <= since) continue;
     const after = since < 0 ? 0 : stateVersionAt(reader, room, since);
     for (const position of stateChangesBetween(reader, room, after, stateVersionAt(reader, room, upTo))) {
       const { type, stateKey } = eventAt(reader, position) ?? {};

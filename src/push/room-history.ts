@@ -10,7 +10,7 @@ import {
   headOf,
   type Room,
   type StateSpan,
-  stateContent,
+  stateEvent,
   stateSpan,
 } from '#projections/rooms/queries.ts';
 import { state, stateVersions } from '#projections/rooms/tables.ts';
@@ -148,6 +148,6 @@ function contentSpan(reader: Reader, room: Position, type: string, stateKey: str
 function levelsOf(reader: Reader, room: Room, content: JsonObject | undefined): PowerLevels | undefined {
   const rules = roomVersionRules(room.version);
   if (rules === undefined) return undefined;
-  const create = stateContent(reader, room.id, CREATE) ?? {};
-  return powerLevelsOf(content, { sender: room.creator, content: create }, rules);
+  const create = stateEvent(reader, room.id, CREATE, '');
+  return create && powerLevelsOf(content, { sender: create.sender, content: contentOf(create) }, rules);
 }

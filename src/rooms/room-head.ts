@@ -41,6 +41,8 @@ export class RoomHead {
   extremities: readonly string[];
   /** Appends under way; a head is only let go at zero. */
   pendingAppends = 0;
+  /** Resolves when all that is queued is committed, or has failed. */
+  settled: Promise<void> = Promise.resolve();
   readonly #committed: CommittedState;
   readonly #committedHash: CommittedHash;
   readonly #state = new Map<string, AuthEvent>();

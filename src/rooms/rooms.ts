@@ -25,6 +25,7 @@ import { type PowerLevels, powerLevelsOf } from '#protocol/power-levels.ts';
 import { redactContent, redactedEventIdOf, splitPdu } from '#protocol/redaction.ts';
 import { type RoomVersionRules, roomVersionRules } from '#protocol/room-version.ts';
 import type { SigningKey } from '#protocol/signing.ts';
+import { KeyedLock } from '#src/commands/keyed-lock.ts';
 import { limitExceeded, MatrixError } from '#src/http/errors.ts';
 import { type EventLog, NO_STREAM, type Position, type RecordDraft } from '#streams/event-log.ts';
 import { type AdvancingEvent, MAX_PREV_EVENTS, RoomHead } from './room-head.ts';
@@ -86,6 +87,12 @@ interface Prepared {
   readonly redacted: Redacted | undefined;
 }
 
+/** What somebody gets who has a room to himself. */
+export interface RoomTurn {
+  /** Appends records to the room's stream, all or none; resolves when they are durable and the projections show them. */
+  readonly append: (records: readonly RecordDraft[]) => Promise<void>;
+}
+
 /** An event that is redacted, and what is left of its content. */
 type Redacted = NonNullable<AdvancingEvent['redacted']>;
 
@@ -99,6 +106,10 @@ export class Rooms {
   readonly #heads = new Map<string, RoomHead>();
   /** Transactions on their way to the disk: a resend meanwhile gets the same answer. */
   readonly #inFlight = new Map<string, Promise<SentEvent>>();
+  /** Whose turn it is in rooms that are taken as a whole, see {@link alone}. */
+  readonly #turns = new KeyedLock();
+  /** Rooms that somebody has to himself, until he is done. */
+  readonly #taken = new Map<string, Promise<void>>();
 
   constructor(options: RoomsOptions) {
     this.#options = options;
@@ -208,8 +219,52 @@ export class Rooms {
     return { stream, id, records };
   }
 
+  /** A fresh id for a record. */
+  newRecordId(): Uint8Array {
+    return this.#options.newRecordId();
+  }
+
+  /**
+   * Has a room to itself: waits until all that is queued for it is committed, keeps what is sent meanwhile waiting, and
+   * gives what it takes to append to it. A room that is not known yet gets its stream.
+   */
+  alone<T>(room: { readonly roomId: string }, work: (turn: RoomTurn) => Promise<T>): Promise<T> {
+    const { roomId } = room;
+    return this.#turns.run(roomId, async () => {
+      const { promise, resolve } = Promise.withResolvers<void>();
+      this.#taken.set(roomId, promise);
+      try {
+        await this.#heads.get(roomId)?.settled;
+        return await work(await this.#turn(roomId));
+      } finally {
+        // Whatever was appended, the next event is decided on what is committed.
+        this.#heads.delete(roomId);
+        this.#taken.delete(roomId);
+        resolve();
+      }
+    });
+  }
+
+  /** Records events of others that have no place in the graph of a room. */
+  recordAside(room: { readonly roomId: string }, records: readonly RecordDraft[]): Promise<void> {
+    return this.alone(room, ({ append }) => append(records));
+  }
+
+  async #turn(roomId: string): Promise<RoomTurn> {
+    const { log, reader, newStreamId } = this.#options;
+    const stream = findRoom(reader, roomId)?.stream ?? `room-${newStreamId()}`;
+    let revision = await log.revisionOf(stream);
+    const append = async (records: readonly RecordDraft[]): Promise<void> => {
+      const appended = await log.append(stream, revision, records);
+      revision = appended.lastRevision;
+    };
+    return { append };
+  }
+
   async #sendNew(roomId: string, event: EventToSend, transaction?: Transaction): Promise<SentEvent> {
+    for (let taken = this.#taken.get(roomId); taken !== undefined; taken = this.#taken.get(roomId)) await taken;
     const head = this.#head(roomId);
+    if (head.extremities.length > MAX_PREV_EVENTS) return this.#sendAmongForks(roomId, event, transaction);
     if (head.pendingAppends >= MAX_PENDING_APPENDS_PER_ROOM) {
       throw limitExceeded(RETRY_AFTER_MS);
     }
@@ -217,6 +272,7 @@ export class Rooms {
     const appended = this.#options.log.append(head.stream, head.revision, [prepared.record]);
     advance(head, prepared);
     head.pendingAppends += 1;
+    head.settled = appended.then(ignore, ignore);
     try {
       await appended;
     } catch (error) {
@@ -230,9 +286,21 @@ export class Rooms {
     return { eventId: prepared.eventId };
   }
 
+  /**
+   * Sends an event that can follow only some of the forward extremities, the oldest: what the state is after it is not what
+   * its head would make of it, so the head goes.
+   */
+  #sendAmongForks(roomId: string, event: EventToSend, transaction?: Transaction): Promise<SentEvent> {
+    return this.alone({ roomId }, async ({ append }) => {
+      const prepared = this.#prepare(this.#head(roomId), event, transaction);
+      await append([prepared.record]);
+      return { eventId: prepared.eventId };
+    });
+  }
+
   #prepare(head: RoomHead, event: EventToSend, transaction?: Transaction, isCreateWithoutRoomId = false): Prepared {
     const { rules } = head;
-    const prevEvents = head.extremities.slice(-MAX_PREV_EVENTS);
+    const prevEvents = head.extremities.slice(0, MAX_PREV_EVENTS);
     const unlinked = {
       type: event.type,
       ...(!isCreateWithoutRoomId && { room_id: head.roomId }),
@@ -363,6 +431,8 @@ export class Rooms {
     }
   }
 }
+
+function ignore(): void {}
 
 function advance(head: RoomHead, prepared: Prepared): void {
   head.advance({

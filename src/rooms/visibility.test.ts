@@ -125,13 +125,15 @@ function mayBeSeen(history: readonly Event[], index: number, userId: string): bo
   return allowedWith(index) || (isDecisive && allowedWith(index + 1));
 }
 
+const shownEvents = () => [...eventsSince(engine.reader, -1)].map(({ event }) => event);
+
 describe('what a user sees of a room', () => {
   it('is what the rules of the specification say, whatever happened', async () => {
     await fc.assert(
       fc.asyncProperty(fc.array(step, { minLength: 1, maxLength: 40 }), async (steps) => {
         const room = await makeRoom();
         for (const one of steps) await take(room.roomId, one);
-        const history = [...eventsSince(engine.reader, -1)].filter((event) => event.room === room.id);
+        const history = shownEvents().filter((event) => event.room === room.id);
         for (const userId of [ALICE, ...USERS, '@nobody:localhost']) {
           const visibility = new RoomVisibility(engine.reader, room.id, userId);
           const seen = history.map((event) => visibility.canSee(event));
@@ -147,7 +149,7 @@ describe('what a user sees of a room', () => {
     const [bob] = USERS;
     for (const what of ['invite', 'join', 'ban'] as const) await take(room.roomId, { what, user: bob });
     const visibility = new RoomVisibility(engine.reader, room.id, bob);
-    const history = [...eventsSince(engine.reader, -1)];
+    const history = shownEvents();
     const memberships = history.slice(-4).map((event) => visibility.membershipAt(event));
     expect(memberships).toEqual(['leave', 'invite', 'join', 'ban']);
   });

@@ -5,6 +5,7 @@
 
 import type { Reader } from '#projections/engine/reader.ts';
 import { type Event, eventAt, type StateSpan, stateHistoryBackwards, stateSpan } from '#projections/rooms/queries.ts';
+import { type StateRef, stateEventAt } from '#projections/rooms/state/index.ts';
 import { parseJson } from '#protocol/json-limits.ts';
 import type { JsonObject } from '#protocol/pdu.ts';
 import type { Position } from '#streams/event-log.ts';
@@ -16,7 +17,7 @@ const MEMBER = 'm.room.member';
 const HISTORY_VISIBILITY = 'm.room.history_visibility';
 
 /** What is asked of an event to tell who may see it. */
-export type VisibleEvent = Pick<Event, 'type' | 'stateKey' | 'stateVersion' | 'contentJson'>;
+export type VisibleEvent = Pick<Event, 'type' | 'stateKey' | 'stateVersion' | 'fork' | 'contentJson'>;
 
 /**
  * What one user may see of one room. Made for one request: it remembers the spans of state versions in which the visibility
@@ -40,16 +41,22 @@ export class RoomVisibility {
 
   /** Whether the user may see the event. */
   canSee(event: VisibleEvent): boolean {
-    if (this.#canSeeAt(event.stateVersion)) return true;
     // For the two kinds of event that change what is seen, the state after them counts as well as the state before.
     const isDecisive = (event.type === HISTORY_VISIBILITY && event.stateKey === '') || this.isOwnMembership(event);
-    return isDecisive && this.#canSeeAt(event.stateVersion + 1);
+    if (event.fork !== undefined) {
+      const { before, after } = event.fork;
+      const { stateVersion } = event;
+      return this.#canSeeOnFork(before, stateVersion) || (isDecisive && this.#canSeeOnFork(after, stateVersion));
+    }
+    return this.#canSeeAt(event.stateVersion) || (isDecisive && this.#canSeeAt(event.stateVersion + 1));
   }
 
   /** The user's membership at an event, what the event itself changes included; `leave` before they had any. */
   membershipAt(event: VisibleEvent): string {
     const own = this.isOwnMembership(event) ? membershipIn(event.contentJson) : undefined;
-    return own ?? this.membershipAtVersion(event.stateVersion) ?? 'leave';
+    if (own !== undefined) return own;
+    const { fork, stateVersion } = event;
+    return (fork ? this.#membershipOnFork(fork.before) : this.membershipAtVersion(stateVersion)) ?? 'leave';
   }
 
   /** The user's membership in a version of the room's state. */
@@ -68,9 +75,24 @@ export class RoomVisibility {
   }
 
   #canSeeAt(version: number): boolean {
-    const membership = this.#memberships.at(version);
+    return this.#canSeeWith(this.#memberships.at(version), this.#visibilities.at(version), version);
+  }
+
+  #canSeeOnFork(state: StateRef, version: number): boolean {
+    const position = stateEventAt(this.#reader, this.#room, state, HISTORY_VISIBILITY, '');
+    const event = position === undefined ? undefined : eventAt(this.#reader, position);
+    return this.#canSeeWith(this.#membershipOnFork(state), visibilityIn(event?.contentJson ?? '{}'), version);
+  }
+
+  #membershipOnFork(state: StateRef): string | undefined {
+    const position = stateEventAt(this.#reader, this.#room, state, MEMBER, this.#userId);
+    const event = position === undefined ? undefined : eventAt(this.#reader, position);
+    return event && membershipIn(event.contentJson);
+  }
+
+  #canSeeWith(membership: string | undefined, visibility: HistoryVisibilityValue, version: number): boolean {
     if (membership === 'join') return true;
-    switch (this.#visibilities.at(version)) {
+    switch (visibility) {
       case 'world_readable':
         return true;
       case 'shared':

@@ -1,5 +1,5 @@
 /** The sections of a sync's answer about rooms that the user is invited to, or has asked to join. */
-import { type Event, eventAt, type Room, stateEvent } from '#projections/rooms/queries.ts';
+import { type Event, eventAt, type Room, stateEvent, strippedStateOf } from '#projections/rooms/queries.ts';
 import type { Position } from '#streams/event-log.ts';
 import { strippedEvent } from './client-event.ts';
 import type { SyncRun } from './run.ts';
@@ -27,6 +27,8 @@ export function strippedRoom(
 ): string | undefined {
   const membership = eventAt(run.reader, membershipEvent);
   if (membership === undefined || run.ignored.has(membership.sender)) return undefined;
+  const told = strippedStateOf(run.reader, room.id, run.viewer.userId);
+  if (told !== undefined) return `{"${section}":{"events":${withEvent(told, strippedEvent(membership))}}}`;
   const events: Event[] = [];
   const add = (type: string, stateKey: string): void => {
     const event = stateEvent(run.reader, room.id, type, stateKey, membership.stateVersion);
@@ -36,4 +38,9 @@ export function strippedRoom(
   if (membership.sender !== membership.stateKey) add('m.room.member', membership.sender);
   events.push(membership);
   return `{"${section}":{"events":[${events.map(strippedEvent).join(',')}]}}`;
+}
+
+/** What another server told of a room in which this one is not, with the event that says where the user stands. */
+function withEvent(listJson: string, eventJson: string): string {
+  return listJson === '[]' ? `[${eventJson}]` : `${listJson.slice(0, -1)},${eventJson}]`;
 }

@@ -38,7 +38,8 @@ export interface RoomNews {
 
 /** The member event that made the user a member last. */
 export interface JoinedAt {
-  readonly event: Position;
+  /** Position of the record that made it so. */
+  readonly since: Position;
 }
 
 /** JSON text of a joined room; undefined if there is nothing to tell. */
@@ -50,7 +51,7 @@ export async function joinedRoom(
 ): Promise<string | undefined> {
   const roomRun = roomRunOf(run, room);
   const endVersion = versionAt(run, room, run.upTo);
-  const isFresh = run.isInitial || (joined.event > run.since && !wasJoined(roomRun));
+  const isFresh = run.isInitial || (joined.since > run.since && !wasJoined(roomRun));
   const timeline = await timelineOf(roomRun, { after: isFresh ? BEFORE_FIRST : run.since, upTo: run.upTo, endVersion });
   const changes = await changesOf(roomRun, timeline, endVersion, isFresh);
   const ephemeral = ephemeralEvents(run, room, news, isFresh);

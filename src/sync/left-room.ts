@@ -13,6 +13,8 @@ import type { Timeline } from './timeline.ts';
 /** The member event that says that the user is out. */
 export interface LeftAt {
   readonly event: Position;
+  /** Position of the record that made it so. */
+  readonly since: Position;
 }
 
 /**
@@ -33,7 +35,7 @@ export async function leftRoom(
       ? ownEventOnly(roomRun, left.event)
       : await timelineOf(roomRun, {
           after: isKnown ? run.since : BEFORE_FIRST,
-          upTo: left.event,
+          upTo: left.since,
           endVersion: departure.version,
         });
   const state = departure === undefined ? [] : await stateOf(roomRun, timeline, departure.version, isKnown);

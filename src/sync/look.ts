@@ -144,7 +144,7 @@ async function roomNews(
   { row, typing }: Candidate,
   accountData: readonly AccountDataEntry[],
 ): Promise<{ readonly section: Section; readonly json: string } | undefined> {
-  const isNew = run.isInitial || run.isFullState || row.event > run.since;
+  const isNew = run.isInitial || run.isFullState || row.since > run.since;
   let section: Section;
   let json: string | undefined;
   switch (row.membership) {
@@ -166,7 +166,7 @@ async function roomNews(
 
 /** A room is shown as left when that is news; earlier ones only to clients that ask for them, with everything else. */
 function isShownAsLeft(run: SyncRun, row: UserRoomRow): boolean {
-  if (!run.isInitial && row.event > run.since) return true;
+  if (!run.isInitial && row.since > run.since) return true;
   return run.filter.room.includeLeave && (run.isInitial || run.isFullState);
 }
 

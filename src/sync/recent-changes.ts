@@ -1,7 +1,8 @@
 /** Which rooms have something new, so that a sync looks into those and not into each room of its user. */
 import type { Reader } from '#projections/engine/reader.ts';
 import { receiptRoomsSince } from '#projections/receipts/queries.ts';
-import { eventsSince, findRoom } from '#projections/rooms/queries.ts';
+import { versionAfter } from '#projections/rooms/event-row.ts';
+import { type Event, eventsSince, findRoom, stateKeysChangedBetween } from '#projections/rooms/queries.ts';
 import type { MembershipChange } from '#src/encryption/device-list-news.ts';
 import { BEFORE_FIRST, type Position } from '#streams/event-log.ts';
 
@@ -95,14 +96,28 @@ export class RecentChanges {
 
 function changesSince(reader: Reader, since: Position): Change[] {
   const changes: Change[] = [];
-  for (const { position, room, type, stateKey } of eventsSince(reader, since)) {
-    changes.push({ position, room, member: type === 'm.room.member' ? stateKey : undefined });
+  let isInOrder = true;
+  for (const { place, event } of eventsSince(reader, since)) {
+    const { room, type, stateKey, fork } = event;
+    if (place !== event.position) isInOrder = false;
+    changes.push({ position: place, room, member: type === 'm.room.member' ? stateKey : undefined });
+    // Where forks met, memberships may have changed that the event does not name.
+    if (fork !== undefined) changes.push(...membersChangedWith(reader, event, place));
   }
-  const eventCount = changes.length;
+  const eventCount = isInOrder ? changes.length : -1;
   for (const { at, roomId } of receiptRoomsSince(reader, since)) {
     const room = findRoom(reader, roomId);
     if (room !== undefined) changes.push({ position: at, room: room.id, member: undefined });
   }
-  if (changes.length > eventCount) changes.sort((a, b) => a.position - b.position);
+  if (changes.length !== eventCount) changes.sort((a, b) => a.position - b.position);
+  return changes;
+}
+
+function membersChangedWith(reader: Reader, event: Event, place: Position): Change[] {
+  const { room, stateVersion } = event;
+  const changes: Change[] = [];
+  for (const { type, stateKey } of stateKeysChangedBetween(reader, room, stateVersion, versionAfter(event))) {
+    if (type === 'm.room.member') changes.push({ position: place, room, member: stateKey });
+  }
   return changes;
 }

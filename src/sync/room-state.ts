@@ -1,6 +1,7 @@
 /** Which state events of a room a sync sends. Long states are read in slices; versions of the past do not change meanwhile. */
 import type { Reader } from '#projections/engine/reader.ts';
 import { type Event, eventAt, stateEventPosition } from '#projections/rooms/queries.ts';
+import { NO_EVENT } from '#projections/rooms/state/index.ts';
 import { state, stateVersions } from '#projections/rooms/tables.ts';
 import type { Position } from '#streams/event-log.ts';
 import type { Pacer } from './pacer.ts';
@@ -64,7 +65,9 @@ async function collectState(
     for (const { key, value } of reader.range(state, { ...from, limit: SLICE_ROWS })) {
       rows += 1;
       last = key;
-      if (key[3] <= version) found.set(stateKeyOf(key[1], key[2]), value);
+      if (key[3] > version) continue;
+      if (value === NO_EVENT) found.delete(stateKeyOf(key[1], key[2]));
+      else found.set(stateKeyOf(key[1], key[2]), value);
     }
     if (last === undefined || rows < SLICE_ROWS) return;
     from = { ...bounds, gt: last };

@@ -17,7 +17,10 @@ export interface Timeline {
   readonly events: readonly Event[];
   /** Whether there are more such events before them, after where the timeline may begin. */
   readonly isLimited: boolean;
-  /** Whether events between the first one and the end were left out. */
+  /**
+   * Whether the state may have changed between the first one and the end by more than these events say: some were left out,
+   * or forks met.
+   */
   readonly hasHoles: boolean;
   /** Whether it is every event between the two moments. */
   readonly isWhole: boolean;
@@ -67,7 +70,7 @@ export async function chooseTimeline(range: TimelineRange): Promise<Timeline> {
         break;
       }
       // What was skipped since the last one lies between two events that are shown.
-      if (hasSkipped) hasHoles = true;
+      if (hasSkipped || event.fork !== undefined) hasHoles = true;
       hasSkipped = false;
       events.push(event);
       last = event;

@@ -1,5 +1,6 @@
 import { z } from 'zod';
 import { type Event, eventById } from '#projections/rooms/queries.ts';
+import { versionAfter } from '#projections/rooms/event-row.ts';
 import type { Context } from '#src/context.ts';
 import { jsonTextAnswer } from '#src/http/answer.ts';
 import { endpoint } from '#src/http/endpoint.ts';
@@ -14,7 +15,7 @@ import { addMembers, stateAtVersion, stateEvents } from '#src/sync/room-state.ts
 import { formatPlace, placeAfter, placeBefore } from '#src/sync/tokens.ts';
 import type { RoomEventFilter } from '../filters/filter.ts';
 import { roomEventFilter } from '../sync/filter-param.ts';
-import { pageEvents, readPage, versionAfter } from './page.ts';
+import { pageEvents, readPage } from './page.ts';
 import { eventViewFor, isIgnored, noSuchEvent } from './visible-event.ts';
 
 /** Events around the one asked for when the client does not say. Source: the endpoint's specification. */

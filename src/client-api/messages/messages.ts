@@ -1,4 +1,5 @@
 import { z } from 'zod';
+import { versionAfter } from '#projections/rooms/event-row.ts';
 import type { Context } from '#src/context.ts';
 import { jsonTextAnswer } from '#src/http/answer.ts';
 import { endpoint } from '#src/http/endpoint.ts';
@@ -11,7 +12,7 @@ import { sharedPacer } from '#src/sync/pacer.ts';
 import { formatPlace, parsePaginationToken } from '#src/sync/tokens.ts';
 import { roomEventFilter } from '../sync/filter-param.ts';
 import { membersOfSenders } from './lazy-members.ts';
-import { outermostPlace, pageEvents, placeOf, readPage, versionAfter } from './page.ts';
+import { outermostPlace, pageEvents, placeOf, readPage } from './page.ts';
 import { eventViewFor } from './visible-event.ts';
 
 /** Events of a page when the client does not say. Source: the endpoint's specification. */

@@ -1,5 +1,6 @@
 /** Pages of a room's history in topological order. */
 import type { Reader } from '#projections/engine/reader.ts';
+import { versionAfter } from '#projections/rooms/event-row.ts';
 import {
   type Event,
   eventAt,
@@ -120,9 +121,4 @@ export function stateVersionAtPlace(reader: Reader, { room }: RoomView, place: T
     if (event !== undefined) return versionAfter(event);
   }
   return 0;
-}
-
-/** Version of the state just after an event. */
-export function versionAfter({ stateVersion, stateKey }: Event): number {
-  return stateKey === undefined ? stateVersion : stateVersion + 1;
 }

@@ -1,0 +1,12 @@
+import { hasValidContentHash } from '#protocol/hashing.ts';
+import { redact } from '#protocol/redaction.ts';
+import type { Receipt } from './types.ts';
+
+/**
+ * Step 3: the content is what was signed. If not, the event counts as if it were redacted: never an end of the checks.
+ * Source: server-server API, "Checks performed on receipt of a PDU", 3.
+ */
+export function checkContentHash(receipt: Receipt): undefined {
+  const { pdu, room } = receipt;
+  if (!hasValidContentHash(pdu, room.rules)) receipt.pdu = redact(pdu, room.rules);
+}

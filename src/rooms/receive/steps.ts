@@ -1,0 +1,51 @@
+/**
+ * The checks on receipt of a PDU, in their order. Each is a file; the first to have an opinion ends them, but for a `reject` by
+ * form, which waits until the event has its place in the graph.
+ * Source: server-server API, "Checks performed on receipt of a PDU".
+ *
+ * | step | looks at | may end in |
+ * |---|---|---|
+ * | form | the event alone | drop, reject |
+ * | signatures | the keys of its servers | drop, retry |
+ * | content_hash | the event alone | (redacts it) |
+ * | auth_events_known | the room; asks peers | retry |
+ * | prev_events_known | the room; asks peers | retry |
+ * | auth_events | what it names to authorise it | reject |
+ * | state_before | the state where it stands | reject |
+ * | current_state | the state of the room now | soft_fail |
+ * | extremities | the ends of the room | soft_fail |
+ */
+
+import { checkAuthEvents } from './check-auth-events.ts';
+import { checkCurrentState } from './check-current-state.ts';
+import { checkExtremities } from './check-extremities.ts';
+import { checkStateBefore } from './check-state-before.ts';
+import type { Receipt, RoomMoment, Verdict } from './types.ts';
+
+/** A check that needs the room at one moment, and nothing that takes time. */
+export type JudgingStep = (receipt: Receipt, moment: RoomMoment) => Verdict | undefined;
+
+/** The checks of an event that comes as something new. */
+export const STEPS_OF_NEW_EVENT: readonly JudgingStep[] = [
+  (receipt) => receipt.rejection,
+  checkAuthEvents,
+  checkStateBefore,
+  checkCurrentState,
+  checkExtremities,
+];
+
+/** The checks of an event of the past: what the room is now has no say in it. */
+export const STEPS_OF_HISTORY: readonly JudgingStep[] = [
+  (receipt) => receipt.rejection,
+  checkAuthEvents,
+  checkStateBefore,
+];
+
+/** Goes through the checks. */
+export function judge(receipt: Receipt, moment: RoomMoment, steps: readonly JudgingStep[]): Verdict {
+  for (const step of steps) {
+    const verdict = step(receipt, moment);
+    if (verdict !== undefined) return verdict;
+  }
+  return { kind: 'accept' };
+}

@@ -1,0 +1,125 @@
+/** What taking in events of other servers works with. */
+
+import type { Reader } from '#projections/engine/reader.ts';
+import type { KnownEvent, ResolvingRoom } from '#projections/rooms/known-events.ts';
+import type { StateLookup } from '#protocol/auth/types.ts';
+import type { KeyValidity } from '#protocol/key-validity.ts';
+import type { JsonObject, Pdu } from '#protocol/pdu.ts';
+import type { RoomVersionRules } from '#protocol/room-version.ts';
+
+/** The checks on receipt of a PDU, see steps.ts. */
+export type StepName =
+  | 'form'
+  | 'signatures'
+  | 'content_hash'
+  | 'auth_events_known'
+  | 'prev_events_known'
+  | 'auth_events'
+  | 'state_before'
+  | 'current_state'
+  | 'extremities';
+
+/**
+ * What a step says of an event when it ends the checks.
+ * - `accept`: it goes onto the timeline.
+ * - `soft_fail`: it is kept, and not shown.
+ * - `reject`: it is kept so that others may name it, and changes nothing.
+ * - `drop`: it is as if it had never come.
+ * - `retry`: it cannot be judged now; its sender may send it again.
+ */
+export type Verdict =
+  | { readonly kind: 'accept' }
+  | {
+      readonly kind: 'soft_fail' | 'reject' | 'drop' | 'retry';
+      readonly step: StepName;
+      /** Number of the authorisation rule in the specification of the room version, where one decided. */
+      readonly rule?: string;
+      /** A sentence for operators and for the server that sent the event. */
+      readonly reason: string;
+    };
+
+/** The room that an event says it is in. */
+export interface ReceivingRoom {
+  readonly roomId: string;
+  readonly rules: RoomVersionRules;
+}
+
+/** An event on its way through the steps. */
+export interface Receipt {
+  readonly room: ReceivingRoom;
+  /** The server that sent it; whoever that is, the event's own signatures count. */
+  readonly origin: string;
+  /** As it came, its size and depth bounded. */
+  readonly event: JsonObject;
+  readonly eventId: string;
+  /** The event as it counts: redacted from the step `content_hash` on, if its content is not what was signed. */
+  pdu: Pdu;
+  /** Found at a step before the event has its place in the graph: it is then rejected there. */
+  rejection?: Verdict;
+  /** Positions of the state events before it that a peer named, where the events it follows could not be had. */
+  givenState?: readonly number[];
+}
+
+/** A public key of a server. */
+export interface VerifyKey {
+  readonly publicKey: Uint8Array;
+  readonly validity: KeyValidity;
+}
+
+/** Keys of one server that are asked for. */
+export interface KeyRequest {
+  readonly serverName: string;
+  readonly keyIds: readonly string[];
+  /** Milliseconds since the epoch: the keys should be known to be good for events of that time. */
+  readonly validAtMs: number;
+}
+
+/** Where the keys with which servers sign come from. What cannot be had is missing from the answer: server → key id → key. */
+export interface KeySource {
+  keysFor(requests: readonly KeyRequest[]): Promise<ReadonlyMap<string, ReadonlyMap<string, VerifyKey>>>;
+}
+
+/** The state before an event, as a peer tells it. */
+export interface ToldState {
+  readonly stateEventIds: readonly string[];
+  readonly authEventIds: readonly string[];
+}
+
+/**
+ * Where events come from that a received one names and this server does not have. All of it is bounded by whoever asks, and
+ * none of it is trusted. A peer that does not answer gives an empty answer.
+ */
+export interface MissingEvents {
+  /** Events between the newest ones that are known and some later ones, oldest first, at most `limit`. */
+  between(
+    room: ReceivingRoom,
+    origin: string,
+    range: { readonly earliest: readonly string[]; readonly latest: readonly string[]; readonly limit: number },
+  ): Promise<readonly JsonObject[]>;
+  /** Ids of the state before an event, and of the events that authorise it; undefined if nobody tells. */
+  stateBefore(room: ReceivingRoom, origin: string, eventId: string): Promise<ToldState | undefined>;
+  /** Single events by id. */
+  events(room: ReceivingRoom, origin: string, eventIds: readonly string[]): Promise<readonly JsonObject[]>;
+}
+
+/** What the steps of the first stages need. */
+export interface StepContext {
+  readonly reader: Reader;
+  readonly keys: KeySource;
+  /** Milliseconds since the epoch. */
+  readonly clock: () => number;
+}
+
+/** A room at the moment in which an event is judged: everything is committed, and nothing comes in between. */
+export interface RoomMoment {
+  readonly reader: Reader;
+  readonly room: ResolvingRoom;
+  /** What the event names to authorise it, as far as it is known. */
+  readonly authEvents: readonly KnownEvent[];
+  /** The create event, as it was judged. */
+  readonly createEvent: KnownEvent | undefined;
+  readonly stateBefore: StateLookup;
+  readonly currentState: StateLookup;
+  /** How many forward extremities there would be with the event among them. */
+  readonly extremitiesWith: number;
+}
