@@ -7,6 +7,14 @@ export const recordKinds = {
     version: 1,
     says: 'A PDU as first seen: its skeleton (what redaction keeps) and its content (what it strips).',
   },
+  'pdu.disposition': {
+    version: 1,
+    says: 'The server thinks otherwise of an event that it recorded before: it got its place, or turned out valid.',
+  },
+  'room.state_given': {
+    version: 1,
+    says: 'The state before an event as a peer gave it, by the positions of its state events; a part of it.',
+  },
   'user.registered': {
     version: 1,
     says: 'An account was made: whose it is, and what it may do; the hash of its password apart.',
@@ -94,6 +102,14 @@ export const recordKinds = {
   'profile.set': {
     version: 1,
     says: "A field of a user's profile was set or removed: which one, and its value apart.",
+  },
+  'media.reserved': {
+    version: 1,
+    says: 'A media id was given out for an upload to come: which one, to whom, and until when.',
+  },
+  'media.removed': {
+    version: 1,
+    says: 'A file that was uploaded is not served any more.',
   },
   'media.stored': {
     version: 1,
