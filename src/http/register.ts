@@ -189,7 +189,7 @@ function admission<C>(endpoint: Endpoint<C>, options: RegisterOptions<C>): Admit
     const authenticator = serverAuthenticatorOf(endpoint, options);
     return (request, call) => {
       limit(call);
-      request.verifyServer = authenticator.begin(request.raw.headersDistinct['authorization'] ?? []);
+      request.verifyServer = authenticator.begin(authorizationHeaders(request.raw.rawHeaders));
       return undefined;
     };
   }
@@ -236,6 +236,15 @@ function queryToken(call: Call): string | undefined {
   const inQuery = call.query.access_token;
   const token = Array.isArray(inQuery) ? inQuery[0] : inQuery;
   return token === '' ? undefined : token;
+}
+
+/** All Authorization headers: Node keeps only the first in `headers`. `raw` has names and values by turns. */
+function authorizationHeaders(raw: readonly string[]): string[] {
+  const found: string[] = [];
+  for (let index = 0; index < raw.length; index += 2) {
+    if (raw[index]?.toLowerCase() === 'authorization') found.push(raw[index + 1] ?? '');
+  }
+  return found;
 }
 
 /** @throws {Error} for a mistake in a declaration or in the composition. */

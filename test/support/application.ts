@@ -5,12 +5,13 @@ import path from 'node:path';
 import type { FastifyInstance, LightMyRequestResponse } from 'fastify';
 import { coreProjections } from '#projections/catalogue.ts';
 import { ProjectionEngine } from '#projections/engine/engine.ts';
-import { signingKeyFromSeed } from '#protocol/signing.ts';
+import { type SigningKey, signingKeyFromSeed } from '#protocol/signing.ts';
 import { PasswordHasher } from '#src/accounts/password-hasher.ts';
 import { createApplication, endpointsFor } from '#src/application.ts';
 import { type Config, settingsSchema } from '#src/config/schema.ts';
 import type { Context } from '#src/context.ts';
-import { createHttpApp } from '#src/http/app.ts';
+import type { FederationNetwork } from '#src/federation/federation.ts';
+import { createHttpApp, type TlsCredentials } from '#src/http/app.ts';
 import { silentLog } from '#src/log/logger.ts';
 import { type MemoryLog, openMemoryLog } from '#streams/memory/memory-log.ts';
 
@@ -83,8 +84,19 @@ export async function request(
   return { status: raw.statusCode, body: isJson ? raw.json() : {}, raw };
 }
 
+/** What an application may have otherwise than usual. */
+export interface TestParts {
+  /** Default: one that all test applications share. */
+  readonly signingKey?: SigningKey;
+  readonly replaceKey?: () => Promise<SigningKey>;
+  readonly network?: FederationNetwork;
+  /** To listen with TLS; without it plain HTTP, should the test listen at all. */
+  readonly tls?: TlsCredentials;
+}
+
 /** Starts one. `settings` are laid over open registration without rate limits. Close it when done. */
-export async function startApplication(settings: object = {}): Promise<TestApplication> {
+export async function startApplication(settings: object = {}, parts: TestParts = {}): Promise<TestApplication> {
+  const { tls, ...applicationParts } = parts;
   const dir = await mkdtemp(path.join(tmpdir(), 'stele-app-'));
   const parsed = settingsSchema.parse({
     server_name: 'localhost',
@@ -116,6 +128,7 @@ export async function startApplication(settings: object = {}): Promise<TestAppli
     logger,
     clock,
     passwordHasher: new PasswordHasher({ opsLimit: 1, memoryLimitBytes: 8192 }),
+    ...applicationParts,
   });
   const closer = new AbortController();
   const http = createHttpApp({
@@ -125,6 +138,7 @@ export async function startApplication(settings: object = {}): Promise<TestAppli
     authenticateServer: application.context.federation.authentication,
     log: logger,
     closing: closer.signal,
+    tls,
   });
   await http.ready();
   return {
