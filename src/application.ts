@@ -38,6 +38,7 @@ import { voipEndpoints } from './client-api/voip/index.ts';
 import { StreamCommands } from './commands/stream-command.ts';
 import type { Config } from './config/schema.ts';
 import type { Context } from './context.ts';
+import { dataPaths } from './data-paths.ts';
 import { Acknowledgements } from './encryption/acknowledgements.ts';
 import { isPersonal } from './ephemeral/activity.ts';
 import { Presence } from './ephemeral/presence.ts';
@@ -48,8 +49,11 @@ import { federationEndpoints } from './federation-api/index.ts';
 import type { Endpoint } from './http/endpoint.ts';
 import type { Logger } from './log/logger.ts';
 import { MediaStore } from './media/media-store.ts';
-import { PushProfiles } from './push/push-profiles.ts';
-import { UnreadCounts } from './push/unread.ts';
+import { RemoteMedia } from './media/remote-media.ts';
+import { MediaSweep } from './media/sweep.ts';
+import { Thumbnailer } from './media/thumbnailer.ts';
+import { createPush } from './push/push.ts';
+import type { Gateway } from './push/sender/gateway.ts';
 import { newRecordId } from './record-ids.ts';
 import { Directory } from './rooms/directory.ts';
 import { Rooms } from './rooms/rooms.ts';
@@ -102,6 +106,8 @@ export interface ApplicationParts {
   readonly clock?: () => number;
   /** Default: one of the usual cost. */
   readonly passwordHasher?: PasswordHasher;
+  /** Default: the push gateways that users name. */
+  readonly pushGateway?: Gateway;
 }
 
 /** What runs between the log and the network. */
@@ -190,8 +196,7 @@ export function createApplication(parts: ApplicationParts): Application {
     roomsOf: (userId) => joinedRoomIds(reader, userId),
   });
   const acknowledgements = new Acknowledgements({ reader, commands, newRecordId, logger });
-  const pushProfiles = new PushProfiles();
-  const unread = new UnreadCounts(pushProfiles);
+  const push = createPush({ config, engine, commands, newRecordId, clock, logger, gateway: parts.pushGateway });
   const sync = new Sync({
     reader,
     log,
@@ -200,11 +205,20 @@ export function createApplication(parts: ApplicationParts): Application {
     presence,
     serials,
     acknowledgements,
-    unread,
+    unread: push.unread,
     clock,
     epoch: randomBytes(EPOCH_BYTES).toString('hex'),
   });
-  const media = new MediaStore({ log, reader, config, newRecordId });
+  const media = new MediaStore({ log, reader, config, clock, newRecordId });
+  const paths = dataPaths(config.data_dir);
+  const thumbnails = new Thumbnailer(paths.thumbnails);
+  const remoteMedia = new RemoteMedia({
+    folder: paths.remoteMedia,
+    maxCacheBytes: config.media.remote_cache,
+    maxFileBytes: config.media.max_upload,
+  });
+  const mediaSweep = new MediaSweep({ media, thumbnails, reader, logger });
+  mediaSweep.start();
   const context: Context = {
     config,
     serverName,
@@ -222,6 +236,9 @@ export function createApplication(parts: ApplicationParts): Application {
     presence,
     acknowledgements,
     media,
+    push,
+    remoteMedia,
+    thumbnails,
     federation,
     clock,
     newRecordId,
@@ -231,12 +248,14 @@ export function createApplication(parts: ApplicationParts): Application {
     context,
     close: async () => {
       await departures.stop();
+      await push.close();
       await acknowledgements.flush();
       await profiles.settled();
       await federation.close();
       stopWaking();
       typing[Symbol.dispose]();
       presence[Symbol.dispose]();
+      mediaSweep[Symbol.dispose]();
     },
   };
 }

@@ -11,6 +11,9 @@ import type { Presence } from './ephemeral/presence.ts';
 import type { Typing } from './ephemeral/typing.ts';
 import type { Federation } from './federation/federation.ts';
 import type { MediaStore } from './media/media-store.ts';
+import type { RemoteMedia } from './media/remote-media.ts';
+import type { Thumbnailer } from './media/thumbnailer.ts';
+import type { Push } from './push/push.ts';
 import type { Directory } from './rooms/directory.ts';
 import type { Rooms } from './rooms/rooms.ts';
 import type { Sync } from './sync/sync.ts';
@@ -34,6 +37,9 @@ export interface Context {
   readonly presence: Presence;
   readonly acknowledgements: Acknowledgements;
   readonly media: MediaStore;
+  readonly push: Push;
+  readonly remoteMedia: RemoteMedia;
+  readonly thumbnails: Thumbnailer;
   readonly federation: Federation;
   /** Milliseconds since the epoch. */
   readonly clock: () => number;

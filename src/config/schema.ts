@@ -145,6 +145,14 @@ const media = z
       type: 'size',
       doc: 'The largest file that can be uploaded.',
     }),
+    user_quota: sizeSetting().nullable().default(null).register(settingNotes, {
+      type: 'size',
+      doc: 'How much one user can upload in all; without it there is no limit.',
+    }),
+    remote_cache: sizeSetting().prefault('10GiB').register(settingNotes, {
+      type: 'size',
+      doc: 'How much media of other servers is kept; what was asked for longest ago goes first.',
+    }),
     url_previews: z
       .strictObject({
         enabled: z.boolean().default(false).register(settingNotes, {
@@ -159,6 +167,19 @@ const media = z
         }),
       })
       .prefault({}),
+  })
+  .prefault({});
+
+const push = z
+  .strictObject({
+    enabled: z.boolean().default(true).register(settingNotes, {
+      type: 'true or false',
+      doc: 'Whether notifications are sent to the push gateways that users name.',
+    }),
+    allow_private_addresses: z.boolean().nullable().default(null).register(settingNotes, {
+      type: 'true or false',
+      doc: 'Whether push gateways may be at loopback and private addresses. Default: as for other servers.',
+    }),
   })
   .prefault({});
 
@@ -313,6 +334,7 @@ export const settingsSchema = z.strictObject({
       doc: 'The version of rooms for which none is asked.',
     }),
   media,
+  push,
   presence,
   support,
   access_token_in_query: z.boolean().default(true).register(settingNotes, {

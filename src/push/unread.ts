@@ -123,7 +123,7 @@ export class UnreadCounts {
 
   /** The same without waiting: undefined where more is to be done than one turn should take; the next call goes on with it. */
   peek(reader: Reader, room: Room, userId: string, read: ReadEvent = eventAt): RoomUnread | undefined {
-    const key = `${room.id} ${userId}`;
+    const key = keyOf(room, userId);
     const profile = this.#profiles.of(reader, userId);
     const known = this.#counted.get(key);
     const counted = known?.profile === profile ? known : firstCount(reader, room, userId, profile);
@@ -131,6 +131,15 @@ export class UnreadCounts {
     const isDone = this.#goOn(reader, room, userId, counted, read);
     this.#counted.set(key, counted);
     return isDone ? unreadOf(counted) : undefined;
+  }
+
+  /** Whether a user has read an event of a room, by receipts or by having said something after it. */
+  isRead(reader: Reader, room: Room, userId: string, event: Event): boolean {
+    const thread = threadOf(reader, room.id, event.position) ?? MAIN_THREAD;
+    if (event.position <= readUpTo(marksOf(reader, room.roomId, userId, undefined), thread)) return true;
+    const counted = this.#counted.get(keyOf(room, userId));
+    if (counted === undefined || counted.backlog.length > 0 || counted.upTo < event.position) return false;
+    return counted.threads.get(thread)?.positions.includes(event.position) !== true;
   }
 
   /** What the room was like at its events. */
@@ -194,6 +203,10 @@ export class UnreadCounts {
     const thread = event.relation === undefined ? undefined : threadOf(reader, room.id, event.position);
     add(counted, thread ?? MAIN_THREAD, event.position, weight === HIGHLIGHTS);
   }
+}
+
+function keyOf(room: Room, userId: string): string {
+  return `${room.id} ${userId}`;
 }
 
 /** A count that begins where the user has everything read, or came into the room. */

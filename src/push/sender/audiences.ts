@@ -1,0 +1,91 @@
+/** Who of the users with pushers hears of what happens in a room. */
+import type { Reader } from '#projections/engine/reader.ts';
+import {
+  type Event,
+  eventAt,
+  headOf,
+  memberOf,
+  membersOf,
+  type Room,
+  stateEventPosition,
+} from '#projections/rooms/queries.ts';
+import { membershipIn } from '#src/rooms/visibility.ts';
+import { Lru } from '#src/sync/lru.ts';
+import type { Position } from '#streams/event-log.ts';
+import { DisplayNames } from '../room-history.ts';
+
+/** Members of rooms that are remembered, each counted for each room. */
+const MAX_MEMBERS_REMEMBERED = 1_000_000;
+
+/** A member of a room who has pushers. */
+export interface Listener {
+  readonly names: DisplayNames;
+  /** Position of the member event that said so last, as far as it has been seen. */
+  readonly memberEvent: Position;
+}
+
+/** By user id. */
+export type Audience = Map<string, Listener>;
+
+/** The audiences of rooms; kept up to date by whoever follows the timelines. */
+export class Audiences {
+  readonly #reader: Reader;
+  readonly #users: () => ReadonlyMap<string, unknown>;
+  #audiences = new Lru<Position, Audience>(MAX_MEMBERS_REMEMBERED, weightOf);
+
+  /** `users` gives those who have pushers now, by user id. */
+  constructor(reader: Reader, users: () => ReadonlyMap<string, unknown>) {
+    this.#reader = reader;
+    this.#users = users;
+  }
+
+  of(room: Room): Audience {
+    const known = this.#audiences.get(room.id);
+    if (known !== undefined) return known;
+    const audience: Audience = new Map(this.#find(room));
+    this.#audiences.set(room.id, audience);
+    return audience;
+  }
+
+  /** Takes in a member event that has come onto the timeline. */
+  note(audience: Audience, { stateKey, contentJson, position }: Event): void {
+    if (stateKey === undefined || !this.#users().has(stateKey)) return;
+    if (membershipIn(contentJson) !== 'join') audience.delete(stateKey);
+    else audience.set(stateKey, { names: audience.get(stateKey)?.names ?? new DisplayNames(), memberEvent: position });
+  }
+
+  /** Other users have pushers than before. */
+  forgetAll(): void {
+    this.#audiences = new Lru(MAX_MEMBERS_REMEMBERED, weightOf);
+  }
+
+  *#find(room: Room): Generator<[string, Listener]> {
+    const users = this.#users();
+    if ((headOf(this.#reader, room.id)?.joined ?? 0) <= users.size) {
+      for (const { userId, membership, event } of membersOf(this.#reader, room.id)) {
+        if (membership === 'join' && users.has(userId)) yield [userId, listener(event)];
+      }
+      return;
+    }
+    for (const userId of users.keys()) {
+      const member = memberOf(this.#reader, room.id, userId);
+      if (member?.membership === 'join') yield [userId, listener(member.event)];
+    }
+  }
+}
+
+/** Whether a user was in the room when an event came. Only looked up for events that are older than what is known of the member. */
+export function hears(reader: Reader, userId: string, { memberEvent }: Listener, event: Event): boolean {
+  if (memberEvent < event.position) return true;
+  const position = stateEventPosition(reader, event.room, 'm.room.member', userId, event.stateVersion);
+  const member = position === undefined ? undefined : eventAt(reader, position);
+  return member !== undefined && membershipIn(member.contentJson) === 'join';
+}
+
+function listener(memberEvent: Position): Listener {
+  return { names: new DisplayNames(), memberEvent };
+}
+
+function weightOf({ size }: Audience): number {
+  return size + 1;
+}

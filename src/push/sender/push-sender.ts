@@ -1,0 +1,413 @@
+/**
+ * Follows the timelines of the rooms in which somebody with pushers is, and hands what notifies them to their push gateways.
+ * Register: listen to what is committed. Backfill: what came since each pusher sent last, as far as it is recorded. Live: each
+ * commit wakes it, and it reads what is new in the rooms that the commit touched. All of it is off the way of whoever writes.
+ *
+ * How far pushers are is recorded now and then, so after a crash the notifications of the last minutes may be sent again; their
+ * event ids tell gateways that they are the same.
+ */
+import { streamOfUser } from '#projections/accounts/queries.ts';
+import type { AdvanceListener } from '#projections/engine/engine.ts';
+import type { Reader } from '#projections/engine/reader.ts';
+import { allPushers, PUSHERS_TOPIC, usersOfPushkey } from '#projections/pushers/projection.ts';
+import { pusherProgressRecord, pusherRemovedRecord } from '#projections/pushers/records.ts';
+import { receiptSendersSince } from '#projections/receipts/queries.ts';
+import {
+  type Event,
+  eventAt,
+  findRoom,
+  type Room,
+  roomById,
+  roomsOf,
+  timelineBackwards,
+} from '#projections/rooms/queries.ts';
+import type { StreamCommands } from '#src/commands/stream-command.ts';
+import { Slots } from '#src/federation/slots.ts';
+import type { Logger } from '#src/log/logger.ts';
+import { sharedPacer } from '#src/sync/pacer.ts';
+import { BEFORE_FIRST, type Position, type RecordDraft } from '#streams/event-log.ts';
+import { type Outcome, SILENT } from '../evaluate.ts';
+import type { PushProfiles } from '../push-profiles.ts';
+import { DisplayNames, surroundingsOf } from '../room-history.ts';
+import type { UnreadCounts } from '../unread.ts';
+import { type Audience, Audiences, hears, type Listener } from './audiences.ts';
+import { Badges } from './badges.ts';
+import { type Gateway, type GatewayAnswer, GatewayFailed } from './gateway.ts';
+import { countsNotification, eventNotification } from './notification.ts';
+import { MAX_AGE_MS, type Next, PusherQueue } from './pusher-queue.ts';
+
+/** Notifications on their way to one gateway at a time: a slow one keeps no others waiting. */
+export const MAX_PER_GATEWAY = 8;
+/** Notifications on their way altogether. */
+export const MAX_ON_THEIR_WAY = 256;
+/** Pushers that wait for a turn at one gateway; beyond it they try again later. */
+const MAX_WAITING_PER_GATEWAY = 100_000;
+/** Events of one room that are looked at again after a restart, the newest. */
+const MAX_BACKFILL_EVENTS = 500;
+/** How often it is recorded how far pushers are. */
+export const RECORD_INTERVAL_MS = 10 * 60 * 1000;
+/** Pushers of which it is recorded at the same time. */
+const RECORDS_AT_ONCE = 64;
+
+export interface PushSenderOptions {
+  readonly reader: Reader;
+  /** Calls the listener after each commit; gives how to stop that. */
+  readonly onAdvance: (listener: AdvanceListener) => () => void;
+  readonly commands: StreamCommands;
+  readonly newRecordId: () => Uint8Array;
+  readonly profiles: PushProfiles;
+  readonly unread: UnreadCounts;
+  readonly gateway: Gateway;
+  readonly logger: Logger;
+  /** Milliseconds since the epoch. */
+  readonly clock: () => number;
+  /** Default `Math.random`. */
+  readonly random?: () => number;
+  /** Default: a timer that does not keep the process alive. */
+  readonly schedule?: (delayMs: number, callback: () => void) => () => void;
+}
+
+export class PushSender {
+  readonly #options: PushSenderOptions;
+  readonly #schedule: (delayMs: number, callback: () => void) => () => void;
+  /** User → the queues of the user's pushers, by app id and pushkey. */
+  readonly #users = new Map<string, Map<string, PusherQueue>>();
+  readonly #audiences: Audiences;
+  readonly #badges: Badges;
+  readonly #perGateway = new Slots({ perName: MAX_PER_GATEWAY, maxWaiting: MAX_WAITING_PER_GATEWAY });
+  readonly #altogether = new Slots({ perName: MAX_ON_THEIR_WAY, maxWaiting: MAX_WAITING_PER_GATEWAY });
+  readonly #stopping = new AbortController();
+  readonly #recorded = new Map<PusherQueue, string>();
+  #touchedRooms = new Set<string>();
+  #arePushersStale = true;
+  /** Everything up to here has been looked at. */
+  #at: Position = BEFORE_FIRST;
+  #running: Promise<void> | undefined;
+  #stopListening: (() => void) | undefined;
+  #cancelRecording: (() => void) | undefined;
+
+  constructor(options: PushSenderOptions) {
+    this.#options = options;
+    this.#schedule = options.schedule ?? startTimer;
+    this.#audiences = new Audiences(options.reader, () => this.#users);
+    this.#badges = new Badges(options);
+  }
+
+  /** Begins to follow. */
+  start(): void {
+    const { onAdvance, reader } = this.#options;
+    this.#stopListening = onAdvance((_, touched) => this.#note(touched));
+    this.#at = reader.frontier;
+    this.#readPushers();
+    this.#running = this.#backfill(this.#at)
+      .then(() => this.#catchUp())
+      .finally(() => this.#ended());
+    this.#recordLater();
+  }
+
+  /** Resolves when everything that is committed has been looked at, and handed to the queues of pushers. For tests. */
+  async caughtUp(): Promise<void> {
+    while (this.#running !== undefined) await this.#running;
+  }
+
+  /** Breaks off what is on its way, and records how far pushers are. */
+  async stop(): Promise<void> {
+    this.#stopListening?.();
+    this.#cancelRecording?.();
+    this.#stopping.abort();
+    await this.caughtUp();
+    const queues = [...this.#queues()];
+    await Promise.all(queues.map((queue) => queue.stop()));
+    await this.#record();
+  }
+
+  /** Called with every commit: it must cost next to nothing where nobody has a pusher. */
+  #note(touched: ReadonlySet<string>): void {
+    if (touched.has(PUSHERS_TOPIC)) this.#arePushersStale = true;
+    else if (this.#users.size === 0 && this.#running === undefined) {
+      this.#at = this.#options.reader.frontier;
+      return;
+    }
+    for (const topic of touched) if (topic.startsWith('room:')) this.#touchedRooms.add(topic.slice('room:'.length));
+    this.#run();
+  }
+
+  #run(): void {
+    this.#running ??= Promise.resolve()
+      .then(() => this.#catchUp())
+      .finally(() => this.#ended());
+  }
+
+  #ended(): void {
+    this.#running = undefined;
+    // Something may have come after the last look.
+    if (this.#at < this.#options.reader.frontier && !this.#stopping.signal.aborted) this.#run();
+  }
+
+  async #catchUp(): Promise<void> {
+    const { reader, logger } = this.#options;
+    while (this.#at < reader.frontier && !this.#stopping.signal.aborted) {
+      const after = this.#at;
+      const upTo = reader.frontier;
+      const roomIds = this.#touchedRooms;
+      this.#touchedRooms = new Set();
+      try {
+        this.#readPushers();
+        for (const roomId of roomIds) await this.#lookAt(findRoom(reader, roomId), after, upTo);
+        for (const { userId, roomId } of [...receiptSendersSince(reader, after, upTo)]) this.#hasRead(userId, roomId);
+      } catch (error) {
+        logger.error({ err: error }, 'Notifications of some events could not be made.');
+      }
+      this.#at = upTo;
+    }
+  }
+
+  /** Makes queues for the pushers that there are now, and ends those of the others. */
+  #readPushers(): void {
+    if (!this.#arePushersStale) return;
+    this.#arePushersStale = false;
+    const gone = new Set(this.#queues());
+    const before = new Set(this.#users.keys());
+    for (const active of allPushers(this.#options.reader)) {
+      const queues = this.#users.get(active.userId) ?? new Map<string, PusherQueue>();
+      this.#users.set(active.userId, queues);
+      const key = JSON.stringify([active.pusher.app_id, active.pusher.pushkey]);
+      const known = queues.get(key);
+      if (known !== undefined) {
+        gone.delete(known);
+        known.renew(active);
+      } else {
+        const queue = new PusherQueue(active, this.#queueOptions());
+        queues.set(key, queue);
+        this.#recorded.set(queue, progressText(queue));
+      }
+    }
+    for (const queue of gone) this.#end(queue);
+    const isSame = before.size === this.#users.size && this.#users.keys().every((userId) => before.has(userId));
+    if (!isSame) this.#audiences.forgetAll();
+  }
+
+  #end(queue: PusherQueue): void {
+    const { userId, pusher } = queue.active;
+    const queues = this.#users.get(userId);
+    queues?.delete(JSON.stringify([pusher.app_id, pusher.pushkey]));
+    if (queues?.size === 0) this.#users.delete(userId);
+    this.#recorded.delete(queue);
+    void queue.stop();
+  }
+
+  #queueOptions() {
+    const { clock, random = Math.random } = this.#options;
+    return {
+      clock,
+      random,
+      schedule: this.#schedule,
+      send: (queue: PusherQueue, next: Next) => this.#send(queue, next),
+      onRejected: (queue: PusherQueue) => void this.#remove(queue),
+    };
+  }
+
+  *#queues(): Generator<PusherQueue> {
+    for (const queues of this.#users.values()) yield* queues.values();
+  }
+
+  /** Looks at what came while nobody followed. */
+  async #backfill(upTo: Position): Promise<void> {
+    const { reader, logger } = this.#options;
+    try {
+      const rooms = new Set<Position>();
+      let after = upTo;
+      for (const [userId, queues] of this.#users) {
+        for (const { sentUpTo } of queues.values()) after = Math.min(after, sentUpTo);
+        for (const { room, membership } of roomsOf(reader, userId)) {
+          if (membership === 'join' || membership === 'invite') rooms.add(room);
+        }
+        if (sharedPacer.isDue) await sharedPacer.pause();
+      }
+      if (after >= upTo) return;
+      for (const id of rooms) {
+        if (this.#stopping.signal.aborted) return;
+        const room = roomById(reader, id);
+        if (room !== undefined) await this.#lookAt(room, this.#recentFrom(room, after, upTo), upTo);
+      }
+    } catch (error) {
+      logger.error({ err: error }, 'Notifications of events from before the start could not be made.');
+    }
+  }
+
+  /** Where the events of a room begin that are still worth a notification. */
+  #recentFrom({ id }: Room, after: Position, upTo: Position): Position {
+    const { reader, clock } = this.#options;
+    let left = MAX_BACKFILL_EVENTS;
+    for (const { place, position } of timelineBackwards(reader, id, after, upTo)) {
+      const event = eventAt(reader, position);
+      if (left === 0 || (event !== undefined && clock() - event.originServerTs > MAX_AGE_MS)) return place;
+      left -= 1;
+    }
+    return after;
+  }
+
+  /** Looks at the events of a room after one place, up to another. */
+  async #lookAt(room: Room | undefined, after: Position, upTo: Position): Promise<void> {
+    if (room === undefined) return;
+    const { reader } = this.#options;
+    const audience = this.#audiences.of(room);
+    const positions = Array.from(timelineBackwards(reader, room.id, after, upTo), ({ position }) => position).reverse();
+    for (const position of positions) {
+      const event = eventAt(reader, position);
+      if (event === undefined) continue;
+      if (event.type === 'm.room.member') this.#noteMember(room, audience, event);
+      await this.#judge(room, audience, event);
+    }
+  }
+
+  #noteMember(room: Room, audience: Audience, event: Event): void {
+    const userId = event.stateKey ?? '';
+    this.#audiences.note(audience, event);
+    const queues = this.#users.get(userId);
+    if (queues === undefined) return;
+    this.#badges.forget(userId);
+    // Nobody else hears of events in a room that they are not in.
+    if (!audience.has(userId)) {
+      this.#judgeFor(room, event, userId, { names: new DisplayNames(), memberEvent: event.position });
+      for (const queue of queues.values()) queue.tellCounts();
+    }
+  }
+
+  async #judge(room: Room, audience: Audience, event: Event): Promise<void> {
+    const { reader } = this.#options;
+    if (event.redactedBy !== undefined) return;
+    const changesAll = event.type === 'm.room.redaction';
+    for (const [userId, listener] of audience) {
+      if (sharedPacer.isDue) await sharedPacer.pause();
+      if (changesAll) this.#badges.touch(userId, room.id);
+      if (!hears(reader, userId, listener, event)) continue;
+      if (userId === event.sender) this.#hasRead(userId, room.roomId);
+      else this.#judgeFor(room, event, userId, listener);
+    }
+  }
+
+  #judgeFor(room: Room, event: Event, userId: string, listener: Listener): void {
+    const outcome = this.#outcomeFor(room, event, userId, listener);
+    if (outcome === undefined || outcome.weight === SILENT) return;
+    this.#badges.touch(userId, room.id);
+    const sinceMs = this.#options.clock();
+    for (const queue of this.#users.get(userId)?.values() ?? []) {
+      queue.add({ room: room.id, event: event.position, outcome, sinceMs });
+    }
+  }
+
+  #outcomeFor(room: Room, event: Event, userId: string, { names }: Listener): Outcome | undefined {
+    const { reader, profiles, unread } = this.#options;
+    if (event.sender === userId) return undefined;
+    const profile = profiles.of(reader, userId);
+    if (profile.ignored.has(event.sender)) return undefined;
+    const facts = unread.factsOf(event, room);
+    return profile.rules.outcomeOf(facts, surroundingsOf(reader, unread.historyOf(room), names, userId, facts));
+  }
+
+  /** A user may have less to read than before. */
+  #hasRead(userId: string, roomId: string): void {
+    const queues = this.#users.get(userId);
+    const room = queues && findRoom(this.#options.reader, roomId);
+    if (queues === undefined || room === undefined) return;
+    this.#badges.touch(userId, room.id);
+    for (const queue of queues.values()) queue.tellCounts();
+  }
+
+  async #send(queue: PusherQueue, next: Next): Promise<GatewayAnswer | undefined> {
+    const { gateway } = this.#options;
+    const { signal } = this.#stopping;
+    const { url } = queue.active.pusher.data;
+    const origin = typeof url === 'string' ? URL.parse(url)?.origin : undefined;
+    if (typeof url !== 'string' || origin === undefined) return undefined;
+    const leaveGateway = await this.#perGateway.take(origin, signal);
+    const leave = await this.#altogether.take('', signal);
+    try {
+      if (leaveGateway === undefined || leave === undefined) throw new GatewayFailed('too much waits for the gateway');
+      const made = await this.#make(queue, next);
+      if (made === undefined) return undefined;
+      const answer = await gateway.notify(url, made.json, signal);
+      queue.toldUnread = made.unread;
+      return answer;
+    } finally {
+      leave?.();
+      leaveGateway?.();
+    }
+  }
+
+  /** What to send, as things are now; undefined for nothing: the user has read it meanwhile, or knows the count. */
+  async #make(queue: PusherQueue, next: Next): Promise<{ readonly json: string; readonly unread: number } | undefined> {
+    const { reader, unread: counts } = this.#options;
+    const { active } = queue;
+    const unread = await this.#badges.of(active.userId);
+    if (next.kind === 'counts') {
+      return unread === queue.toldUnread ? undefined : { json: countsNotification(active, unread), unread };
+    }
+    const { room: id, event: position, outcome } = next.waiting;
+    const room = roomById(reader, id);
+    const event = eventAt(reader, position);
+    if (room === undefined || event === undefined || event.redactedBy !== undefined) return undefined;
+    if (counts.isRead(reader, room, active.userId, event)) return undefined;
+    return { json: eventNotification(reader, active, { event, room, outcome }, unread), unread };
+  }
+
+  async #remove({ active: { userId, pusher } }: PusherQueue): Promise<void> {
+    const { reader, newRecordId } = this.#options;
+    const { app_id: appId, pushkey } = pusher;
+    await this.#append(userId, () =>
+      usersOfPushkey(reader, appId, pushkey).includes(userId)
+        ? [pusherRemovedRecord(newRecordId(), { userId, appId, pushkey })]
+        : [],
+    );
+  }
+
+  #recordLater(): void {
+    this.#cancelRecording = this.#schedule(RECORD_INTERVAL_MS, () => {
+      void this.#record();
+      this.#recordLater();
+    });
+  }
+
+  /** Records how far the pushers are that have come further. */
+  async #record(): Promise<void> {
+    const { reader, newRecordId } = this.#options;
+    const moved = [...this.#queues()].filter((queue) => this.#recorded.get(queue) !== progressText(queue));
+    for (let begin = 0; begin < moved.length; begin += RECORDS_AT_ONCE) {
+      const some = moved.slice(begin, begin + RECORDS_AT_ONCE);
+      await Promise.all(
+        some.map(async (queue) => {
+          const { active, sentUpTo, failingSinceMs } = queue;
+          const { userId, pusher } = active;
+          const { app_id: appId, pushkey } = pusher;
+          this.#recorded.set(queue, progressText(queue));
+          await this.#append(userId, () =>
+            usersOfPushkey(reader, appId, pushkey).includes(userId)
+              ? [pusherProgressRecord(newRecordId(), { userId, appId, pushkey, position: sentUpTo, failingSinceMs })]
+              : [],
+          );
+        }),
+      );
+    }
+  }
+
+  async #append(userId: string, decide: () => readonly RecordDraft[]): Promise<void> {
+    const { reader, commands, logger } = this.#options;
+    const stream = streamOfUser(reader, userId);
+    if (stream === undefined) return;
+    try {
+      await commands.run(stream, () => ({ records: decide(), result: undefined }));
+    } catch (error) {
+      logger.warn({ err: error }, 'What happened to a pusher could not be recorded.');
+    }
+  }
+}
+
+function progressText({ sentUpTo, failingSinceMs }: PusherQueue): string {
+  return `${sentUpTo} ${failingSinceMs ?? ''}`;
+}
+
+function startTimer(delayMs: number, callback: () => void): () => void {
+  const timer = setTimeout(callback, delayMs).unref();
+  return () => clearTimeout(timer);
+}
