@@ -1,11 +1,15 @@
 /** The current state of a room, and what follows from it: who is in the room, and which rooms somebody is in. */
 
 import type { Writer } from '#projections/engine/reader.ts';
+import { serverNameOf } from '#protocol/identifiers.ts';
 import type { Position } from '#streams/event-log.ts';
 import { contentOf } from './event-content.ts';
 import { knownEventAt } from './known-events.ts';
 import { appendToMainLine, type StateChange } from './state/index.ts';
-import { members, userRooms } from './tables.ts';
+import { members, roomServers, serverRooms, userRooms } from './tables.ts';
+
+/** Longest name of a server that can be reached: longer ones are in no user id that the rules of today let in. */
+const MAX_SERVER_NAME_BYTES = 255;
 
 /** By how much the numbers of members change. */
 export interface MemberCounts {
@@ -60,7 +64,22 @@ export function changeMember(
   }
   tx.touch(`user:${userId}`);
   const difference = (of: string): number => Number(membership === of) - Number(before?.membership === of);
-  return { joined: difference('join'), invited: difference('invite') };
+  const joined = difference('join');
+  if (joined !== 0) changeServer(tx, room, userId, joined);
+  return { joined, invited: difference('invite') };
+}
+
+function changeServer(tx: Writer, room: Position, userId: string, difference: number): void {
+  const server = serverNameOf(userId);
+  if (server === undefined || Buffer.byteLength(server) > MAX_SERVER_NAME_BYTES) return;
+  const joined = (tx.get(roomServers, [room, server]) ?? 0) + difference;
+  if (joined > 0) {
+    tx.put(roomServers, [room, server], joined);
+    if (joined === difference) tx.put(serverRooms, [server, room], true);
+  } else {
+    tx.remove(roomServers, [room, server]);
+    tx.remove(serverRooms, [server, room]);
+  }
 }
 
 function add(a: MemberCounts, b: MemberCounts): MemberCounts {

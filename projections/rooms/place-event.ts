@@ -7,7 +7,7 @@
  */
 
 import type { Writer } from '#projections/engine/reader.ts';
-import type { Position } from '#streams/event-log.ts';
+import type { Position, Revision } from '#streams/event-log.ts';
 import type { Arrival } from './arrival.ts';
 import { addToAuthChains } from './auth-chains/index.ts';
 import { changeCurrentState, changeMember, type MemberCounts, NO_MEMBERS } from './current-state.ts';
@@ -81,7 +81,14 @@ export function placeEvent(tx: Writer, arrival: Arrival): void {
       changeMembershipElsewhere(tx, arrival);
       break;
   }
+  if (disposition !== 'accepted') noteRevision(tx, room.id, arrival.revision);
   if (arrival.hasGivenState) tx.removeRange(givenStates, { prefix: [room.id, row.eventId] });
+}
+
+/** The next event is appended behind every record of the room, also those that change nothing. */
+export function noteRevision(tx: Writer, room: Position, revision: Revision): void {
+  const head = tx.get(heads, [room]);
+  if (head !== undefined) tx.put(heads, [room], { ...head, revision });
 }
 
 /** A type, state key or id too long for any room makes no key either; such an event authorises nothing. */

@@ -14,7 +14,7 @@ import { ROOM_FORGOTTEN_KIND, readRoomForgotten } from './forgotten-record.ts';
 import { readStateGiven, STATE_GIVEN_KIND } from './given-state-record.ts';
 import { transactionKey } from './keys.ts';
 import { PDU_KIND } from './pdu-record.ts';
-import { placeEvent } from './place-event.ts';
+import { noteRevision, placeEvent } from './place-event.ts';
 import { events, givenStates, referenceHashes, roomIds, rooms, roomTables, transactions, userRooms } from './tables.ts';
 
 /** After this many positions a transaction id is forgotten: a client resends within minutes, not after a million records. */
@@ -22,7 +22,7 @@ export const TRANSACTION_WINDOW = 1_000_000;
 
 export const roomsProjection: Projection = {
   name: 'rooms',
-  version: 3,
+  version: 4,
   tables: roomTables,
   apply(tx, record) {
     switch (record.kind) {
@@ -68,7 +68,9 @@ function putReferenceHash(tx: Writer, position: Position, pdu: Pdu, rules: RoomV
 function applyStateGiven(tx: Writer, record: LogRecord): void {
   const given = readStateGiven(record);
   const room = given && tx.get(roomIds, [given.roomId]);
-  if (given !== undefined && room !== undefined) tx.put(givenStates, [room, given.eventId, given.part], given.events);
+  if (given === undefined || room === undefined) return;
+  tx.put(givenStates, [room, given.eventId, given.part], given.events);
+  noteRevision(tx, room, record.revision);
 }
 
 function forgetOldTransaction(tx: Writer, position: Position): void {

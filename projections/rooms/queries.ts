@@ -20,7 +20,9 @@ import {
   type RoomRow,
   referenceHashes,
   roomIds,
+  roomServers,
   rooms,
+  serverRooms,
   state,
   stateVersions,
   strippedStates,
@@ -160,6 +162,17 @@ export function stateContent(
   return event && (parseJson(event.contentJson) as JsonObject);
 }
 
+/** The current state events of a type, in order of state keys. */
+export function* stateEventsOfType(reader: Reader, room: Position, type: string): Generator<Event> {
+  let last: string | undefined;
+  for (const [, , stateKey] of reader.keys(state, { prefix: [room, type] })) {
+    if (stateKey === last) continue;
+    last = stateKey;
+    const event = stateEvent(reader, room, type, stateKey);
+    if (event) yield event;
+  }
+}
+
 /** For how long a state event had its place: from its version on, until the version that replaced it. */
 export interface StateSpan {
   /** Undefined where the key had no event yet. */
@@ -238,6 +251,21 @@ export function* membersOf(reader: Reader, room: Position): Generator<Membership
 /** User ids of the joined members. */
 export function* joinedMembers(reader: Reader, room: Position): Generator<string> {
   for (const { userId, membership } of membersOf(reader, room)) if (membership === 'join') yield userId;
+}
+
+/** Names of the servers that have joined members in a room, in their order. */
+export function* serversIn(reader: Reader, room: Position): Generator<string> {
+  for (const [, server] of reader.keys(roomServers, { prefix: [room] })) yield server;
+}
+
+/** Whether a server has joined members in a room. */
+export function isServerIn(reader: Reader, room: Position, serverName: string): boolean {
+  return reader.has(roomServers, [room, serverName]);
+}
+
+/** Internal ids of the rooms in which a server has joined members. */
+export function* roomsOfServer(reader: Reader, serverName: string): Generator<Position> {
+  for (const [, room] of reader.keys(serverRooms, { prefix: [serverName] })) yield room;
 }
 
 /** A user's rooms, forgotten ones included, in order of internal id. */

@@ -188,6 +188,20 @@ export const members = defineTable({
   why: 'Who is in a room now, without reading the versions of each member event.',
 });
 
+export const roomServers = defineTable({
+  name: 'rooms.servers',
+  key: tuple<[room: number, serverName: string]>(u48, str),
+  value: u48,
+  why: 'How many joined members a server has in a room: who gets its events, without reading the members.',
+});
+
+export const serverRooms = defineTable({
+  name: 'rooms.server-rooms',
+  key: tuple<[serverName: string, room: number]>(str, u48),
+  value: empty,
+  why: 'The rooms that a server is in: what has to be sent to it after it was away.',
+});
+
 export const userRooms = defineTable({
   name: 'rooms.user-rooms',
   key: tuple<[userId: string, room: number]>(str, u48),
@@ -219,6 +233,8 @@ export const roomTables: readonly AnyTable[] = [
   state,
   stateVersions,
   members,
+  roomServers,
+  serverRooms,
   userRooms,
   transactions,
   ...stateTables,

@@ -213,7 +213,8 @@ function authoriserOf(context: MembershipContext, userId: string, roomId: string
   throw new MatrixError('M_UNABLE_TO_GRANT_JOIN');
 }
 
-function meetsCondition(reader: Reader, userId: string, allow: unknown): boolean {
+/** Whether a user meets one of the conditions of a restricted room: `allow` of its join rules. */
+export function meetsCondition(reader: Reader, userId: string, allow: unknown): boolean {
   if (!Array.isArray(allow)) return false;
   return allow.some((condition: unknown) => {
     if (typeof condition !== 'object' || condition === null || !('type' in condition)) return false;

@@ -71,7 +71,8 @@ function offsetOf(since: string | undefined): number {
   return Number(since.slice(1));
 }
 
-function publicRoom(reader: Reader, room: Room): PublicRoom {
+/** A room as the list shows it, whether or not it is on it. */
+export function publicRoom(reader: Reader, room: Room): PublicRoom {
   const revision = headOf(reader, room.id)?.revision;
   if (revision === undefined) return readPublicRoom(reader, room);
   const remembered = rememberedOf.get(reader) ?? (new Map() as Remembered);

@@ -8,6 +8,7 @@ import {
   eventById,
   findRoom,
   headOf,
+  isServerIn,
   referenceHashOf,
   roomById,
   stateEventPosition,
@@ -16,7 +17,7 @@ import { transactions } from '#projections/rooms/tables.ts';
 import { authEventTypes } from '#protocol/auth/auth-events.ts';
 import { checkAuth } from '#protocol/auth/check-auth.ts';
 import type { AuthEvent } from '#protocol/auth/types.ts';
-import { buildEvent, type EventDraft } from '#protocol/build-event.ts';
+import { type BuiltEvent, buildEvent, type EventDraft } from '#protocol/build-event.ts';
 import { CanonicalJsonError } from '#protocol/canonical-json.ts';
 import { isUserId } from '#protocol/identifiers.ts';
 import { parseJson } from '#protocol/json-limits.ts';
@@ -160,9 +161,18 @@ export class Rooms {
     return powerLevelsIn(this.#head(roomId));
   }
 
-  /** Whether this server takes part in the room. */
+  /** Whether this server has, or had, a part in the room, so that it has a state. */
   knows(roomId: string): boolean {
-    return this.#heads.has(roomId) || findRoom(this.#options.reader, roomId) !== undefined;
+    const { reader } = this.#options;
+    const room = findRoom(reader, roomId);
+    return room !== undefined && headOf(reader, room.id) !== undefined;
+  }
+
+  /** Whether this server takes part in the room: a user of it is in it, so that it gets what is sent there. */
+  isResident(roomId: string): boolean {
+    const { reader, serverName } = this.#options;
+    const room = findRoom(reader, roomId);
+    return room !== undefined && isServerIn(reader, room.id, serverName);
   }
 
   /**
@@ -298,7 +308,29 @@ export class Rooms {
     });
   }
 
-  #prepare(head: RoomHead, event: EventToSend, transaction?: Transaction, isCreateWithoutRoomId = false): Prepared {
+  /**
+   * An event as the room would let it in next, neither hashed nor signed nor sent: for others to sign, or to be signed by
+   * others first. Its sender need not be of this server.
+   *
+   * @throws {MatrixError} as {@link send}.
+   */
+  draft(roomId: string, event: EventToSend): EventDraft {
+    return this.#draft(this.#head(roomId), event).draft;
+  }
+
+  /** Hashes and signs an event as this server. @throws {MatrixError} M_BAD_JSON, M_TOO_LARGE */
+  sign(draft: EventDraft, rules: RoomVersionRules): BuiltEvent {
+    const built = build(draft, rules, this.#options.serverName, this.#options.signingKey);
+    if (built.sizeBytes > MAX_EVENT_BYTES) {
+      throw new MatrixError(
+        'M_TOO_LARGE',
+        `The event has ${built.sizeBytes} bytes; at most ${MAX_EVENT_BYTES} are allowed.`,
+      );
+    }
+    return built;
+  }
+
+  #draft(head: RoomHead, event: EventToSend, isCreateWithoutRoomId = false) {
     const { rules } = head;
     const prevEvents = head.extremities.slice(0, MAX_PREV_EVENTS);
     const unlinked = {
@@ -324,13 +356,13 @@ export class Rooms {
       prev_events: prevEvents.map((id) => head.referenceTo(id)),
       auth_events: authEvents.map((id) => head.referenceTo(id)),
     };
-    const built = build(draft, rules, this.#options.serverName, this.#options.signingKey);
-    if (built.sizeBytes > MAX_EVENT_BYTES) {
-      throw new MatrixError(
-        'M_TOO_LARGE',
-        `The event has ${built.sizeBytes} bytes; at most ${MAX_EVENT_BYTES} are allowed.`,
-      );
-    }
+    return { draft, prevEvents };
+  }
+
+  #prepare(head: RoomHead, event: EventToSend, transaction?: Transaction, isCreateWithoutRoomId = false): Prepared {
+    const { rules } = head;
+    const { draft, prevEvents } = this.#draft(head, event, isCreateWithoutRoomId);
+    const built = this.sign(draft, rules);
     const redacted = this.#redaction(head, built.pdu);
     const meta: PduMeta = {
       eventId: built.eventId,

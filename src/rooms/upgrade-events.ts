@@ -1,6 +1,6 @@
 import type { Reader } from '#projections/engine/reader.ts';
 import { profileOf } from '#projections/profiles/queries.ts';
-import { eventAt, findRoom, headOf, membersOf, stateChangesBetween } from '#projections/rooms/queries.ts';
+import { eventAt, findRoom, membersOf, stateEventsOfType } from '#projections/rooms/queries.ts';
 import { parseJson } from '#protocol/json-limits.ts';
 import { isJsonObject } from '#protocol/json-object.ts';
 import type { JsonObject, JsonValue } from '#protocol/pdu.ts';
@@ -140,12 +140,9 @@ function childrenOf(replacement: Replacement): [string, JsonObject][] {
   const { reader, oldRoomId } = replacement;
   if (createEvent(replacement).content['type'] !== 'm.space') return [];
   const room = findRoom(reader, oldRoomId);
-  const version = room && headOf(reader, room.id)?.stateVersion;
-  if (room === undefined || version === undefined) return [];
-  return stateChangesBetween(reader, room.id, 0, version).flatMap((position): [string, JsonObject][] => {
-    const event = eventAt(reader, position);
-    if (event?.type !== 'm.space.child' || event.stateKey === undefined) return [];
+  const links = room ? [...stateEventsOfType(reader, room.id, 'm.space.child')] : [];
+  return links.flatMap((event): [string, JsonObject][] => {
     const content = parseJson(event.contentJson);
-    return isJsonObject(content) && Array.isArray(content['via']) ? [[event.stateKey, content]] : [];
+    return isJsonObject(content) && Array.isArray(content['via']) ? [[event.stateKey ?? '', content]] : [];
   });
 }

@@ -15,6 +15,7 @@ import {
   findRoom,
   headOf,
   membershipOf,
+  serversIn,
   stateEvent,
   stateEventPosition,
   timelineBackwards,
@@ -329,9 +330,13 @@ describe('an event of another server', () => {
     const hello = it.add(message('@carol:c.org', 'hello'));
     await it.receiver.receiveOutliers(it.foreign.room, 'a.org', [carol.pdu]);
     expect(knownEvent(it.reader, carol.eventId)).toMatchObject({ disposition: 'outlier' });
+    expect([...serversIn(it.reader, it.room.id)]).toEqual(['a.org', 'b.org', 'localhost']);
+    // What is kept aside is in the room's stream, too.
+    await it.rooms.send(it.foreign.roomId, { sender: LOCAL, type: 'm.room.message', content: {} });
     expect(await it.receive(carol)).toEqual({ kind: 'accept' });
     expect(await it.receive(hello)).toEqual({ kind: 'accept' });
     expect(it.timeline().slice(-2)).toEqual([carol.eventId, hello.eventId]);
+    expect([...serversIn(it.reader, it.room.id)]).toContain('c.org');
     expect(membershipOf(it.reader, it.room.id, '@carol:c.org')).toBe('join');
     expect(await it.isReplayedEqual()).toBe(true);
   });
