@@ -18,21 +18,30 @@ export class AnswerNotJson extends Error {
   override readonly name = 'AnswerNotJson';
 }
 
+/** Lets go of a body that nobody reads to its end, and so of its connection. What goes wrong with it now is nobody's concern. */
+export function discard(body: Readable): void {
+  // A body that is destroyed early says so with an error, which would end the process if nobody listened.
+  body.on('error', () => {});
+  body.destroy();
+}
+
 /**
  * All bytes of a body. Stops reading where they become too many, or where the announced length says that they will.
  * @throws {AnswerTooLarge} and what the stream throws.
  */
 export async function readBody(body: Readable, announcedLength: string | undefined, maxBytes: number): Promise<Buffer> {
   if (Number(announcedLength ?? 0) > maxBytes) {
-    body.destroy();
+    discard(body);
     throw new AnswerTooLarge(maxBytes);
   }
   const chunks: Buffer[] = [];
   let size = 0;
   for await (const chunk of body as AsyncIterable<Buffer>) {
     size += chunk.length;
-    // Leaving the loop destroys the stream, and with it the connection.
-    if (size > maxBytes) throw new AnswerTooLarge(maxBytes);
+    if (size > maxBytes) {
+      discard(body);
+      throw new AnswerTooLarge(maxBytes);
+    }
     chunks.push(chunk);
   }
   return chunks.length === 1 && chunks[0] !== undefined ? chunks[0] : Buffer.concat(chunks, size);

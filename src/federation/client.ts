@@ -6,7 +6,7 @@ import { isJsonObject, ownValue } from '#protocol/json-object.ts';
 import type { JsonObject } from '#protocol/pdu.ts';
 import type { SigningKey } from '#protocol/signing.ts';
 import { AddressRefused } from '#src/net/safe-connector.ts';
-import { AnswerNotJson, AnswerTooLarge, boundedStream, parseAnswer, readBody } from './answer-body.ts';
+import { AnswerNotJson, AnswerTooLarge, boundedStream, discard, parseAnswer, readBody } from './answer-body.ts';
 import { type ConnectionPools, MAX_CONNECTIONS } from './connections.ts';
 import type { Destinations } from './destinations.ts';
 import { FederationError } from './errors.ts';
@@ -100,7 +100,7 @@ export class FederationClient {
     const { maxAnswerBytes = DEFAULT_MAX_ANSWER_BYTES } = request;
     return this.#ask(request, async ({ headers, body }, release) => {
       if (Number(textOf(headers['content-length']) ?? 0) > maxAnswerBytes) {
-        body.destroy();
+        discard(body);
         throw new AnswerTooLarge(maxAnswerBytes);
       }
       const bounded = boundedStream(maxAnswerBytes);
@@ -131,7 +131,7 @@ export class FederationClient {
       const answer = await this.#send(request, signal);
       if (answer.statusCode < 200 || answer.statusCode > 299) throw await this.#errorOf(request, answer);
       if ((answer.headers['content-encoding'] ?? 'identity') !== 'identity') {
-        answer.body.destroy();
+        discard(answer.body);
         throw new AnswerNotJson('the answer is compressed, which was not asked for');
       }
       const result = await read(answer, release);

@@ -2,12 +2,11 @@
  * `https://HOST/.well-known/matrix/server`: to which server a domain delegates.
  * https://spec.matrix.org/v1.19/server-server-api/#resolving-server-names, step 3
  */
-import { isUtf8 } from 'node:buffer';
 import { type Dispatcher, request } from 'undici';
-import { parseJson } from '#protocol/json-limits.ts';
-import { isJsonObject, ownValue } from '#protocol/json-object.ts';
+import { ownValue } from '#protocol/json-object.ts';
 import { isServerName } from '#protocol/server-name.ts';
 import { Lru } from '#src/sync/lru.ts';
+import { AnswerTooLarge, discard, parseAnswer, readBody } from './answer-body.ts';
 
 const SECOND_MS = 1000;
 const MINUTE_MS = 60 * SECOND_MS;
@@ -116,17 +115,19 @@ async function fetchWellKnown(host: string, { dispatcher, clock }: WellKnownOpti
         headers: { accept: 'application/json' },
       });
       if (statusCode === 200) {
-        const delegated = readDelegation(await readBounded(body, headers['content-length']));
+        const delegated = readDelegation(
+          await readBody(body, [headers['content-length']].flat()[0], MAX_WELL_KNOWN_BYTES),
+        );
         return delegated === undefined ? INVALID : { delegated, lifetimeMs: lifetimeOf(headers, clock()) };
       }
-      body.destroy();
+      discard(body);
       const next = isRedirect(statusCode) ? redirectTarget(headers['location'], url) : undefined;
       if (next === undefined) return { delegated: undefined, isTemporary: statusCode >= 500 || statusCode === 429 };
       url = next;
     }
     return INVALID;
-  } catch {
-    return FAILED;
+  } catch (error) {
+    return error instanceof AnswerTooLarge ? INVALID : FAILED;
   }
 }
 
@@ -141,31 +142,10 @@ function redirectTarget(location: string | string[] | undefined, from: URL): URL
   return target.protocol === 'https:' && target.username === '' && target.password === '' ? target : undefined;
 }
 
-/** Undefined if it is more than {@link MAX_WELL_KNOWN_BYTES}. */
-async function readBounded(
-  body: Dispatcher.ResponseData['body'],
-  announced: string | string[] | undefined,
-): Promise<Buffer | undefined> {
-  const chunks: Buffer[] = [];
-  let size = Number(announced ?? 0) > MAX_WELL_KNOWN_BYTES ? Number.POSITIVE_INFINITY : 0;
-  if (size === 0) {
-    for await (const chunk of body as AsyncIterable<Buffer>) {
-      size += chunk.length;
-      if (size > MAX_WELL_KNOWN_BYTES) break;
-      chunks.push(chunk);
-    }
-  }
-  if (size <= MAX_WELL_KNOWN_BYTES) return Buffer.concat(chunks);
-  body.destroy();
-  return undefined;
-}
-
 /** The content type does not matter. */
-function readDelegation(bytes: Buffer | undefined): string | undefined {
-  if (bytes === undefined || !isUtf8(bytes)) return undefined;
+function readDelegation(bytes: Buffer): string | undefined {
   try {
-    const answer = parseJson(bytes.toString('utf8'));
-    const server = isJsonObject(answer) ? ownValue(answer, 'm.server') : undefined;
+    const server = ownValue(parseAnswer(bytes), 'm.server');
     return typeof server === 'string' && isServerName(server) ? server : undefined;
   } catch {
     return undefined;
