@@ -21,6 +21,7 @@ import { filterEndpoints } from './client-api/filters/index.ts';
 import { initialSyncEndpoints } from './client-api/initial-sync/index.ts';
 import { mediaEndpoints } from './client-api/media/index.ts';
 import { messageEndpoints } from './client-api/messages/index.ts';
+import { notificationEndpoints } from './client-api/notifications/index.ts';
 import { openIdEndpoints } from './client-api/openid/index.ts';
 import { presenceEndpoints } from './client-api/presence/index.ts';
 import { profileEndpoints } from './client-api/profile/index.ts';
@@ -30,6 +31,7 @@ import { pusherEndpoints } from './client-api/pushers/index.ts';
 import { receiptEndpoints } from './client-api/receipts/index.ts';
 import { roomEndpoints } from './client-api/rooms/index.ts';
 import { serverInfoEndpoints } from './client-api/server-info/index.ts';
+import { spaceEndpoints } from './client-api/spaces/index.ts';
 import { syncEndpoints } from './client-api/sync/index.ts';
 import { thirdPartyEndpoints } from './client-api/third-party/index.ts';
 import { thirdPartyIdEndpoints } from './client-api/third-party-ids/index.ts';
@@ -56,6 +58,7 @@ import { createPush } from './push/push.ts';
 import type { Gateway } from './push/sender/gateway.ts';
 import { newRecordId } from './record-ids.ts';
 import { Directory } from './rooms/directory.ts';
+import { RemoteSpaces } from './rooms/remote-spaces.ts';
 import { Rooms } from './rooms/rooms.ts';
 import { ShownLog } from './shown-log.ts';
 import { Sync } from './sync/sync.ts';
@@ -65,6 +68,7 @@ export const endpoints: readonly Endpoint<Context>[] = [
   ...accountEndpoints,
   ...roomEndpoints,
   ...directoryEndpoints,
+  ...spaceEndpoints,
   ...messageEndpoints,
   ...syncEndpoints,
   ...accountDataEndpoints,
@@ -72,6 +76,7 @@ export const endpoints: readonly Endpoint<Context>[] = [
   ...profileEndpoints,
   ...pushRuleEndpoints,
   ...pusherEndpoints,
+  ...notificationEndpoints,
   ...receiptEndpoints,
   ...typingEndpoints,
   ...presenceEndpoints,
@@ -182,6 +187,7 @@ export function createApplication(parts: ApplicationParts): Application {
     newEventLocalpart: () => randomBytes(EVENT_LOCALPART_BYTES).toString('base64url'),
   });
   const directory = new Directory({ commands, reader, serverName, newRecordId });
+  const remoteSpaces = new RemoteSpaces({ client: federation.client, clock, serverName });
   const profiles = new Profiles({ reader, commands, rooms, newRecordId, logger });
   const departures = new Departures({ reader, commands, rooms, serverName, newRecordId, logger });
   departures.wake();
@@ -231,6 +237,7 @@ export function createApplication(parts: ApplicationParts): Application {
     rooms,
     sync,
     directory,
+    remoteSpaces,
     profiles,
     typing,
     presence,

@@ -244,7 +244,7 @@ function newestFrom(reader: Reader, room: Position, begin: Position): Position {
 const MAX_MEMBER_EVENTS = 1000;
 
 /** Position of the event with which a member came into the room; undefined for somebody who is not in it. */
-function joinedSince(reader: Reader, room: Position, userId: string): Position | undefined {
+export function joinedSince(reader: Reader, room: Position, userId: string): Position | undefined {
   let since: Position | undefined;
   let left = MAX_MEMBER_EVENTS;
   for (const { position } of stateHistoryBackwards(reader, room, 'm.room.member', userId)) {
