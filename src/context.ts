@@ -15,6 +15,7 @@ import type { RemoteMedia } from './media/remote-media.ts';
 import type { Thumbnailer } from './media/thumbnailer.ts';
 import type { Push } from './push/push.ts';
 import type { Directory } from './rooms/directory.ts';
+import type { RemoteSpaces } from './rooms/remote-spaces.ts';
 import type { Rooms } from './rooms/rooms.ts';
 import type { Sync } from './sync/sync.ts';
 
@@ -32,6 +33,7 @@ export interface Context {
   readonly rooms: Rooms;
   readonly sync: Sync;
   readonly directory: Directory;
+  readonly remoteSpaces: RemoteSpaces;
   readonly profiles: Profiles;
   readonly typing: Typing;
   readonly presence: Presence;
