@@ -6,6 +6,7 @@ import { createServer } from 'node:net';
 import { tmpdir } from 'node:os';
 import path from 'node:path';
 import { fileURLToPath } from 'node:url';
+import { SERVER_FLAGS } from '../launch/node.mjs';
 
 const MAIN = fileURLToPath(new URL('../cli/main.ts', import.meta.url));
 const BARE = fileURLToPath(new URL('./bare-fastify.ts', import.meta.url));
@@ -48,7 +49,7 @@ export async function startServer(nodeArguments: readonly string[] = []): Promis
   const configFile = path.join(folder, 'stele.yaml');
   await writeFile(configFile, JSON.stringify(config));
   const startedMs = performance.now();
-  const child = spawn(process.execPath, [...nodeArguments, MAIN, 'serve', '--config', configFile], {
+  const child = spawn(process.execPath, [...SERVER_FLAGS, ...nodeArguments, MAIN, 'serve', '--config', configFile], {
     stdio: ['ignore', 'ignore', 'inherit'],
     env: { ...process.env, STELE_LOGGING__LEVEL: 'warn' },
   });
