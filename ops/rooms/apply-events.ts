@@ -110,9 +110,11 @@ class OfflineRoom {
   apply(event: RoomEvent): void {
     const before = this.#stateBefore(event);
     const isAllowed = this.#judge(event, before);
-    this.#graph.add(event);
     const asState = resolutionEventOf(event, !isAllowed);
-    if (asState !== undefined) this.#resolutionEvents.set(event.eventId, asState);
+    if (asState !== undefined) {
+      this.#graph.add(event);
+      this.#resolutionEvents.set(event.eventId, asState);
+    }
     const slot = asState === undefined ? undefined : this.#slots.get(asState.type, asState.stateKey);
     this.#after.set(event.eventId, isAllowed && slot !== undefined ? before.with(slot, event.eventId) : before);
   }

@@ -20,23 +20,23 @@ type Mask = Int32Array;
  */
 export class OrderedAuthGraph implements AuthGraph {
   readonly #nodes = new Map<string, Node>();
+  readonly #inOrder: Node[] = [];
   readonly #rules: RoomVersionRules;
 
   constructor(rules: RoomVersionRules) {
     this.#rules = rules;
   }
 
-  /** Takes in the next event; those that it names have to be in already. */
+  /** Takes in the next state event of the room; those that it names have to be in already. */
   add(event: RoomEvent): void {
     const ids = new Set(event.authEventIds);
     if (!this.#rules.eventFormat.createEventInAuthEvents && event.type !== 'm.room.create') {
       ids.add(createEventIdFromRoomId(event.roomId));
     }
-    const authEvents = [...ids]
-      .flatMap((id) => this.#nodes.get(id) ?? [])
-      // What is of another room or no state is passed over, as resolution does.
-      .filter(({ event: { roomId, stateKey } }) => roomId === event.roomId && stateKey !== undefined);
-    this.#nodes.set(event.eventId, { event, index: this.#nodes.size, authEvents });
+    const authEvents = [...ids].flatMap((id) => this.#nodes.get(id) ?? []);
+    const node = { event, index: this.#inOrder.length, authEvents };
+    this.#nodes.set(event.eventId, node);
+    this.#inOrder.push(node);
   }
 
   authChainDifference(own: readonly (readonly string[])[], shared: SharedState): Iterable<string> {
@@ -86,13 +86,17 @@ export class OrderedAuthGraph implements AuthGraph {
     return { difference, lowest };
   }
 
+  /** Takes out of a set, of which one event is the earliest, what the chains of the shared state hold. */
   #removeReached(difference: Set<string>, lowest: number, shared: SharedState): void {
-    const roots: Node[] = [];
-    for (const id of shared.eventIds()) {
-      const node = this.#nodes.get(id);
-      if (node !== undefined && node.index >= lowest) roots.push(node);
+    const reached = new Set<Node>();
+    // The shared state can be as large as the room. What is not earlier than the difference is less, as forks are young.
+    for (let index = this.#inOrder.length - 1; index >= lowest && difference.size > 0; index -= 1) {
+      const node = this.#inOrder[index] as Node;
+      const { eventId, type, stateKey } = node.event;
+      if (stateKey === undefined || !(reached.has(node) || shared.get(type, stateKey) === eventId)) continue;
+      difference.delete(eventId);
+      for (const link of node.authEvents) reached.add(link);
     }
-    for (const { event } of reachedFrom(roots, lowest)) difference.delete(event.eventId);
   }
 }
 

@@ -1,6 +1,5 @@
 import type { RoomVersionRules } from '#protocol/room-version.ts';
 import {
-  plainAuthGraph,
   type Resolution,
   type ResolutionEvent,
   resolveStates,
@@ -8,7 +7,9 @@ import {
 } from '#protocol/state-resolution/index.ts';
 import { SlotMap } from '#protocol/state-resolution/slot-map.ts';
 import { RoomFileError } from './errors.ts';
+import { OrderedAuthGraph } from './ordered-auth-graph.ts';
 import { type RoomEvent, resolutionEventOf } from './room-event.ts';
+import { inTopologicalOrder } from './topological-order.ts';
 
 /** A state of a room as a file gives it. */
 export interface GivenState {
@@ -21,8 +22,7 @@ export interface GivenState {
  *
  * @throws {RoomFileError} if a state names an event that is not given, is no state event, is of another room than the
  *   others, or is the second of its key.
- * @throws {AuthChainCycleError} if events authorise each other in a circle.
- * @throws {AuthChainTooLargeError}
+ * @throws {EventCycleError} if events authorise each other in a circle.
  */
 export function resolveGivenStates(
   states: readonly GivenState[],
@@ -32,15 +32,15 @@ export function resolveGivenStates(
   const { rules, trace } = options;
   const entries = states.map((state) => entriesOf(state, events));
   const roomId = checkOneRoom(states, events);
-  const known = new Map<string, ResolutionEvent | undefined>();
-  const lookup = (eventId: string): ResolutionEvent | undefined => {
-    if (known.has(eventId)) return known.get(eventId);
-    const event = events.get(eventId);
-    const asState = event === undefined || event.roomId !== roomId ? undefined : resolutionEventOf(event, false);
-    known.set(eventId, asState);
-    return asState;
-  };
-  return resolveStates(entries, { rules, event: lookup, graph: plainAuthGraph(lookup, rules), trace });
+  const graph = new OrderedAuthGraph(rules);
+  const known = new Map<string, ResolutionEvent>();
+  for (const event of inTopologicalOrder(events, rules, 'auth_events')) {
+    const asState = event.roomId === roomId ? resolutionEventOf(event, false) : undefined;
+    if (asState === undefined) continue;
+    graph.add(event);
+    known.set(event.eventId, asState);
+  }
+  return resolveStates(entries, { rules, event: (eventId) => known.get(eventId), graph, trace });
 }
 
 /** The room that all the states are of. */

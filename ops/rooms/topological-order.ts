@@ -12,18 +12,25 @@ interface Node {
   waitsFor: number;
 }
 
+/** What an event has to come after: its auth events, the create event among them; and its prev events or not. */
+export type Links = 'prev_and_auth_events' | 'auth_events';
+
 /**
- * Events in an order in which each comes after its prev events and its auth events, as far as they are given. Of those
- * that may come next the earliest by `origin_server_ts` does, then the least by id: the order of the input never matters.
+ * Events in an order in which each comes after those that it names, as far as they are given. Of those that may come next
+ * the earliest by `origin_server_ts` does, then the least by id: the order of the input never matters.
  *
  * @throws {EventCycleError}
  */
-export function inTopologicalOrder(events: ReadonlyMap<string, RoomEvent>, rules: RoomVersionRules): RoomEvent[] {
+export function inTopologicalOrder(
+  events: ReadonlyMap<string, RoomEvent>,
+  rules: RoomVersionRules,
+  links: Links = 'prev_and_auth_events',
+): RoomEvent[] {
   const nodes = new Map<string, Node>();
   for (const event of events.values()) nodes.set(event.eventId, { event, dependents: [], waitsFor: 0 });
   const ready = new Heap<Node>(compareNodes);
   for (const node of nodes.values()) {
-    for (const id of eventsBefore(node.event, rules)) {
+    for (const id of eventsBefore(node.event, rules, links)) {
       const earlier = nodes.get(id);
       if (earlier === undefined) continue;
       earlier.dependents.push(node);
@@ -39,13 +46,14 @@ export function inTopologicalOrder(events: ReadonlyMap<string, RoomEvent>, rules
       if (dependent.waitsFor === 0) ready.push(dependent);
     }
   }
-  if (ordered.length < nodes.size) throw new EventCycleError(findCycle(nodes, rules));
+  if (ordered.length < nodes.size) throw new EventCycleError(findCycle(nodes, rules, links));
   return ordered;
 }
 
 /** Each event that has to come before another, once. */
-function eventsBefore(event: RoomEvent, rules: RoomVersionRules): Set<string> {
-  const before = new Set([...event.prevEventIds, ...event.authEventIds]);
+function eventsBefore(event: RoomEvent, rules: RoomVersionRules, links: Links): Set<string> {
+  const before = new Set(event.authEventIds);
+  if (links === 'prev_and_auth_events') for (const id of event.prevEventIds) before.add(id);
   if (!rules.eventFormat.createEventInAuthEvents && event.type !== 'm.room.create') {
     before.add(createEventIdFromRoomId(event.roomId));
   }
@@ -53,12 +61,12 @@ function eventsBefore(event: RoomEvent, rules: RoomVersionRules): Set<string> {
 }
 
 /** One circle among the events that are not in order. Each of them waits for another, so going back always ends in one. */
-function findCycle(nodes: ReadonlyMap<string, Node>, rules: RoomVersionRules): string[] {
+function findCycle(nodes: ReadonlyMap<string, Node>, rules: RoomVersionRules, links: Links): string[] {
   const way = new Map<string, number>();
   let at = [...nodes.values()].find(({ waitsFor }) => waitsFor > 0);
   while (at !== undefined && !way.has(at.event.eventId)) {
     way.set(at.event.eventId, way.size);
-    const waiting: Node[] = [...eventsBefore(at.event, rules)].flatMap((id) => nodes.get(id) ?? []);
+    const waiting: Node[] = [...eventsBefore(at.event, rules, links)].flatMap((id) => nodes.get(id) ?? []);
     at = waiting.find(({ waitsFor }) => waitsFor > 0);
   }
   return [...way.keys()].slice(at === undefined ? 0 : way.get(at.event.eventId));
