@@ -9,5 +9,7 @@ export function dataPaths(dataDir: string) {
     logSigningKey: path.join(dataDir, 'log-signing.key'),
     projections: path.join(dataDir, 'projections', 'core'),
     media: path.join(dataDir, 'media'),
+    thumbnails: path.join(dataDir, 'thumbnails'),
+    remoteMedia: path.join(dataDir, 'remote-media'),
   };
 }

@@ -1,12 +1,19 @@
 /**
- * The `media.stored` record, the first of a media stream: one section, msgpack
- * `[mediaId, uploader, sha256, sizeBytes, contentType | null, fileName | null]`. The bytes are in the media store.
+ * The records of a media stream (`media-<random>`), each with one section, in msgpack. The bytes are in the media store.
+ *
+ * | kind | section 0 |
+ * |---|---|
+ * | `media.reserved` | `[mediaId, uploader, expiresAtMs]`: first, where the id was given out before the upload |
+ * | `media.stored` | `[mediaId, uploader, sha256, sizeBytes, contentType or null, fileName or null]` |
+ * | `media.removed` | `[mediaId]` |
  */
 import { Packr } from 'msgpackr';
 import type { LogRecord, RecordDraft } from '#streams/event-log.ts';
 import { recordKinds } from '#streams/kinds.ts';
 
 export const MEDIA_STORED = 'media.stored';
+export const MEDIA_RESERVED = 'media.reserved';
+export const MEDIA_REMOVED = 'media.removed';
 
 /** Something that a local user uploaded. */
 export interface Media {
@@ -21,6 +28,14 @@ export interface Media {
   readonly fileName: string | undefined;
 }
 
+/** An id that was given out for an upload to come. */
+export interface MediaReservation {
+  readonly mediaId: string;
+  readonly uploader: string;
+  /** Milliseconds since the epoch. */
+  readonly expiresAtMs: number;
+}
+
 type Stored = [
   mediaId: string,
   uploader: string,
@@ -29,6 +44,8 @@ type Stored = [
   contentType: string | null,
   fileName: string | null,
 ];
+
+type Reserved = [mediaId: string, uploader: string, expiresAtMs: number];
 
 const packr = new Packr({ useRecords: false, copyBuffers: true });
 
@@ -65,4 +82,38 @@ export function readMedia(record: LogRecord): Media | undefined {
     contentType: contentType ?? undefined,
     fileName: fileName ?? undefined,
   };
+}
+
+/** The record of an id that is given out. */
+export function reservationRecord(id: Uint8Array, reservation: MediaReservation): RecordDraft {
+  const { mediaId, uploader, expiresAtMs } = reservation;
+  const reserved: Reserved = [mediaId, uploader, expiresAtMs];
+  return {
+    id,
+    kind: MEDIA_RESERVED,
+    version: recordKinds[MEDIA_RESERVED].version,
+    sections: [packr.pack(reserved)],
+    decoded: reservation,
+  };
+}
+
+/** What a `media.reserved` record says; undefined where its key was destroyed. */
+export function readReservation(record: LogRecord): MediaReservation | undefined {
+  if (record.decoded !== undefined) return record.decoded as MediaReservation;
+  const section = record.sections[0];
+  if (!section) return undefined;
+  const [mediaId, uploader, expiresAtMs] = packr.unpack(section) as Reserved;
+  return { mediaId, uploader, expiresAtMs };
+}
+
+/** The record of a removal. */
+export function mediaRemovedRecord(id: Uint8Array, mediaId: string): RecordDraft {
+  const version = recordKinds[MEDIA_REMOVED].version;
+  return { id, kind: MEDIA_REMOVED, version, sections: [packr.pack([mediaId])] };
+}
+
+/** The media id of a `media.removed` record; undefined where its key was destroyed. */
+export function readMediaRemoved(record: LogRecord): string | undefined {
+  const section = record.sections[0];
+  return section ? (packr.unpack(section) as [string])[0] : undefined;
 }

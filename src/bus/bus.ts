@@ -5,8 +5,8 @@
  */
 import type { Position } from '#streams/event-log.ts';
 
-/** What can be waited for; made by {@link roomTopic}, {@link userTopic} and {@link accountTopic}. */
-export type Topic = `room:${string}` | `user:${string}` | `account:${string}`;
+/** What can be waited for; made by {@link roomTopic}, {@link userTopic}, {@link accountTopic} and {@link mediaTopic}. */
+export type Topic = `room:${string}` | `user:${string}` | `account:${string}` | `media:${string}`;
 
 /** Something happened in a room: an event, a receipt, a change of who is typing. */
 export function roomTopic(roomId: string): Topic {
@@ -21,6 +21,11 @@ export function userTopic(userId: string): Topic {
 /** Something happened to an account's devices or tokens: who waits under one of them may have to go. */
 export function accountTopic(userId: string): Topic {
   return `account:${userId}`;
+}
+
+/** An upload of which the id was known before has come. */
+export function mediaTopic(mediaId: string): Topic {
+  return `media:${mediaId}`;
 }
 
 /**

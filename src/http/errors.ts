@@ -9,6 +9,7 @@ const ERRORS = {
   M_BAD_ALIAS: [400, 'One of the aliases does not point to this room.'],
   M_BAD_JSON: [400, 'The JSON does not have the shape that this endpoint expects.'],
   M_BAD_STATE: [400, 'That cannot be done in the present state.'],
+  M_CANNOT_OVERWRITE_MEDIA: [409, 'This media has its content already.'],
   M_CANNOT_LEAVE_SERVER_NOTICE_ROOM: [403, 'The server notices room cannot be left.'],
   M_CAPTCHA_INVALID: [401, 'The captcha was not solved.'],
   M_CAPTCHA_NEEDED: [401, 'A captcha has to be solved first.'],

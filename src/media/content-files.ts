@@ -4,7 +4,7 @@
  */
 import { createHash, randomUUID } from 'node:crypto';
 import { createReadStream } from 'node:fs';
-import { type FileHandle, mkdir, open, readdir, rename, unlink } from 'node:fs/promises';
+import { type FileHandle, mkdir, open, readdir, rename, stat, unlink } from 'node:fs/promises';
 import { dirname, join } from 'node:path';
 import type { Readable } from 'node:stream';
 
@@ -48,15 +48,17 @@ export class ContentFiles {
    * Stores what the stream gives, in constant memory. It is on the disk when this resolves. The stream is left as it is when
    * this fails; whatever it gave is gone.
    *
+   * @param beforeNaming is called with the digest before the content has its name: for who looks after unused contents.
    * @throws {ContentTooLarge}
    */
-  async write(source: Readable, maxBytes: number): Promise<StoredContent> {
+  async write(source: Readable, maxBytes: number, beforeNaming?: (sha256: string) => void): Promise<StoredContent> {
     await this.#prepare();
     const incoming = join(this.#folder, INCOMING, randomUUID());
     const file = await open(incoming, 'wx', 0o600);
     try {
       const content = await copy(source, file, maxBytes);
       await file.sync();
+      beforeNaming?.(content.sha256);
       await this.#name(incoming, content.sha256);
       return content;
     } catch (error) {
@@ -69,7 +71,7 @@ export class ContentFiles {
 
   /** The content of a digest, or a part of it. Throws ENOENT where there is none. */
   async read(sha256: string, range?: ByteRange): Promise<Readable> {
-    const file = await open(this.#path(sha256), 'r');
+    const file = await open(this.path(sha256), 'r');
     return createReadStream('', {
       fd: file,
       highWaterMark: READ_CHUNK_BYTES,
@@ -77,14 +79,45 @@ export class ContentFiles {
     });
   }
 
-  /** The first bytes of a content, at most so many. Throws ENOENT where there is none. */
-  async readHead(sha256: string, maxBytes: number): Promise<Buffer> {
-    await using file = await open(this.#path(sha256), 'r');
-    const { buffer, bytesRead } = await file.read(Buffer.alloc(maxBytes), 0, maxBytes, 0);
-    return buffer.subarray(0, bytesRead);
+  /**
+   * The digests of all contents that were complete before a moment (milliseconds since the epoch), in no particular order.
+   * What is no content of ours is left out.
+   */
+  async *namedBefore(beforeMs: number): AsyncGenerator<string> {
+    for (const folder of await namesIn(this.#folder)) {
+      if (!/^[0-9a-f]{2}$/.test(folder)) continue;
+      for (const name of await namesIn(join(this.#folder, folder))) {
+        const sha256 = folder + name;
+        if (!SHA256.test(sha256)) continue;
+        const info = await stat(this.path(sha256)).catch(() => undefined);
+        if (info !== undefined && info.mtimeMs < beforeMs) yield sha256;
+      }
+    }
   }
 
-  #path(sha256: string): string {
+  /**
+   * Removes a content that nobody needs. Somebody may begin to need it at the same moment, by storing the same again: so it is
+   * taken aside first, and put back if it is needed then.
+   */
+  async removeUnless(sha256: string, isNeeded: () => boolean): Promise<boolean> {
+    await this.#prepare();
+    const aside = join(this.#folder, INCOMING, randomUUID());
+    try {
+      await rename(this.path(sha256), aside);
+    } catch (error) {
+      if (error instanceof Error && 'code' in error && error.code === 'ENOENT') return false;
+      throw error;
+    }
+    if (isNeeded()) {
+      await rename(aside, this.path(sha256));
+      return false;
+    }
+    await unlink(aside);
+    return true;
+  }
+
+  /** Where the content of a digest is, if there is one. */
+  path(sha256: string): string {
     if (!SHA256.test(sha256)) throw new RangeError('not a SHA-256 digest in hex');
     return join(this.#folder, sha256.slice(0, 2), sha256.slice(2));
   }
@@ -93,7 +126,7 @@ export class ContentFiles {
   async #name(incoming: string, sha256: string): Promise<void> {
     const folder = join(this.#folder, sha256.slice(0, 2));
     const made = await mkdir(folder, { recursive: true, mode: 0o700 });
-    await rename(incoming, this.#path(sha256));
+    await rename(incoming, this.path(sha256));
     await syncFolder(folder);
     if (made !== undefined) await syncFolder(this.#folder);
   }
@@ -139,4 +172,13 @@ async function writeAll(file: FileHandle, bytes: Buffer): Promise<void> {
 async function syncFolder(folder: string): Promise<void> {
   await using handle = await open(folder, 'r');
   await handle.sync();
+}
+
+/** The names in a folder; none where it is not there. */
+async function namesIn(folder: string): Promise<string[]> {
+  try {
+    return await readdir(folder);
+  } catch {
+    return [];
+  }
 }

@@ -213,61 +213,6 @@ describe('a download', () => {
   });
 });
 
-describe('a thumbnail', () => {
-  const gif = (frames: number) =>
-    Buffer.concat([
-      Buffer.from('GIF89a\x01\x00\x01\x00\x80\x00\x00', 'latin1'),
-      Buffer.alloc(6),
-      ...Array.from({ length: frames }, () => Buffer.from([0x2c, 0, 0, 0, 0, 1, 0, 1, 0, 0, 2, 2, 0x44, 1, 0])),
-      Buffer.from([0x3b]),
-    ]);
-  const png = (chunk: string) =>
-    Buffer.concat([
-      Buffer.from([0x89, 0x50, 0x4e, 0x47, 0x0d, 0x0a, 0x1a, 0x0a, 0, 0, 0, 0]),
-      Buffer.from(chunk),
-      Buffer.alloc(4),
-    ]);
-
-  it('is the image itself', async () => {
-    const id = await uploaded(png('IDAT'), 'image/png', 'x.png');
-    const answer = await get(`thumbnail/${id}?width=96&height=96&method=crop&animated=false`);
-    expect(answer.statusCode).toBe(200);
-    expect(answer.rawPayload.equals(png('IDAT'))).toBe(true);
-    expect(answer.headers['content-disposition']).toMatch(/^inline/);
-  });
-
-  it.each([
-    ['a GIF with two frames', gif(2), 'image/gif', 400],
-    ['a GIF with one', gif(1), 'image/gif', 200],
-    ['an APNG', png('acTL'), 'image/png', 400],
-    ['an animated WebP', Buffer.from('RIFF\0\0\0\0WEBPVP8X\0\0\0\0\x02', 'latin1'), 'image/webp', 400],
-    ['a still WebP', Buffer.from('RIFF\0\0\0\0WEBPVP8 \0\0\0\0\0', 'latin1'), 'image/webp', 200],
-    ['a JPEG', Buffer.from([0xff, 0xd8, 0xff]), 'image/jpeg', 200],
-    ['a text', Buffer.from('x'), 'text/plain', 400],
-    ['an SVG', Buffer.from('<svg/>'), 'image/svg+xml', 400],
-  ])('that must be still, of %s', async (_what, content, type, status) => {
-    const id = await uploaded(content, type);
-    const answer = await get(`thumbnail/${id}?width=96&height=96&animated=false`);
-    expect(answer.statusCode).toBe(status);
-    if (type.startsWith('image/') && type !== 'image/svg+xml') {
-      expect((await get(`thumbnail/${id}?width=96&height=96&animated=true`)).statusCode).toBe(200);
-    }
-  });
-
-  it.each([
-    ['', 'M_MISSING_PARAM'],
-    ['width=0&height=1', 'M_INVALID_PARAM'],
-    ['width=1.5&height=1', 'M_INVALID_PARAM'],
-    ['width=1&height=-1', 'M_INVALID_PARAM'],
-    ['width=1&height=1&method=stretch', 'M_INVALID_PARAM'],
-  ])('with %j makes no sense', async (query, errcode) => {
-    const id = await uploaded(png('IDAT'), 'image/png');
-    const answer = await get(`thumbnail/${id}?${query}`);
-    expect(answer.statusCode).toBe(400);
-    expect(answer.json()).toMatchObject({ errcode });
-  });
-});
-
 it('says how large uploads may be, under both names', async () => {
   expect(await alice.ok('GET', '/_matrix/client/v1/media/config')).toEqual({ 'm.upload.size': MAX_UPLOAD_BYTES });
   expect(await alice.ok('GET', '/_matrix/media/v3/config')).toEqual({ 'm.upload.size': MAX_UPLOAD_BYTES });

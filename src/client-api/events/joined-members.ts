@@ -31,10 +31,11 @@ export const joinedMembers = endpoint({
   },
 });
 
-function profileIn(contentJson: string): { display_name?: string; avatar_url?: string } {
+/** Clients have always had both keys: null for what somebody did not set. */
+function profileIn(contentJson: string): { display_name: string | null; avatar_url: string | null } {
   const { displayname, avatar_url } = parseJson(contentJson) as JsonObject;
   return {
-    ...(typeof displayname === 'string' && { display_name: displayname }),
-    ...(typeof avatar_url === 'string' && { avatar_url }),
+    display_name: typeof displayname === 'string' ? displayname : null,
+    avatar_url: typeof avatar_url === 'string' ? avatar_url : null,
   };
 }

@@ -1,27 +1,27 @@
+import { createReadStream } from 'node:fs';
+import { open } from 'node:fs/promises';
 import { z } from 'zod';
+import { RawAnswer } from '#src/http/answer.ts';
 import { endpoint } from '#src/http/endpoint.ts';
 import { MatrixError } from '#src/http/errors.ts';
 import { queryChoice, queryFlag, queryInteger } from '#src/http/query.ts';
-import { ANIMATION_HEAD_BYTES, isAnimated } from '#src/media/animation.ts';
-import { essenceOf, UNKNOWN_TYPE } from '#src/media/download-headers.ts';
-import { answerMedia, findMedia, type MediaContext } from './answer-media.ts';
+import { downloadHeaders, essenceOf, UNKNOWN_TYPE } from '#src/media/download-headers.ts';
+import { sizeFor } from '#src/media/thumbnail-size.ts';
+import type { Thumbnail } from '#src/media/thumbnailer.ts';
+import { answerMedia } from './answer-media.ts';
+import { DEFAULT_UPLOAD_WAIT_MS, findContent, MAX_UPLOAD_WAIT_MS, type MediaContext } from './served-content.ts';
 
-/** The largest image that is sent as its own thumbnail: one that a phone still shows in a list. */
-export const MAX_THUMBNAIL_BYTES = 32 * 1024 * 1024;
-
-/** Images that every client shows. */
-const IMAGE_TYPES: ReadonlySet<string> = new Set([
+/** What a thumbnail may be. Source: the endpoint's specification; an image of another kind is made into one of these. */
+const THUMBNAIL_TYPES: ReadonlySet<string> = new Set([
   'image/jpeg',
-  'image/gif',
   'image/png',
   'image/apng',
+  'image/gif',
   'image/webp',
-  'image/avif',
 ]);
 
 /**
- * `GET /_matrix/client/v1/media/thumbnail/{serverName}/{mediaId}`: an image to show small. This server makes no smaller
- * images: a thumbnail may be larger than asked for, so it is the image itself, and what is no image has none.
+ * `GET /_matrix/client/v1/media/thumbnail/{serverName}/{mediaId}`: an image to show small, in the next larger of a few sizes.
  * https://spec.matrix.org/v1.19/client-server-api/#get_matrixclientv1mediathumbnailservernamemediaid
  */
 export const thumbnail = endpoint({
@@ -32,21 +32,33 @@ export const thumbnail = endpoint({
   query: z.object({
     width: queryInteger({ min: 1 }),
     height: queryInteger({ min: 1 }),
-    method: queryChoice(['crop', 'scale']).optional(),
-    animated: queryFlag().optional(),
+    method: queryChoice(['crop', 'scale']).default('scale'),
+    animated: queryFlag().default(false),
+    timeout_ms: queryInteger({ cap: MAX_UPLOAD_WAIT_MS }).default(DEFAULT_UPLOAD_WAIT_MS),
   }),
   handler: async (request, context: MediaContext) => {
     const { params, query } = request;
-    const found = findMedia(context, params.serverName, params.mediaId);
-    if (!IMAGE_TYPES.has(essenceOf(found.contentType ?? UNKNOWN_TYPE))) throw cannot('There is no thumbnail of this.');
-    if (found.sizeBytes > MAX_THUMBNAIL_BYTES) throw new MatrixError('M_TOO_LARGE', 'The image is too large.');
-    if (query.animated === false && isAnimated(await context.media.readHead(found, ANIMATION_HEAD_BYTES))) {
-      throw cannot('There is no still thumbnail of this image.');
+    const found = await findContent(context, params.serverName, params.mediaId, {
+      timeoutMs: query.timeout_ms,
+      stops: () => [request.signal, request.closing],
+    });
+    const image = { path: found.path, key: found.thumbnailKey, sizeBytes: found.sizeBytes };
+    const made = await context.thumbnails.of(image, sizeFor(query), query.animated);
+    if (made.kind === 'made') return answerThumbnail(made);
+    if (!THUMBNAIL_TYPES.has(essenceOf(found.contentType ?? UNKNOWN_TYPE))) {
+      throw new MatrixError('M_UNKNOWN', 'No thumbnail can be made of this.', { status: 400 });
     }
-    return answerMedia(request, context, found, found.fileName);
+    return answerMedia(request, found, found.fileName);
   },
 });
 
-function cannot(message: string): MatrixError {
-  return new MatrixError('M_UNKNOWN', message, { status: 400 });
+async function answerThumbnail({ path, contentType, sizeBytes }: Thumbnail & { kind: 'made' }): Promise<RawAnswer> {
+  const file = await open(path, 'r');
+  return new RawAnswer({
+    headers: {
+      ...downloadHeaders(contentType, `thumbnail.${contentType.slice('image/'.length)}`),
+      'content-length': String(sizeBytes),
+    },
+    body: createReadStream('', { fd: file }),
+  });
 }
