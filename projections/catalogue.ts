@@ -18,6 +18,7 @@ import { profilesProjection } from './profiles/projection.ts';
 import { pushersProjection } from './pushers/projection.ts';
 import { receiptsProjection } from './receipts/projection.ts';
 import { relationsProjection } from './relations/projection.ts';
+import { reportsProjection } from './reports/projection.ts';
 import { roomsProjection } from './rooms/projection.ts';
 import { searchProjection } from './search/projection.ts';
 import { timesProjection } from './search/times.ts';
@@ -27,6 +28,7 @@ export const coreProjections: readonly Projection[] = [
   accountsProjection,
   roomsProjection,
   directoryProjection,
+  reportsProjection,
   accountDataProjection,
   receiptsProjection,
   relationsProjection,

@@ -29,6 +29,7 @@ import { Profiles } from './client-api/profile/profiles.ts';
 import { pushRuleEndpoints } from './client-api/push-rules/index.ts';
 import { pusherEndpoints } from './client-api/pushers/index.ts';
 import { receiptEndpoints } from './client-api/receipts/index.ts';
+import { reportEndpoints } from './client-api/reports/index.ts';
 import { roomEndpoints } from './client-api/rooms/index.ts';
 import { serverInfoEndpoints } from './client-api/server-info/index.ts';
 import { spaceEndpoints } from './client-api/spaces/index.ts';
@@ -69,6 +70,7 @@ export const endpoints: readonly Endpoint<Context>[] = [
   ...roomEndpoints,
   ...directoryEndpoints,
   ...spaceEndpoints,
+  ...reportEndpoints,
   ...messageEndpoints,
   ...syncEndpoints,
   ...accountDataEndpoints,

@@ -83,6 +83,10 @@ export const recordKinds = {
     version: 1,
     says: 'An alias does not point to its room any more.',
   },
+  'report.made': {
+    version: 1,
+    says: 'A user reported a room, an event or another user: who and what, and the reason apart.',
+  },
   'room.listed': {
     version: 1,
     says: 'A room was put on the list of public rooms, or taken off it.',

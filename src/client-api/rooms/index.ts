@@ -10,6 +10,7 @@ import { joinedRooms } from './joined-rooms.ts';
 import { kick } from './kick.ts';
 import { knock } from './knock.ts';
 import { leave } from './leave.ts';
+import { mutualRooms } from './mutual-rooms.ts';
 import { putState } from './put-state.ts';
 import { redactEvent } from './redact-event.ts';
 import { sendEvent } from './send-event.ts';
@@ -33,4 +34,5 @@ export const roomEndpoints: readonly Endpoint<Context>[] = [
   redactEvent,
   joinedRooms,
   upgrade,
+  mutualRooms,
 ];

@@ -1,0 +1,17 @@
+import { REPORTS_STREAM, type ReportMade, reportRecord } from '#projections/reports/records.ts';
+import type { Context } from '#src/context.ts';
+import { MatrixError } from '#src/http/errors.ts';
+
+/** Longest reason, in bytes. */
+const MAX_REASON_BYTES = 16 * 1024;
+
+/** Puts a report where moderators find it. @throws {MatrixError} `M_TOO_LARGE` */
+export async function makeReport(
+  { commands, newRecordId }: Pick<Context, 'commands' | 'newRecordId'>,
+  report: ReportMade,
+): Promise<void> {
+  if (Buffer.byteLength(report.reason ?? '') > MAX_REASON_BYTES) {
+    throw new MatrixError('M_TOO_LARGE', `A reason may have at most ${MAX_REASON_BYTES} bytes.`);
+  }
+  await commands.run(REPORTS_STREAM, () => ({ records: [reportRecord(newRecordId(), report)], result: undefined }));
+}
