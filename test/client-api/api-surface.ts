@@ -44,19 +44,12 @@ const APPSERVICES = 'no application services';
 const MISSING = 'not in this version';
 const MISSING_OPERATIONS: readonly string[] = [
   'GET /_matrix/client/v1/media/preview_url',
-  'GET /_matrix/client/v1/mutual_rooms',
-  'GET /_matrix/client/v1/room_summary/{roomIdOrAlias}',
-  'GET /_matrix/client/v1/rooms/{roomId}/hierarchy',
   'GET /_matrix/client/v1/rooms/{roomId}/relations/{eventId}',
   'GET /_matrix/client/v1/rooms/{roomId}/relations/{eventId}/{relType}',
   'GET /_matrix/client/v1/rooms/{roomId}/relations/{eventId}/{relType}/{eventType}',
   'GET /_matrix/client/v1/rooms/{roomId}/threads',
   'GET /_matrix/client/v1/rooms/{roomId}/timestamp_to_event',
   'GET /_matrix/client/v3/notifications',
-  'POST /_matrix/client/v3/rooms/{roomId}/report',
-  'POST /_matrix/client/v3/rooms/{roomId}/report/{eventId}',
-  'POST /_matrix/client/v3/users/{userId}/report',
-  'POST /_matrix/client/v3/rooms/{roomId}/upgrade',
   'POST /_matrix/client/v3/search',
   'POST /_matrix/client/v3/user_directory/search',
 ];
