@@ -61,6 +61,7 @@ import { newRecordId } from './record-ids.ts';
 import { Directory } from './rooms/directory.ts';
 import { RemoteSpaces } from './rooms/remote-spaces.ts';
 import { Rooms } from './rooms/rooms.ts';
+import { SearchIndex } from './search/search-index.ts';
 import { ShownLog } from './shown-log.ts';
 import { Sync } from './sync/sync.ts';
 
@@ -113,6 +114,8 @@ export interface ApplicationParts {
   readonly clock?: () => number;
   /** Default: one of the usual cost. */
   readonly passwordHasher?: PasswordHasher;
+  /** Whether the search index works in a thread of its own; default true. */
+  readonly isSearchThreaded?: boolean;
   /** Default: the push gateways that users name. */
   readonly pushGateway?: Gateway;
 }
@@ -217,6 +220,12 @@ export function createApplication(parts: ApplicationParts): Application {
     clock,
     epoch: randomBytes(EPOCH_BYTES).toString('hex'),
   });
+  const search = new SearchIndex({
+    dir: dataPaths(config.data_dir).search,
+    log,
+    logger,
+    isThreaded: parts.isSearchThreaded ?? true,
+  });
   const media = new MediaStore({ log, reader, config, clock, newRecordId });
   const paths = dataPaths(config.data_dir);
   const thumbnails = new Thumbnailer(paths.thumbnails);
@@ -238,6 +247,7 @@ export function createApplication(parts: ApplicationParts): Application {
     commands,
     rooms,
     sync,
+    search,
     directory,
     remoteSpaces,
     profiles,
@@ -257,6 +267,7 @@ export function createApplication(parts: ApplicationParts): Application {
     context,
     close: async () => {
       await departures.stop();
+      await search.close();
       await push.close();
       await acknowledgements.flush();
       await profiles.settled();

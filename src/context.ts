@@ -17,6 +17,7 @@ import type { Push } from './push/push.ts';
 import type { Directory } from './rooms/directory.ts';
 import type { RemoteSpaces } from './rooms/remote-spaces.ts';
 import type { Rooms } from './rooms/rooms.ts';
+import type { SearchIndex } from './search/search-index.ts';
 import type { Sync } from './sync/sync.ts';
 
 /** What the endpoints of this server work with. Made once, in server.ts. */
@@ -32,6 +33,7 @@ export interface Context {
   readonly commands: StreamCommands;
   readonly rooms: Rooms;
   readonly sync: Sync;
+  readonly search: SearchIndex;
   readonly directory: Directory;
   readonly remoteSpaces: RemoteSpaces;
   readonly profiles: Profiles;

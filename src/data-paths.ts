@@ -8,6 +8,7 @@ export function dataPaths(dataDir: string) {
     transparency: path.join(dataDir, 'transparency'),
     logSigningKey: path.join(dataDir, 'log-signing.key'),
     projections: path.join(dataDir, 'projections', 'core'),
+    search: path.join(dataDir, 'projections', 'search'),
     media: path.join(dataDir, 'media'),
     thumbnails: path.join(dataDir, 'thumbnails'),
     remoteMedia: path.join(dataDir, 'remote-media'),

@@ -109,6 +109,8 @@ export async function startServer(config: Config, options: ServerOptions): Promi
       readiness: () => readiness(application.context.log),
     });
     closers.push(() => http.stop());
+    // Not before requests are answered: nobody waits for it.
+    application.context.search.start();
     return { addresses: http.addresses, stop: closeAll };
   } catch (error) {
     await closeAll();

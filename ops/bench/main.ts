@@ -10,6 +10,7 @@ const BENCHMARKS: Readonly<Record<string, () => Promise<BenchResult | readonly B
   sync: async () => (await import('./sync.ts')).runSyncBench(),
   rebuild: async () => (await import('./rebuild.ts')).runRebuildBench(),
   verify: async () => (await import('./verify.ts')).runVerifyBench(),
+  search: async () => (await import('./search.ts')).runSearchBench(),
   resources: async () => (await import('./resources.ts')).runResourcesBench(),
 };
 

@@ -5,14 +5,14 @@
  * acknowledged. Readers see committed rows only. If a projection fails, the engine stops where it was and says so; reads go
  * on at the last frontier.
  */
-import { BEFORE_FIRST, type EventLog, type LogRecord, type Position, type Subscription } from '#streams/event-log.ts';
+import { BEFORE_FIRST, type LogRecord, type Position, type Subscription } from '#streams/event-log.ts';
 import { Applier } from './applier.ts';
 import { EngineStopped, saysDamaged, saysOutOfSpace } from './errors.ts';
 import { EnvironmentFolder } from './folder.ts';
 import { Gatherer } from './gatherer.ts';
 import { machineBootId } from './mark.ts';
 import { type EngineProgress, ProgressMeter } from './progress.ts';
-import { checkNames, type Projection } from './projection.ts';
+import { checkNames, type ProjectedLog, type Projection } from './projection.ts';
 import type { Reader } from './reader.ts';
 import { RowReader } from './row-access.ts';
 import { makeSafeCopy, removeOutdatedCopies } from './safe-copy.ts';
@@ -35,7 +35,7 @@ const RETRY_MS = 2_000;
 export interface EngineOptions {
   /** The environment's folder, as `data/projections/core`; made if it is not there. */
   readonly dir: string;
-  readonly log: EventLog;
+  readonly log: ProjectedLog;
   /** From the catalogue. Throws DuplicateName if two of them, or of their tables, share a name. */
   readonly projections: readonly Projection[];
   /** Told now and then while there is much to apply before the engine is ready, and once when that is done. */
@@ -60,7 +60,7 @@ export class ProjectionEngine {
   readonly reader: Reader;
   readonly #folder: EnvironmentFolder;
   readonly #applier: Applier;
-  readonly #log: EventLog;
+  readonly #log: ProjectedLog;
   readonly #onError: (error: Error) => void;
   readonly #advanceListeners = new Set<AdvanceListener>();
   readonly #failureListeners = new Set<(error: Error) => void>();

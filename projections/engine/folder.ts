@@ -10,13 +10,13 @@
 import { constants } from 'node:fs';
 import { copyFile, mkdir, readdir, rm } from 'node:fs/promises';
 import { join } from 'node:path';
-import { BEFORE_FIRST, type EventLog } from '#streams/event-log.ts';
+import { BEFORE_FIRST } from '#streams/event-log.ts';
 import { readIfThere, syncPath, writeDurably } from './durable-files.ts';
 import { Environment } from './environment.ts';
 import { EnvironmentDamaged } from './errors.ts';
 import { readMark, writeMark } from './mark.ts';
 import { findPageDamage } from './page-check.ts';
-import { fingerprintOf, type Projection } from './projection.ts';
+import { fingerprintOf, type ProjectedLog, type Projection } from './projection.ts';
 import { findSafeCopy, SAFE_COPY_NAME } from './safe-copy.ts';
 
 const POINTER_FILE = 'CURRENT';
@@ -60,7 +60,7 @@ export class EnvironmentFolder {
   }
 
   /** The environment in use if it can be trusted, else its safe copy, else an empty one beside. */
-  async open(log: EventLog): Promise<Opening> {
+  async open(log: ProjectedLog): Promise<Opening> {
     await mkdir(this.dir, { recursive: true, mode: 0o700 });
     const current = await this.currentName();
     await this.#sweep(current);
@@ -93,7 +93,7 @@ export class EnvironmentFolder {
   }
 
   /** Opens what looks whole; a sentence if it cannot be used after all. */
-  async #tryOpen(path: string, log: EventLog): Promise<Environment | string> {
+  async #tryOpen(path: string, log: ProjectedLog): Promise<Environment | string> {
     await writeMark(path, { state: 'open', bootId: this.#bootId, fingerprint: this.#fingerprint });
     let environment: Environment | undefined;
     try {
@@ -110,7 +110,7 @@ export class EnvironmentFolder {
     }
   }
 
-  async #replace(reason: string, log: EventLog): Promise<Opening> {
+  async #replace(reason: string, log: ProjectedLog): Promise<Opening> {
     const copy = await findSafeCopy(this.dir, this.#fingerprint);
     if (copy !== undefined) {
       const path = await this.#nextPath();

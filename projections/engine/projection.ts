@@ -1,10 +1,13 @@
 /** What a projection is, and the errors that say a set of them cannot work. */
-import type { LogRecord } from '#streams/event-log.ts';
+import type { EventLog, LogRecord } from '#streams/event-log.ts';
 import type { Writer } from './reader.ts';
 import type { AnyTable } from './table.ts';
 
 /** Raised when the engine itself stores things differently. */
 const ENGINE_FORMAT = 1;
+
+/** What projections need of a log. */
+export type ProjectedLog = Pick<EventLog, 'head' | 'readAt' | 'subscribeAll'>;
 
 /** One read model: its tables and how records change them. */
 export interface Projection {

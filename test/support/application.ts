@@ -127,6 +127,7 @@ export async function startApplication(settings: object = {}, parts: TestParts =
     signingKey: signingKeyFromSeed('ed25519:test', Buffer.alloc(32, 1)),
     logger,
     clock,
+    isSearchThreaded: false,
     passwordHasher: new PasswordHasher({ opsLimit: 1, memoryLimitBytes: 8192 }),
     ...applicationParts,
   });

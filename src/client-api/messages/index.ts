@@ -4,6 +4,7 @@ import { members } from '../events/members.ts';
 import { getState } from '../events/state.ts';
 import { getStateEvent } from '../events/state-event.ts';
 import { relations } from '../relations/relations.ts';
+import { search } from '../search/search.ts';
 import { threads } from '../threads/threads.ts';
 import { eventContext } from './context.ts';
 import { messages } from './messages.ts';
@@ -14,6 +15,7 @@ export const messageEndpoints = [
   eventContext,
   relations,
   threads,
+  search,
   getEvent,
   getState,
   getStateEvent,

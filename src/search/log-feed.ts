@@ -1,0 +1,144 @@
+import type { MessagePort } from 'node:worker_threads';
+import type { ProjectedLog } from '#projections/engine/projection.ts';
+import { PDU_KIND } from '#projections/rooms/pdu-record.ts';
+import type { LogRecord, Position, Subscription } from '#streams/event-log.ts';
+import { BEFORE_FIRST } from '#streams/event-log.ts';
+import { packRecords, type ToIndex } from './feed-messages.ts';
+
+/** How long new records are gathered before they are handed over together: the index may lag so far, a search does not wait for it. */
+const GATHER_MS = 50;
+/** Records that are handed over at once. */
+const MAX_BATCH_RECORDS = 1024;
+/** Bytes of their sections. */
+const MAX_BATCH_BYTES = 2 * 1024 * 1024;
+/** Batches that may wait to be applied; beyond it the log is not read on. */
+const MAX_BATCHES_WAITING = 4;
+
+interface Waiting {
+  readonly position: Position;
+  resolve(): void;
+}
+
+/** Feeds an index with the events of the log. Everything else in the log is none of its business. */
+export class LogFeed {
+  readonly #log: ProjectedLog;
+  readonly #port: MessagePort;
+  #subscription: Subscription | undefined;
+  #gathered: LogRecord[] = [];
+  #gatheredBytes = 0;
+  #timer: NodeJS.Timeout | undefined;
+  /** Position of the last record that came from the log. */
+  #seen: Position = BEFORE_FIRST;
+  /** Up to where each batch goes that was handed over and is not applied. */
+  #handedOver: Position[] = [];
+  #applied: Position = BEFORE_FIRST;
+  #goOn: (() => void) | undefined;
+  #waiting: Waiting[] = [];
+
+  constructor(log: ProjectedLog, port: MessagePort) {
+    this.#log = log;
+    this.#port = port;
+  }
+
+  /** The index has all events up to this position. */
+  get applied(): Position {
+    return this.#applied;
+  }
+
+  /** Begins to hand over what is in the log after a position. */
+  subscribe(from: Position): void {
+    this.#seen = from;
+    this.#applied = from;
+    this.#subscription = this.#log.subscribeAll(from, {
+      onRecords: (records) => this.#take(records),
+      onPhase: (phase) => {
+        if (phase !== 'live') return;
+        this.#handOver();
+        this.#tell({ kind: 'live' });
+      },
+      onEnd: (error) => this.#tell({ kind: 'end', reason: error?.message }),
+    });
+  }
+
+  /** Answers the index's question for one record. */
+  async read(position: Position): Promise<void> {
+    const record = await this.#log.readAt(position);
+    this.#tell({ kind: 'read', packed: packRecords(record === undefined ? [] : [record]) });
+  }
+
+  /** The index has applied the oldest batch. */
+  noteApplied(): void {
+    this.#applied = this.#handedOver.shift() ?? this.#applied;
+    this.#settle();
+    if (this.#handedOver.length < MAX_BATCHES_WAITING) this.#goOn?.();
+  }
+
+  /** Resolves when the index has all events up to a position, or when the time is up. */
+  async waitFor(position: Position, timeoutMs: number): Promise<void> {
+    this.#handOver();
+    if (this.#applied >= position) return;
+    await new Promise<void>((resolve) => {
+      const timer = setTimeout(resolve, timeoutMs);
+      this.#waiting.push({
+        position,
+        resolve: () => {
+          clearTimeout(timer);
+          resolve();
+        },
+      });
+    });
+    this.#waiting = this.#waiting.filter((one) => one.position > this.#applied);
+  }
+
+  /** Hands over no more. */
+  async stop(): Promise<void> {
+    clearTimeout(this.#timer);
+    this.#goOn?.();
+    await this.#subscription?.stop();
+    for (const { resolve } of this.#waiting.splice(0)) resolve();
+  }
+
+  #take(records: readonly LogRecord[]): void | Promise<void> {
+    for (const record of records) {
+      this.#seen = record.position;
+      if (record.kind !== PDU_KIND) continue;
+      this.#gathered.push(record);
+      for (const section of record.sections) this.#gatheredBytes += section?.length ?? 0;
+      if (this.#gathered.length >= MAX_BATCH_RECORDS || this.#gatheredBytes >= MAX_BATCH_BYTES) this.#handOver();
+    }
+    if (this.#waiting.length > 0) this.#handOver();
+    else if (this.#gathered.length > 0) this.#timer ??= setTimeout(() => this.#handOver(), GATHER_MS);
+    this.#settle();
+    if (this.#handedOver.length < MAX_BATCHES_WAITING) return undefined;
+    return new Promise((resolve) => {
+      this.#goOn = () => {
+        this.#goOn = undefined;
+        resolve();
+      };
+    });
+  }
+
+  #handOver(): void {
+    clearTimeout(this.#timer);
+    this.#timer = undefined;
+    if (this.#gathered.length === 0) {
+      this.#settle();
+      return;
+    }
+    const packed = packRecords(this.#gathered);
+    this.#gathered = [];
+    this.#gatheredBytes = 0;
+    this.#handedOver.push(this.#seen);
+    this.#tell({ kind: 'records', packed, head: this.#log.head() }, [packed.buffer]);
+  }
+
+  /** Where nothing waits to be applied, everything seen is. */
+  #settle(): void {
+    if (this.#handedOver.length === 0 && this.#gathered.length === 0) this.#applied = this.#seen;
+    for (const one of this.#waiting) if (one.position <= this.#applied) one.resolve();
+  }
+
+  #tell(message: ToIndex, handedOver: readonly ArrayBuffer[] = []): void {
+    this.#port.postMessage(message, handedOver);
+  }
+}

@@ -1,0 +1,183 @@
+/** The search index as the rest of the server sees it. */
+import { MessageChannel, type MessagePort, Worker } from 'node:worker_threads';
+import { searchProjections } from '#projections/catalogue.ts';
+import type { Environment } from '#projections/engine/environment.ts';
+import { EnvironmentFolder } from '#projections/engine/folder.ts';
+import { machineBootId } from '#projections/engine/mark.ts';
+import type { ProjectedLog } from '#projections/engine/projection.ts';
+import type { Reader } from '#projections/engine/reader.ts';
+import { RowReader } from '#projections/engine/row-access.ts';
+import { unavailable } from '#src/http/errors.ts';
+import type { Logger } from '#src/log/logger.ts';
+import type { Position } from '#streams/event-log.ts';
+import type { FromIndex, ToIndex } from './feed-messages.ts';
+import { hostIndex } from './index-host.ts';
+import { LogFeed } from './log-feed.ts';
+
+/** How long a search waits for an index that is being built, or lags. */
+const MAX_WAIT_MS = 3_000;
+/** When an index that failed is opened again. */
+const RESTART_MS = 60_000;
+
+export interface SearchIndexOptions {
+  /** Folder of the environment. */
+  readonly dir: string;
+  readonly log: ProjectedLog;
+  readonly logger: Logger;
+  /** Whether it works in a thread of its own, as in a server, or in this one. */
+  readonly isThreaded: boolean;
+}
+
+/** One run of the index, from its opening to its end. */
+interface Run {
+  readonly port: MessagePort;
+  readonly feed: LogFeed;
+  /** Resolves when it can be read; rejects if it ends before. */
+  readonly ready: Promise<Environment>;
+  /** Resolves when it is closed. */
+  readonly closed: Promise<void>;
+}
+
+/** Opens the index, feeds it with the log, and gives it to readers. It follows by itself, and may lag. */
+export class SearchIndex {
+  readonly #options: SearchIndexOptions;
+  #run: Run | undefined;
+  #restartTimer: NodeJS.Timeout | undefined;
+  #isClosed = false;
+
+  constructor(options: SearchIndexOptions) {
+    this.#options = options;
+  }
+
+  /** Begins to follow the log, if it does not yet. */
+  start(): void {
+    if (this.#isClosed || this.#run !== undefined || this.#restartTimer !== undefined) return;
+    this.#run = this.#open();
+  }
+
+  /**
+   * The index with all that the log has up to a position, or as far as it comes in a few seconds. What was read is of one
+   * moment until the next `await`.
+   *
+   * @throws {MatrixError} with status 503 while there is none.
+   */
+  async readerAt(position: Position): Promise<Reader> {
+    this.start();
+    const run = this.#run;
+    const environment = run && (await within(run.ready, MAX_WAIT_MS));
+    if (run === undefined || environment === undefined) {
+      throw unavailable('The search is being prepared. Please try again in a while.');
+    }
+    await run.feed.waitFor(position, MAX_WAIT_MS);
+    if (this.#run !== run) throw unavailable('The search is being prepared. Please try again in a while.');
+    // Another thread has written: what this one has read so far may be of an earlier moment.
+    environment.root.resetReadTxn();
+    return new RowReader(environment, () => run.feed.applied);
+  }
+
+  /** Stops following, and closes the index. */
+  async close(): Promise<void> {
+    this.#isClosed = true;
+    clearTimeout(this.#restartTimer);
+    const run = this.#run;
+    if (run === undefined) return;
+    await run.feed.stop();
+    run.port.postMessage({ kind: 'close' } satisfies ToIndex);
+    await run.closed;
+    await this.#leave(run);
+  }
+
+  #open(): Run {
+    const { dir, log } = this.#options;
+    const { port1: port, port2: far } = new MessageChannel();
+    const feed = new LogFeed(log, port);
+    const ready = Promise.withResolvers<Environment>();
+    const closed = Promise.withResolvers<void>();
+    // Whoever searches is told; when nobody does, it is no news.
+    ready.promise.catch(() => undefined);
+    const run: Run = { port, feed, ready: ready.promise, closed: closed.promise };
+    const fail = (reason: string): void => {
+      ready.reject(unavailable('The search is not available at the moment.', new Error(reason)));
+      this.#failed(run, reason);
+    };
+    let isOver = false;
+    const over = (): void => {
+      isOver = true;
+      ready.reject(unavailable('The search is not available at the moment.'));
+      closed.resolve();
+    };
+    port.on('message', (message: FromIndex) => {
+      switch (message.kind) {
+        case 'subscribe':
+          return feed.subscribe(message.from);
+        case 'applied':
+          return feed.noteApplied();
+        case 'read':
+          return void feed.read(message.position).catch((error: unknown) => fail(String(error)));
+        case 'ready':
+          return void this.#openForReading().then(
+            (environment) => (isOver ? environment.close() : ready.resolve(environment)),
+            (error: unknown) => fail(String(error)),
+          );
+        case 'failed':
+          return fail(message.reason);
+        case 'closed':
+          return over();
+      }
+    });
+    const host = { dir, head: log.head(), port: far };
+    if (this.#options.isThreaded) {
+      const worker = new Worker(new URL('./index-worker.ts', import.meta.url), {
+        workerData: host,
+        transferList: [far],
+      });
+      worker.on('error', (error) => fail(String(error)));
+      worker.on('exit', over);
+    } else {
+      void hostIndex(host);
+    }
+    return run;
+  }
+
+  async #openForReading(): Promise<Environment> {
+    const bootId = await machineBootId();
+    const folder = new EnvironmentFolder({ dir: this.#options.dir, projections: searchProjections, bootId });
+    const environment = await folder.openReadOnly();
+    if (environment === undefined) throw new Error('the index is not where it was opened');
+    return environment;
+  }
+
+  /** Searching is not worth stopping a server for: it is tried again later. */
+  #failed(run: Run, reason: string): void {
+    if (this.#run !== run || this.#isClosed) return;
+    this.#run = undefined;
+    this.#options.logger.error({ reason }, 'the search index has stopped; it is opened again in a minute');
+    this.#restartTimer = setTimeout(() => {
+      this.#restartTimer = undefined;
+      this.start();
+    }, RESTART_MS);
+    this.#restartTimer.unref();
+    void run.feed.stop();
+    run.port.postMessage({ kind: 'close' } satisfies ToIndex);
+    void run.closed.then(() => this.#leave(run));
+  }
+
+  async #leave(run: Run): Promise<void> {
+    run.port.close();
+    const environment = await run.ready.catch(() => undefined);
+    await environment?.close();
+  }
+}
+
+/** What a promise gives within a time, or undefined. */
+async function within<T>(promise: Promise<T>, timeoutMs: number): Promise<T | undefined> {
+  let timer: NodeJS.Timeout | undefined;
+  const late = new Promise<undefined>((resolve) => {
+    timer = setTimeout(() => resolve(undefined), timeoutMs);
+  });
+  try {
+    return await Promise.race([promise, late]);
+  } finally {
+    clearTimeout(timer);
+  }
+}
