@@ -24,6 +24,7 @@ const ERRORS = {
   M_INVALID_ROOM_STATE: [400, 'The initial state makes no valid room.'],
   M_INVALID_SIGNATURE: [400, 'A signature is missing, or it is not right.'],
   M_INVALID_USERNAME: [400, 'This is not a valid user name.'],
+  M_INVITE_BLOCKED: [403, 'This user does not want to be invited.'],
   M_KEY_TOO_LARGE: [400, 'The name of this field is too long.'],
   M_LIMIT_EXCEEDED: [429, 'Too many requests. Please wait a while and try again.'],
   M_MISSING_PARAM: [400, 'A required parameter is missing.'],

@@ -7,6 +7,7 @@ import type { Config } from '#src/config/schema.ts';
 import { MatrixError } from '#src/http/errors.ts';
 import type { Directory } from './directory.ts';
 import { firstEvents, type RoomPreset } from './first-events.ts';
+import { requireInvitable } from './invite-permission.ts';
 import type { Rooms } from './rooms.ts';
 
 /** What a client asks of a new room. Source: client-server API, `POST /createRoom`. */
@@ -38,7 +39,8 @@ export interface CreateRoomContext {
  * Makes a room with all its first events at once, then its alias, which nobody gets meanwhile, and its listing.
  *
  * @returns the room's id.
- * @throws {MatrixError} M_UNSUPPORTED_ROOM_VERSION, M_ROOM_IN_USE, M_INVALID_ROOM_STATE, M_BAD_JSON, M_THREEPID_DENIED.
+ * @throws {MatrixError} M_UNSUPPORTED_ROOM_VERSION, M_ROOM_IN_USE, M_INVALID_ROOM_STATE, M_BAD_JSON, M_THREEPID_DENIED,
+ *   M_INVITE_BLOCKED.
  */
 export async function createRoom(
   context: CreateRoomContext,
@@ -59,6 +61,7 @@ export async function createRoom(
   ) {
     throw new MatrixError('M_BAD_JSON', 'additional_creators is a list of user ids.');
   }
+  for (const invitee of request.invitees) requireInvitable(context.reader, invitee);
   const alias = request.aliasLocalpart === undefined ? undefined : `#${request.aliasLocalpart}:${context.serverName}`;
   if (alias !== undefined) context.directory.checkFree(alias);
 

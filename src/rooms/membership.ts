@@ -4,6 +4,7 @@ import { findRoom, joinedMembers, membershipOf } from '#projections/rooms/querie
 import type { JsonObject } from '#protocol/pdu.ts';
 import { MatrixError } from '#src/http/errors.ts';
 import { type CarryOverContext, carryOver, moveNamesOnFirstJoin } from './carry-over.ts';
+import { requireInvitable } from './invite-permission.ts';
 import type { EventToSend, Rooms, SentEvent } from './rooms.ts';
 
 /** What moving people in and out of rooms needs. */
@@ -81,7 +82,7 @@ export async function leave(
   await sendMembership(context, roomId, userId, userId, 'leave', withReason(options));
 }
 
-/** A member invites somebody. */
+/** A member invites somebody. @throws {MatrixError} M_INVITE_BLOCKED; as {@link Rooms.send} */
 export async function invite(
   context: MembershipContext,
   sender: string,
@@ -89,6 +90,7 @@ export async function invite(
   target: string,
   options: MembershipOptions = {},
 ): Promise<void> {
+  requireInvitable(context.reader, target);
   await sendMembership(context, roomId, sender, target, 'invite', {
     ...profileOf(context.reader, target),
     ...withReason(options),
@@ -141,7 +143,7 @@ export async function unban(
  * The content of a member event as a client wrote it, made fit to be sent: who vouches for somebody that joins a restricted
  * room is for the server to find out, never for the one who wants to come in to say.
  *
- * @throws {MatrixError} M_FORBIDDEN if the user meets none of the room's conditions.
+ * @throws {MatrixError} M_FORBIDDEN if the user meets none of the room's conditions; M_INVITE_BLOCKED.
  */
 export function vouchedContent(
   context: MembershipContext,
@@ -149,6 +151,7 @@ export function vouchedContent(
   event: EventToSend & { readonly stateKey: string },
 ): JsonObject {
   const { [VOUCHER]: _, ...content } = event.content;
+  if (content['membership'] === 'invite') requireInvitable(context.reader, event.stateKey);
   if (content['membership'] !== 'join' || event.sender !== event.stateKey) return content;
   const membership = currentMembership(context, roomId, event.sender);
   const isExpected = membership === 'join' || membership === 'invite';
@@ -192,7 +195,7 @@ function requireJoined(context: MembershipContext, roomId: string, userId: strin
  * Source: client-server API, "Restricted rooms".
  * @throws {MatrixError} M_FORBIDDEN if the user meets none of the conditions.
  */
-function authoriserOf(context: MembershipContext, userId: string, roomId: string): string | undefined {
+export function authoriserOf(context: MembershipContext, userId: string, roomId: string): string | undefined {
   const { rooms, reader } = context;
   const rules = rooms.rules(roomId);
   const joinRules = rooms.state(roomId, 'm.room.join_rules', '')?.content;

@@ -1,11 +1,12 @@
 /** The sections of a sync's answer about rooms that the user is invited to, or has asked to join. */
 import { type Event, eventAt, type Room, stateEvent, strippedStateOf } from '#projections/rooms/queries.ts';
+import { blocksInvites } from '#src/rooms/invite-permission.ts';
 import type { Position } from '#streams/event-log.ts';
 import { strippedEvent } from './client-event.ts';
 import type { SyncRun } from './run.ts';
 
 /** What tells somebody outside what the room is. Source: client-server API, "Stripped state". */
-const STRIPPED_STATE_TYPES = [
+export const STRIPPED_STATE_TYPES = [
   'm.room.create',
   'm.room.name',
   'm.room.avatar',
@@ -17,7 +18,7 @@ const STRIPPED_STATE_TYPES = [
 
 /**
  * JSON text of a room that the user is invited to or knocks on, as it was then: later changes are not for people outside.
- * Undefined if the one who invites is somebody whom the user ignores.
+ * Undefined if the one who invites is somebody whom the user ignores, or if they have invites turned down.
  */
 export function strippedRoom(
   run: SyncRun,
@@ -27,6 +28,7 @@ export function strippedRoom(
 ): string | undefined {
   const membership = eventAt(run.reader, membershipEvent);
   if (membership === undefined || run.ignored.has(membership.sender)) return undefined;
+  if (section === 'invite_state' && blocksInvites(run.reader, run.viewer.userId)) return undefined;
   const told = strippedStateOf(run.reader, room.id, run.viewer.userId);
   if (told !== undefined) return `{"${section}":{"events":${withEvent(told, strippedEvent(membership))}}}`;
   const events: Event[] = [];
