@@ -1,6 +1,7 @@
 import type { Reader } from '#projections/engine/reader.ts';
 import type { Position } from '#streams/event-log.ts';
 import { ChainGraph, type ChainLink, type ChainPlace } from './chain-graph.ts';
+import { commonHeights, type Reached } from './common-heights.ts';
 import { type SharedEvents, SharedFloor } from './shared-floor.ts';
 import { authNodes } from './tables.ts';
 
@@ -34,15 +35,6 @@ export function* authChainOf(reader: Reader, _room: Position, roots: Iterable<Po
   }
 }
 
-/** A chain as far as some events lead into it. */
-interface Reached {
-  /** Up to here the shared state holds it. */
-  readonly floor: number;
-  top: number;
-  /** Where it leads between floor and top, by place. */
-  readonly links: ChainLink[];
-}
-
 /**
  * The events in the auth chains of some states but not of all. The events of state `i` are `own[i]` and the shared ones,
  * and count as part of its chains. Events that are not in the index are passed over.
@@ -60,24 +52,19 @@ export function authChainDifference(
 ): Position[] {
   const graph = new ChainGraph(reader, room);
   const floor = new SharedFloor(graph, shared);
-  const chains = reachedFrom(graph, graph.placesOf(new Set(own.flat())), (chain) => floor.of(chain));
-  /** Chain → in how many states it goes above the floor, and the lowest that it goes there. */
-  const heights = new Map<Position, { count: number; lowest: number }>();
+  const places = new Map<Position, ChainPlace>();
   for (const events of own) {
-    for (const [chain, seq] of heightsOf(graph.placesOf(events), chains)) {
-      const height = heights.get(chain);
-      if (height === undefined) heights.set(chain, { count: 1, lowest: seq });
-      else {
-        height.count += 1;
-        height.lowest = Math.min(height.lowest, seq);
-      }
+    for (const event of events) {
+      const place = places.has(event) ? undefined : graph.node(event);
+      if (place !== undefined) places.set(event, place);
     }
   }
+  const chains = reachedFrom(graph, places.values(), (chain) => floor.of(chain));
+  const common = commonHeights(own, places, chains);
   const difference: Position[] = [];
-  for (const [chain, { count, lowest }] of heights) {
-    const { floor: from, top } = chains.get(chain) as Reached;
-    const common = count === own.length ? lowest : from;
-    if (common < top) difference.push(...graph.eventsBetween(chain, common, top));
+  for (const [chain, reached] of chains) {
+    const from = common.get(chain) ?? reached.floor;
+    if (from < reached.top) difference.push(...graph.eventsBetween(chain, from, reached.top));
   }
   return difference.sort((a, b) => a - b);
 }
@@ -100,7 +87,7 @@ export function conflictedSubgraph(reader: Reader, room: Position, conflicted: R
 /** The chains that places lead into, above their floors. */
 function reachedFrom(
   graph: ChainGraph,
-  roots: readonly ChainPlace[],
+  roots: Iterable<ChainPlace>,
   floorOf: (chain: Position) => number,
 ): Map<Position, Reached> {
   const chains = new Map<Position, Reached>();
@@ -121,25 +108,6 @@ function reachedFrom(
     reached.top = seq;
   }
   return chains;
-}
-
-/** How far some places lead into each chain, where it is above the floor. */
-function heightsOf(roots: readonly ChainPlace[], chains: ReadonlyMap<Position, Reached>): Map<Position, number> {
-  const heights = new Map<Position, number>();
-  const pending: ChainPlace[] = [...roots];
-  for (let place = pending.pop(); place !== undefined; place = pending.pop()) {
-    const { chain, seq } = place;
-    const { floor, links } = chains.get(chain) as Reached;
-    const height = heights.get(chain) ?? floor;
-    if (seq <= height) continue;
-    heights.set(chain, seq);
-    for (let index = firstAfter(links, height); index < links.length; index += 1) {
-      const link = links[index] as ChainLink;
-      if (link.at > seq) break;
-      pending.push(link);
-    }
-  }
-  return heights;
 }
 
 /** Chain → the first place from which some place leads to one of the ends. */

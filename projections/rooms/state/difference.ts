@@ -49,7 +49,8 @@ export function differenceBetween(reader: Reader, room: Position, refs: readonly
   for (const { key, slot } of candidates.keys()) {
     const values = candidates.valuesAt(key, slot);
     if (values.every((value) => value === values[0])) continue;
-    differences.push({ ...key, events: pathOfRef.map((index) => values[index]) });
+    const isOneEach = paths.length === refs.length;
+    differences.push({ ...key, events: isOneEach ? values : pathOfRef.map((index) => values[index]) });
   }
   return differences.sort(compareStateKeys);
 }
@@ -63,6 +64,10 @@ class Candidates {
   readonly #keys: StateKey[] = [];
   /** Line → slot → its changes that were read, by version. */
   readonly #lines = new Map<number, Map<number, LineChange[]>>();
+  /** Slot → the branches that were read and change it. */
+  readonly #branchesBySlot: number[][] = [];
+  /** Branch → the paths that it is on, of the levels that were read. */
+  readonly #pathsOver = new Map<number, number[]>();
   /** What all the states have in common below what was read. */
   readonly #floor: StatePath;
   /** How many of the last levels of every path belong to the floor. */
@@ -72,33 +77,26 @@ class Candidates {
     this.#reader = reader;
     this.#room = room;
     this.#paths = paths;
-    const bases = paths.map(({ base }) => base);
-    const [lowest, highest] = extremes(bases);
-    if (lowest < highest) {
-      this.#read(MAIN_LINE, lowest, highest);
-      this.#readFrom(0);
-      this.#shared = 0;
-      this.#floor = { levels: [], base: lowest };
-      return;
-    }
-    let shared = 0;
-    for (;;) {
-      const cuts = cutsOfOneBranch(paths, shared);
-      if (cuts === undefined) break;
-      const [lowestCut, highestCut] = extremes(cuts.versions);
-      if (lowestCut < highestCut) {
-        this.#read(cuts.branch, lowestCut, highestCut);
-        this.#readFrom(shared + 1);
-        this.#shared = shared;
-        const below = levelsBelow(paths[0] as StatePath, shared);
-        this.#floor = { levels: [{ branch: cuts.branch, version: lowestCut }, ...below], base: lowest };
-        return;
-      }
-      shared += 1;
-    }
-    this.#readFrom(shared);
+    const { shared, floor, cut } = partingOf(paths);
     this.#shared = shared;
-    this.#floor = { levels: levelsBelow(paths[0] as StatePath, shared), base: lowest };
+    this.#floor = floor;
+    if (cut !== undefined) this.#read(cut.branch, cut.after, cut.upTo);
+    this.#readAbove(cut === undefined || cut.branch === MAIN_LINE ? shared : shared + 1);
+    for (const [branch, line] of this.#lines) {
+      if (branch === MAIN_LINE) continue;
+      for (const slot of line.keys()) {
+        const branches = this.#branchesBySlot[slot];
+        if (branches === undefined) this.#branchesBySlot[slot] = [branch];
+        else branches.push(branch);
+      }
+    }
+    for (const [index, { levels }] of paths.entries()) {
+      for (const { branch } of levels.slice(0, levels.length - shared)) {
+        const over = this.#pathsOver.get(branch);
+        if (over === undefined) this.#pathsOver.set(branch, [index]);
+        else over.push(index);
+      }
+    }
   }
 
   *keys(): Generator<{ readonly key: StateKey; readonly slot: number }> {
@@ -108,20 +106,34 @@ class Candidates {
   /** The event of a key in each state. */
   valuesAt(key: StateKey, slot: number): (Position | undefined)[] {
     const floor = eventOnPath(this.#reader, this.#room, this.#floor, key);
-    return this.#paths.map(({ levels, base }) => {
-      for (let at = 0; at < levels.length - this.#shared; at += 1) {
-        const { branch, version } = levels[at] as StateRef;
-        const change = lastAt(this.#lines.get(branch)?.get(slot), version);
-        if (change !== undefined) return change === NO_EVENT ? undefined : change;
-      }
-      const change = lastAt(this.#lines.get(MAIN_LINE)?.get(slot), base);
-      if (change !== undefined) return change === NO_EVENT ? undefined : change;
-      return floor;
-    });
+    const onMain = this.#lines.get(MAIN_LINE)?.get(slot);
+    const values =
+      onMain === undefined
+        ? new Array<Position | undefined>(this.#paths.length).fill(floor)
+        : this.#paths.map(({ base }) => eventOf(lastAt(onMain, base), floor));
+    for (const branch of this.#branchesOf(slot)) {
+      for (const index of this.#pathsOver.get(branch) ?? [])
+        values[index] = eventOf(this.#onBranches(this.#paths[index] as StatePath, slot), values[index]);
+    }
+    return values;
+  }
+
+  /** The nearest change of a key on the branches of a path that were read. */
+  #onBranches({ levels }: StatePath, slot: number): Position | undefined {
+    for (let at = 0; at < levels.length - this.#shared; at += 1) {
+      const { branch, version } = levels[at] as StateRef;
+      const change = lastAt(this.#lines.get(branch)?.get(slot), version);
+      if (change !== undefined) return change;
+    }
+    return undefined;
+  }
+
+  #branchesOf(slot: number): readonly number[] {
+    return this.#branchesBySlot[slot] ?? [];
   }
 
   /** Reads, of every path, all levels but the last `shared` ones. */
-  #readFrom(shared: number): void {
+  #readAbove(shared: number): void {
     const highest = new Map<number, number>();
     for (const { levels } of this.#paths) {
       for (const { branch, version } of levels.slice(0, Math.max(levels.length - shared, 0)))
@@ -162,6 +174,34 @@ class Candidates {
   }
 }
 
+/** Where paths part. */
+interface Parting {
+  /** How many of the last levels all of them have in common. */
+  readonly shared: number;
+  /** What all of them hold below where they part. */
+  readonly floor: StatePath;
+  /** The line that all of them cut, at different versions, at the place where they part; if there is one. */
+  readonly cut: { readonly branch: number; readonly after: number; readonly upTo: number } | undefined;
+}
+
+function partingOf(paths: readonly StatePath[]): Parting {
+  const [after, upTo] = extremes(paths.map(({ base }) => base));
+  if (after < upTo) return { shared: 0, floor: { levels: [], base: after }, cut: { branch: MAIN_LINE, after, upTo } };
+  const below = (shared: number): readonly StateRef[] => {
+    const { levels } = paths[0] as StatePath;
+    return levels.slice(levels.length - shared);
+  };
+  for (let shared = 0; ; shared += 1) {
+    const cuts = cutsOfOneBranch(paths, shared);
+    if (cuts === undefined) return { shared, floor: { levels: below(shared), base: after }, cut: undefined };
+    const { branch } = cuts;
+    const [lowest, highest] = extremes(cuts.versions);
+    if (lowest === highest) continue;
+    const floor = { levels: [{ branch, version: lowest }, ...below(shared)], base: after };
+    return { shared, floor, cut: { branch, after: lowest, upTo: highest } };
+  }
+}
+
 /** A change that is found by its version costs about as much as so many that are read in the order of keys. */
 const BY_VERSION_COST = 4;
 
@@ -187,10 +227,6 @@ function cutsOfOneBranch(
   return { branch, versions };
 }
 
-function levelsBelow({ levels }: StatePath, shared: number): readonly StateRef[] {
-  return levels.slice(levels.length - shared);
-}
-
 function extremes(values: readonly number[]): [lowest: number, highest: number] {
   let lowest = Number.POSITIVE_INFINITY;
   let highest = Number.NEGATIVE_INFINITY;
@@ -212,4 +248,10 @@ function lastAt(changes: readonly LineChange[] | undefined, version: number): Po
     else high = middle;
   }
   return changes[low - 1]?.event;
+}
+
+/** The event that a change gives; `otherwise` if there was no change. */
+function eventOf(change: Position | undefined, otherwise: Position | undefined): Position | undefined {
+  if (change === undefined) return otherwise;
+  return change === NO_EVENT ? undefined : change;
 }

@@ -75,14 +75,15 @@ export function explainStatesAt(
   const resolution = resolveDifference(
     {
       stateCount: states.length,
-      conflicts: differences.map(({ type, stateKey, events: at }) => ({
-        type,
-        stateKey,
-        eventIds: at.map((event) => (event === undefined ? undefined : events.idAt(event))),
-      })),
+      conflicts: differences.map(({ type, stateKey, events: at }) => ({ type, stateKey, eventIds: events.idsAt(at) })),
       shared,
     },
-    { rules, trace, event: (id) => events.byId(id), graph: graphOf(reader, room, shared, events) },
+    {
+      rules,
+      trace,
+      event: (id) => events.byId(id),
+      graph: graphOf(reader, room, states.length, differences, shared, events),
+    },
   );
   const changes: StateChange[] = [];
   for (const { type, stateKey, eventId } of resolution.changes) {
@@ -92,11 +93,22 @@ export function explainStatesAt(
   return { changes, resolution };
 }
 
-function graphOf(reader: Reader, room: Position, shared: SharedEntries, events: KnownEvents): AuthGraph {
+function graphOf(
+  reader: Reader,
+  room: Position,
+  stateCount: number,
+  differences: readonly StateKeyDifference[],
+  shared: SharedEntries,
+  events: KnownEvents,
+): AuthGraph {
   return {
-    authChainDifference(own) {
-      const positions = own.map((ids) => ids.map((id) => events.positionOf(id)).filter((at) => at !== undefined));
-      return authChainDifference(reader, room, positions, {
+    // What resolution gives as the states' own events is what these have where they differ.
+    authChainDifference() {
+      const own: Position[][] = Array.from({ length: stateCount }, () => []);
+      for (const { events: at } of differences) {
+        for (const [state, event] of at.entries()) if (event !== undefined) own[state]?.push(event);
+      }
+      return authChainDifference(reader, room, own, {
         has: (event) => shared.ofSameKey(event) === event,
         ofSameKey: (event) => shared.ofSameKey(event),
       }).flatMap((event) => events.idAt(event) ?? []);
@@ -138,6 +150,18 @@ class KnownEvents {
 
   idAt(position: Position): string | undefined {
     return this.at(position)?.eventId;
+  }
+
+  /** Of many positions, most of which are the same as the one before. */
+  idsAt(positions: readonly (Position | undefined)[]): (string | undefined)[] {
+    let last: Position | undefined;
+    let id: string | undefined;
+    return positions.map((position) => {
+      if (position === last) return id;
+      last = position;
+      id = position === undefined ? undefined : this.idAt(position);
+      return id;
+    });
   }
 
   keyAt(position: Position): StateKey | undefined {
