@@ -4,6 +4,7 @@ import type { Context } from '#src/context.ts';
 import { endpoint } from '#src/http/endpoint.ts';
 import { notFound } from '#src/http/errors.ts';
 import { queryText } from '#src/http/query.ts';
+import { residentServers } from '#src/rooms/resident-servers.ts';
 
 /**
  * `GET /_matrix/federation/v1/query/directory`: which room an alias of this server points to.
@@ -15,9 +16,10 @@ export const queryDirectory = endpoint({
   auth: 'server',
   rateLimit: 'federation',
   query: z.object({ room_alias: queryText() }),
-  handler: ({ query }, { directory, serverName }: Pick<Context, 'directory' | 'serverName'>) => {
-    const { roomId } = directory.resolve(query.room_alias);
-    if (serverNameOf(query.room_alias) !== serverName) throw notFound('That alias is not one of this server.');
-    return { room_id: roomId, servers: [serverName] };
+  handler: ({ query }, { directory, reader, serverName }: Pick<Context, 'directory' | 'reader' | 'serverName'>) => {
+    const { room_alias: alias } = query;
+    if (serverNameOf(alias) !== serverName) throw notFound('That alias is not one of this server.');
+    const { roomId } = directory.resolve(alias);
+    return { room_id: roomId, servers: residentServers(reader, roomId, serverName) };
   },
 });

@@ -105,6 +105,11 @@ it('lists public rooms, filtered if asked', async () => {
   expect(await client.request({ destination: 'two.test', method: 'GET', path: `${path}?limit=0` })).toMatchObject({
     chunk: [{ room_id: roomId, name: 'Garden' }],
   });
+  // Clients are told the same, through their own server.
+  const shown = await alice.ok('POST', '/publicRooms?server=two.test', { filter: { generic_search_term: 'gard' } });
+  expect(shown).toMatchObject({ chunk: [{ room_id: roomId }], total_room_count_estimate: 1 });
+  expect(await alice.ok('GET', '/publicRooms?server=two.test&limit=5')).toMatchObject({ chunk: [{ room_id: roomId }] });
+  expect((await alice.call('GET', '/publicRooms?server=nowhere/')).status).toBe(400);
   expect(await found('gard')).toEqual([roomId]);
   expect(await found('house')).toEqual([]);
 });
@@ -210,6 +215,33 @@ describe('a request is turned down', () => {
     for (const one of leave) one();
     authentication.enter('many.test')();
   });
+});
+
+it('is not disturbed by clocks that differ by minutes, but by a key that ran out long ago', async () => {
+  const later = await startServerOn(network, 'three.test');
+  try {
+    const ask = async (): Promise<number> => {
+      const path = '/_matrix/federation/v1/publicRooms';
+      const key = two.signingKey;
+      const object = { method: 'GET', uri: path, origin: 'two.test', destination: 'three.test' };
+      const signature = encodeBase64(key.sign(Buffer.from(canonicalJson(object))));
+      const authorization = formatServerAuthorization({
+        origin: 'two.test',
+        destination: 'three.test',
+        keyId: key.keyId,
+        signature,
+      });
+      return (await later.http.inject({ url: path, headers: { authorization } })).statusCode;
+    };
+    const dayMs = 24 * 60 * 60_000;
+    const aheadMs = two.now() - later.now();
+    later.advance(aheadMs + dayMs + 60_000);
+    expect(await ask()).toBe(200);
+    later.advance(60 * 60_000);
+    expect(await ask()).toBe(401);
+  } finally {
+    await later.close();
+  }
 });
 
 describe('after a rotation', () => {

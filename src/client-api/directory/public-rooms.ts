@@ -1,8 +1,9 @@
 import { z } from 'zod';
-import { serverNameOf } from '#protocol/identifiers.ts';
+import { isServerName } from '#protocol/server-name.ts';
 import type { Context } from '#src/context.ts';
+import { remotePublicRooms } from '#src/federation/remote-queries.ts';
 import { endpoint } from '#src/http/endpoint.ts';
-import { MatrixError } from '#src/http/errors.ts';
+import { invalidParam } from '#src/http/errors.ts';
 import { queryInteger, queryText } from '#src/http/query.ts';
 import { listPublicRooms } from '#src/rooms/public-rooms.ts';
 
@@ -34,7 +35,10 @@ export const getPublicRooms = endpoint({
     server: queryText().optional(),
   }),
   handler: ({ query }, context: Context) => {
-    checkServer(context, query.server);
+    const other = otherServer(context, query.server);
+    if (other !== undefined) {
+      return remotePublicRooms(context.federation.client, other, { limit: query.limit, since: query.since });
+    }
     return listPublicRooms(context.reader, { limit: query.limit, since: query.since });
   },
 });
@@ -51,7 +55,8 @@ export const postPublicRooms = endpoint({
   query: z.object({ server: queryText().optional() }),
   body,
   handler: ({ query, body: request }, context: Context) => {
-    checkServer(context, query.server);
+    const other = otherServer(context, query.server);
+    if (other !== undefined) return remotePublicRooms(context.federation.client, other, request);
     if (request.third_party_instance_id) return { chunk: [], total_room_count_estimate: 0 };
     return listPublicRooms(context.reader, {
       limit: request.limit ?? undefined,
@@ -62,9 +67,9 @@ export const postPublicRooms = endpoint({
   },
 });
 
-/** The lists of other servers are asked over federation, which this server does not speak. */
-function checkServer({ serverName }: Context, server: string | undefined): void {
-  if (server !== undefined && server !== serverName && serverNameOf(`:${server}`) !== serverName) {
-    throw new MatrixError('M_NOT_FOUND', `The room list of ${server} cannot be reached from here.`);
-  }
+/** The server whose list is asked for, if it is another than this one. @throws {MatrixError} `M_INVALID_PARAM` for no server. */
+function otherServer({ serverName }: Pick<Context, 'serverName'>, server: string | undefined): string | undefined {
+  if (server === undefined || server === serverName) return undefined;
+  if (!isServerName(server)) throw invalidParam(`${server} is not a server name.`);
+  return server;
 }
