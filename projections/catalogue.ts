@@ -22,8 +22,6 @@ import { reportsProjection } from './reports/projection.ts';
 import { roomsProjection } from './rooms/projection.ts';
 import { searchProjection } from './search/projection.ts';
 import { timesProjection } from './search/times.ts';
-import { searchProjection } from './search/projection.ts';
-import { timesProjection } from './search/times.ts';
 
 /** What requests read: one environment, one checkpoint, so that a reader sees one moment of the log in all of it. */
 export const coreProjections: readonly Projection[] = [
@@ -48,9 +46,5 @@ export const coreProjections: readonly Projection[] = [
 /** What may lag behind the log: an environment and a checkpoint of its own. */
 export const searchProjections: readonly Projection[] = [searchProjection, timesProjection];
 
-/** What may lag behind the log: an environment and a checkpoint of its own. */
-export const searchProjections: readonly Projection[] = [searchProjection, timesProjection];
-
 checkNames(coreProjections);
-checkNames(searchProjections);
 checkNames(searchProjections);
