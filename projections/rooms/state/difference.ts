@@ -9,7 +9,7 @@
 import type { Reader } from '#projections/engine/reader.ts';
 import { SlotMap } from '#protocol/state-resolution/slot-map.ts';
 import type { Position } from '#streams/event-log.ts';
-import { changesByKey, changesByVersion, keyOfChange, type LineChange, newestVersion } from './lines.ts';
+import { changesByKey, changesByVersion, keyOfChange, type LineChange } from './lines.ts';
 import { compareStateKeys, eventOnPath, pathOf } from './look-up.ts';
 import { MAIN_LINE, NO_EVENT, type StateKey, type StateRef } from './state-ref.ts';
 import type { StatePath } from './tables.ts';
@@ -63,7 +63,7 @@ class Candidates {
   readonly #slots = new SlotMap<number>();
   readonly #keys: StateKey[] = [];
   /** Line → slot → its changes that were read, by version. */
-  readonly #lines = new Map<number, Map<number, LineChange[]>>();
+  readonly #lines = new Map<number, ReadonlyMap<number, readonly LineChange[]>>();
   /** Slot → the branches that were read and change it. */
   readonly #branchesBySlot: number[][] = [];
   /** Branch → the paths that it is on, of the levels that were read. */
@@ -80,8 +80,9 @@ class Candidates {
     const { shared, floor, cut } = partingOf(paths);
     this.#shared = shared;
     this.#floor = floor;
-    if (cut !== undefined) this.#read(cut.branch, cut.after, cut.upTo);
-    this.#readAbove(cut === undefined || cut.branch === MAIN_LINE ? shared : shared + 1);
+    const isAboveCut = cut !== undefined && cut.branch !== MAIN_LINE;
+    if (cut !== undefined) this.#read(cut.branch, cut.after, cut.versions);
+    this.#readAbove(isAboveCut ? shared + 1 : shared);
     for (const [branch, line] of this.#lines) {
       if (branch === MAIN_LINE) continue;
       for (const slot of line.keys()) {
@@ -111,7 +112,7 @@ class Candidates {
       onMain === undefined
         ? new Array<Position | undefined>(this.#paths.length).fill(floor)
         : this.#paths.map(({ base }) => eventOf(lastAt(onMain, base), floor));
-    for (const branch of this.#branchesOf(slot)) {
+    for (const branch of this.#branchesBySlot[slot] ?? []) {
       for (const index of this.#pathsOver.get(branch) ?? [])
         values[index] = eventOf(this.#onBranches(this.#paths[index] as StatePath, slot), values[index]);
     }
@@ -128,41 +129,50 @@ class Candidates {
     return undefined;
   }
 
-  #branchesOf(slot: number): readonly number[] {
-    return this.#branchesBySlot[slot] ?? [];
-  }
-
   /** Reads, of every path, all levels but the last `shared` ones. */
   #readAbove(shared: number): void {
-    const highest = new Map<number, number>();
+    const cuts = new Map<number, number[]>();
     for (const { levels } of this.#paths) {
-      for (const { branch, version } of levels.slice(0, Math.max(levels.length - shared, 0)))
-        highest.set(branch, Math.max(version, highest.get(branch) ?? 0));
+      for (const { branch, version } of levels.slice(0, Math.max(levels.length - shared, 0))) {
+        const versions = cuts.get(branch);
+        if (versions === undefined) cuts.set(branch, [version]);
+        else versions.push(version);
+      }
     }
-    for (const [branch, version] of highest) this.#read(branch, 0, version);
+    for (const [branch, versions] of cuts) this.#read(branch, 0, versions);
   }
 
-  /** Reads the changes of a line after one version, up to another. */
-  #read(branch: number, after: number, upTo: number): void {
-    const line = new Map<number, LineChange[]>();
+  /** Reads what the cuts of a line show of its changes after a version, by whichever way is the shorter. */
+  #read(branch: number, after: number, versions: readonly number[]): void {
+    const cuts = [...new Set(versions)].sort((a, b) => a - b);
+    const found = firstDone(this.#byVersion(branch, after, cuts), this.#byKey(branch, after, cuts));
+    const line = new Map<number, readonly LineChange[]>();
+    for (const { type, stateKey, value } of found.entries()) line.set(this.#slotOf({ type, stateKey }), value);
     this.#lines.set(branch, line);
-    if (isPart(this.#reader, this.#room, branch, after, upTo) && this.#readByVersion(line, branch, after, upTo)) return;
-    line.clear();
-    for (const { changes, ...key } of changesByKey(this.#reader, this.#room, branch, { after, upTo }))
-      line.set(this.#slotOf(key), [...changes]);
   }
 
-  /** False if some change does not tell its key. */
-  #readByVersion(line: Map<number, LineChange[]>, branch: number, after: number, upTo: number): boolean {
-    for (const change of changesByVersion(this.#reader, this.#room, branch, after, upTo)) {
+  /** One step for each change. Fails if one does not tell its key. */
+  *#byVersion(branch: number, after: number, cuts: readonly number[]): Search {
+    const found = new SlotMap<LineChange[]>();
+    for (const change of changesByVersion(this.#reader, this.#room, branch, after, cuts.at(-1) ?? 0)) {
       const key = keyOfChange(this.#reader, this.#room, branch, change);
-      if (key === undefined) return false;
-      const slot = this.#slotOf(key);
-      const changes = line.get(slot);
-      if (changes === undefined) line.set(slot, [change]);
+      if (key === undefined) return undefined;
+      const changes = found.get(key.type, key.stateKey);
+      if (changes === undefined) found.set(key.type, key.stateKey, [change]);
       else changes.push(change);
+      yield;
     }
-    return true;
+    return found;
+  }
+
+  /** One step for each key of the line. */
+  *#byKey(branch: number, after: number, cuts: readonly number[]): Search {
+    const found = new SlotMap<readonly LineChange[]>();
+    for (const { type, stateKey, changes } of changesByKey(this.#reader, this.#room, branch, { after, cuts })) {
+      if (changes.length > 0) found.set(type, stateKey, changes);
+      yield;
+    }
+    return found;
   }
 
   #slotOf({ type, stateKey }: StateKey): number {
@@ -181,12 +191,14 @@ interface Parting {
   /** What all of them hold below where they part. */
   readonly floor: StatePath;
   /** The line that all of them cut, at different versions, at the place where they part; if there is one. */
-  readonly cut: { readonly branch: number; readonly after: number; readonly upTo: number } | undefined;
+  readonly cut: { readonly branch: number; readonly after: number; readonly versions: readonly number[] } | undefined;
 }
 
 function partingOf(paths: readonly StatePath[]): Parting {
-  const [after, upTo] = extremes(paths.map(({ base }) => base));
-  if (after < upTo) return { shared: 0, floor: { levels: [], base: after }, cut: { branch: MAIN_LINE, after, upTo } };
+  const versions = paths.map(({ base }) => base);
+  const [after, upTo] = extremes(versions);
+  if (after < upTo)
+    return { shared: 0, floor: { levels: [], base: after }, cut: { branch: MAIN_LINE, after, versions } };
   const below = (shared: number): readonly StateRef[] => {
     const { levels } = paths[0] as StatePath;
     return levels.slice(levels.length - shared);
@@ -198,16 +210,26 @@ function partingOf(paths: readonly StatePath[]): Parting {
     const [lowest, highest] = extremes(cuts.versions);
     if (lowest === highest) continue;
     const floor = { levels: [{ branch, version: lowest }, ...below(shared)], base: after };
-    return { shared, floor, cut: { branch, after: lowest, upTo: highest } };
+    return { shared, floor, cut: { branch, after: lowest, versions: cuts.versions } };
   }
 }
 
-/** A change that is found by its version costs about as much as so many that are read in the order of keys. */
-const BY_VERSION_COST = 4;
+/** Works on in steps; gives what it found, or `undefined` if it cannot find it. */
+type Search = Generator<undefined, SlotMap<readonly LineChange[]> | undefined>;
 
-/** Whether what is asked of a line is so small a part of it that it is better found by version than by key. */
-function isPart(reader: Reader, room: Position, branch: number, after: number, upTo: number): boolean {
-  return (upTo - after) * BY_VERSION_COST < newestVersion(reader, room, branch);
+/** What is found by the search that needs fewer steps; one of them must find it. */
+function firstDone(...searches: readonly Search[]): SlotMap<readonly LineChange[]> {
+  const running = new Set(searches);
+  for (;;) {
+    for (const search of running) {
+      const step = search.next();
+      if (step.done !== true) continue;
+      running.delete(search);
+      if (step.value === undefined && running.size > 0) continue;
+      for (const other of running) other.return(undefined);
+      return step.value ?? new SlotMap();
+    }
+  }
 }
 
 /** If every path has the same branch above the last `shared` levels: that branch, and where each path cuts it. */

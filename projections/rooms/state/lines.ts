@@ -80,74 +80,116 @@ export function keyOfChange(
   return row?.stateKey === undefined ? undefined : { type: row.type, stateKey: row.stateKey };
 }
 
-/** All changes of one key of a line, by version. */
+/** A key of a line with changes of it, by version. */
 export interface KeyChanges extends StateKey {
   readonly changes: readonly LineChange[];
 }
 
 /** After so many changes of one key that are not asked for, the rest are jumped over. */
 const MAX_UNWANTED_ROWS = 32;
+/** With so many cuts or fewer, the changes of a key are sought one by one when the rest are jumped over. */
+const MAX_SOUGHT_CUTS = 8;
+
+/** Which changes of a line. */
+export interface LineCuts {
+  /** Those after this version. */
+  readonly after: number;
+  /** Ascending versions of the line. Of each key at least the last change at or before each is given, and none after all. */
+  readonly cuts: readonly number[];
+  readonly type?: string;
+}
 
 /**
- * The keys of a line in order, each with its changes after one version and up to another; keys without any are left out.
- * With `isLastOnly` the changes of a key are but the last of them. Costs little more than the rows it gives, save that each
- * key costs at least a few rows.
+ * All keys of a line in order, each with the changes that it shows at some cuts; those without any too, so that it goes on
+ * in small steps. Costs some rows for each key of the line, and not much more for one that changed all the time.
  */
 export function* changesByKey(
   reader: Reader,
   room: Position,
   branch: number,
-  options: { readonly after: number; readonly upTo: number; readonly type?: string; readonly isLastOnly?: boolean },
+  options: LineCuts,
 ): Generator<KeyChanges> {
-  const { after, upTo, type, isLastOnly = false } = options;
   let from: StateKey | undefined;
   for (;;) {
-    let at: StateKey | undefined;
-    let changes: LineChange[] = [];
-    let unwanted = 0;
-    let isCut = false;
-    for (const row of lineRows(reader, room, branch, type, from)) {
+    let at: KeyReader | undefined;
+    let isLeft = false;
+    for (const row of lineRows(reader, room, branch, options.type, from)) {
       if (at === undefined || row.stateKey !== at.stateKey || row.type !== at.type) {
-        if (at !== undefined && changes.length > 0) yield { ...at, changes };
-        at = { type: row.type, stateKey: row.stateKey };
-        changes = [];
-        unwanted = 0;
+        if (at !== undefined) yield at;
+        at = new KeyReader(row, options);
       }
-      if (row.version > after && row.version <= upTo) {
-        if (!isLastOnly) changes.push({ version: row.version, event: row.event() });
-        else {
-          unwanted += changes.length;
-          changes = [{ version: row.version, event: row.event() }];
-        }
-      } else unwanted += 1;
-      if (unwanted <= MAX_UNWANTED_ROWS) continue;
-      isCut = true;
-      break;
+      at.read(row);
+      isLeft = at.unwanted > MAX_UNWANTED_ROWS;
+      if (isLeft) break;
     }
-    if (at !== undefined && isCut) changes = seekChanges(reader, room, branch, at, options);
-    if (at !== undefined && changes.length > 0) yield { ...at, changes };
-    if (!isCut) return;
+    if (at !== undefined) {
+      const changes = isLeft ? seekChanges(reader, room, branch, at, options) : at.changes;
+      yield { type: at.type, stateKey: at.stateKey, changes };
+    }
+    if (!isLeft) return;
     from = at;
   }
 }
 
-/** The changes of one key by seeking them. */
+/** Takes the rows of one key and keeps those that its cuts show. */
+class KeyReader implements KeyChanges {
+  readonly type: string;
+  readonly stateKey: string;
+  readonly changes: LineChange[] = [];
+  /** Rows that no cut shows. */
+  unwanted = 0;
+  readonly #options: LineCuts;
+  /** The first cut that shows the last of the changes. */
+  #cut = 0;
+
+  constructor({ type, stateKey }: StateKey, options: LineCuts) {
+    this.type = type;
+    this.stateKey = stateKey;
+    this.#options = options;
+  }
+
+  read(row: LineRow): void {
+    const { after, cuts } = this.#options;
+    if (row.version <= after || row.version > (cuts.at(-1) ?? 0)) {
+      this.unwanted += 1;
+      return;
+    }
+    const before = this.#cut;
+    while ((cuts[this.#cut] as number) < row.version) this.#cut += 1;
+    if (this.changes.length > 0 && before === this.#cut) {
+      this.changes.pop();
+      this.unwanted += 1;
+    }
+    this.changes.push({ version: row.version, event: row.event() });
+  }
+}
+
+/** The changes of one key without going through all of them. */
 function seekChanges(
   reader: Reader,
   room: Position,
   branch: number,
   { type, stateKey }: StateKey,
-  { after, upTo, isLastOnly }: { readonly after: number; readonly upTo: number; readonly isLastOnly?: boolean },
+  { after, cuts }: LineCuts,
 ): LineChange[] {
-  const limit = isLastOnly === true ? { reverse: true, limit: 1 } : {};
-  if (branch === MAIN_LINE) {
-    const key = [room, type, stateKey] as const;
-    const rows = reader.range(state, { prefix: key, gt: [...key, after], lte: [...key, upTo], ...limit });
-    return Array.from(rows, (row) => ({ version: row.key[3], event: row.value }));
+  const between = (options: { readonly upTo: number; readonly reverse?: boolean; readonly limit?: number }) => {
+    const { upTo, ...rest } = options;
+    if (branch === MAIN_LINE) {
+      const key = [room, type, stateKey] as const;
+      const rows = reader.range(state, { prefix: key, gt: [...key, after], lte: [...key, upTo], ...rest });
+      return Array.from(rows, (row) => ({ version: row.key[3], event: row.value }));
+    }
+    const key = [room, branch, type, stateKey] as const;
+    const rows = reader.range(branchState, { prefix: key, gt: [...key, after], lte: [...key, upTo], ...rest });
+    return Array.from(rows, (row) => ({ version: row.key[4], event: row.value }));
+  };
+  if (cuts.length > MAX_SOUGHT_CUTS) return between({ upTo: cuts.at(-1) ?? 0 });
+  const changes: LineChange[] = [];
+  for (const upTo of cuts) {
+    for (const change of between({ upTo, reverse: true, limit: 1 }))
+      if (change.version !== changes.at(-1)?.version) changes.push(change);
   }
-  const key = [room, branch, type, stateKey] as const;
-  const rows = reader.range(branchState, { prefix: key, gt: [...key, after], lte: [...key, upTo], ...limit });
-  return Array.from(rows, (row) => ({ version: row.key[4], event: row.value }));
+  return changes;
 }
 
 interface LineRow extends StateKey {

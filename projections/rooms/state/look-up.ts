@@ -32,7 +32,7 @@ export function* stateEntriesAt(
   const overlay = overlayOf(reader, room, path.levels, options.type);
   const above = [...overlay.entries()].sort(compareStateKeys);
   let next = 0;
-  const below = changesByKey(reader, room, MAIN_LINE, { ...options, after: 0, upTo: path.base, isLastOnly: true });
+  const below = changesByKey(reader, room, MAIN_LINE, { ...options, after: 0, cuts: [path.base] });
   for (const { type, stateKey, changes } of below) {
     let isReplaced = false;
     for (let entry = above[next]; entry !== undefined; entry = above[next]) {
@@ -81,9 +81,11 @@ export function overlayOf(
 ): SlotMap<Position> {
   const overlay = new SlotMap<Position>();
   for (const { branch, version } of levels.toReversed()) {
-    const options = { after: 0, upTo: version, isLastOnly: true, ...(type !== undefined && { type }) };
-    for (const { changes, ...key } of changesByKey(reader, room, branch, options))
-      overlay.set(key.type, key.stateKey, changes.at(-1)?.event ?? NO_EVENT);
+    const options = { after: 0, cuts: [version], ...(type !== undefined && { type }) };
+    for (const { type: at, stateKey, changes } of changesByKey(reader, room, branch, options)) {
+      const last = changes.at(-1);
+      if (last !== undefined) overlay.set(at, stateKey, last.event);
+    }
   }
   return overlay;
 }
