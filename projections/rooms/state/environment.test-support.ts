@@ -43,3 +43,29 @@ export async function openTables(): Promise<TestTables> {
     },
   };
 }
+
+/** A reader that counts: one for each row that is given, one for each that is sought. */
+export function countingReader(reader: Reader): { readonly reader: Reader; count: number } {
+  const counting = { reader, count: 0 };
+  function* counted<T>(rows: Iterable<T>): Generator<T> {
+    for (const row of rows) {
+      counting.count += 1;
+      yield row;
+    }
+  }
+  const seek = <T>(row: T): T => {
+    counting.count += 1;
+    return row;
+  };
+  return Object.assign(counting, {
+    reader: {
+      frontier: reader.frontier,
+      get: (table, key) => seek(reader.get(table, key)),
+      has: (table, key) => seek(reader.has(table, key)),
+      range: (table, options) => counted(reader.range(table, options)),
+      keys: (table, options) => counted(reader.keys(table, options)),
+      count: (table, options) => seek(reader.count(table, options)),
+      seekLast: (table, prefix, upTo) => seek(reader.seekLast(table, prefix, upTo)),
+    } satisfies Reader,
+  });
+}

@@ -2,7 +2,7 @@ import fc from 'fast-check';
 import { afterEach, beforeEach, describe, expect, it } from 'vitest';
 import type { Position } from '#streams/event-log.ts';
 import { events } from '../tables.ts';
-import { openTables, type TestTables } from './environment.test-support.ts';
+import { countingReader, openTables, type TestTables } from './environment.test-support.ts';
 import {
   appendToMainLine,
   differenceBetween,
@@ -92,24 +92,7 @@ class TestRoom {
   #newEvent(slot: number): Position {
     this.#nextEvent += 1;
     const event = this.#nextEvent;
-    const { type, stateKey } = KEYS[slot] as StateKey;
-    if (this.hasEventRows) {
-      tables.write((tx) =>
-        tx.put(events, [event], {
-          ...tx.get(events, [event]),
-          room: this.room,
-          eventId: `$${event}`,
-          type,
-          stateKey,
-          sender: '@a:x',
-          originServerTs: 0,
-          depth: 1,
-          contentJson: '{}',
-          stateVersion: 0,
-          hasUrl: false,
-        }),
-      );
-    }
+    if (this.hasEventRows) writeEventRow(this.room, event, KEYS[slot] as StateKey);
     return event;
   }
 
@@ -132,6 +115,23 @@ class TestRoom {
     const refs = states.map(({ ref }) => ref);
     expect(differenceBetween(tables.reader, this.room, refs)).toEqual(expected);
   }
+}
+
+function writeEventRow(room: number, event: Position, { type, stateKey }: StateKey): void {
+  tables.write((tx) =>
+    tx.put(events, [event], {
+      room,
+      eventId: `$${event}`,
+      type,
+      stateKey,
+      sender: '@a:x',
+      originServerTs: 0,
+      depth: 1,
+      contentJson: '{}',
+      stateVersion: 0,
+      hasUrl: false,
+    }),
+  );
 }
 
 function byBytes(a: StateKey, b: StateKey): number {
@@ -262,6 +262,35 @@ describe('the main line', () => {
     expect(differenceBetween(tables.reader, ROOM, refs)).toEqual([
       { type: 'm.room.topic', stateKey: '', events: [undefined, 998, 3000] },
     ]);
+  });
+});
+
+describe('states of the main line are compared without reading', () => {
+  const differenceOf = (from: number, to: number): { readonly keys: number; readonly count: number } => {
+    const counting = countingReader(tables.reader);
+    const refs = [from, to].map((version) => ({ branch: MAIN_LINE, version }));
+    const { length: keys } = differenceBetween(counting.reader, ROOM, refs);
+    return { keys, count: counting.count };
+  };
+
+  it('the room, where few changes lie between them', () => {
+    const last = { type: 'm.room.topic', stateKey: '', event: 77 };
+    tables.write((tx) => appendToMainLine(tx, ROOM, 0, [...changes(3000), last]));
+    writeEventRow(ROOM, 77, last);
+    const { keys, count } = differenceOf(3000, 3001);
+    expect(keys).toBe(1);
+    expect(count).toBeLessThan(20);
+  });
+
+  it('all the changes, where many of few keys lie between them', () => {
+    const topic = { type: 'm.room.topic', stateKey: '' };
+    writeEventRow(ROOM, 77, topic);
+    writeEventRow(ROOM, 78, topic);
+    const many = Array.from({ length: 5000 }, (_, index) => ({ ...topic, event: 77 + (index % 2) }));
+    tables.write((tx) => appendToMainLine(tx, ROOM, 0, [...changes(20), ...many]));
+    const { keys, count } = differenceOf(21, 20 + many.length);
+    expect(keys).toBe(1);
+    expect(count).toBeLessThan(300);
   });
 });
 
