@@ -1,5 +1,6 @@
 /** The composition root of what answers requests: makes the parts of the server and hands each what it needs. */
 import { randomBytes } from 'node:crypto';
+import { Agent } from 'undici';
 import { isActiveUser } from '#projections/accounts/queries.ts';
 import type { ProjectionEngine } from '#projections/engine/engine.ts';
 import { joinedRoomIds } from '#projections/rooms/queries.ts';
@@ -55,10 +56,13 @@ import { MediaStore } from './media/media-store.ts';
 import { RemoteMedia } from './media/remote-media.ts';
 import { MediaSweep } from './media/sweep.ts';
 import { Thumbnailer } from './media/thumbnailer.ts';
+import { UrlPreviews } from './media/url-preview/url-previews.ts';
+import { safeConnector } from './net/safe-connector.ts';
 import { createPush } from './push/push.ts';
 import type { Gateway } from './push/sender/gateway.ts';
 import { newRecordId } from './record-ids.ts';
 import { Directory } from './rooms/directory.ts';
+import { GuestAccess } from './rooms/guest-access.ts';
 import { RemoteSpaces } from './rooms/remote-spaces.ts';
 import { Rooms } from './rooms/rooms.ts';
 import { SearchIndex } from './search/search-index.ts';
@@ -196,6 +200,8 @@ export function createApplication(parts: ApplicationParts): Application {
   const profiles = new Profiles({ reader, commands, rooms, newRecordId, logger });
   const departures = new Departures({ reader, commands, rooms, serverName, newRecordId, logger });
   departures.wake();
+  const guestAccess = new GuestAccess({ engine, reader, rooms, logger });
+  guestAccess.start();
   void accounts.warmUp();
   const serials = new Serials();
   const typing = new Typing({ bus, serials });
@@ -234,6 +240,12 @@ export function createApplication(parts: ApplicationParts): Application {
     maxCacheBytes: config.media.remote_cache,
     maxFileBytes: config.media.max_upload,
   });
+  const { url_previews: previews } = config.media;
+  const previewAgent = previews.enabled
+    ? new Agent({ connect: safeConnector({ allowPrivate: previews.allow_private_addresses }) })
+    : undefined;
+  const urlPreviews =
+    previewAgent && new UrlPreviews({ media, thumbnails, serverName, dispatcher: previewAgent, clock });
   const mediaSweep = new MediaSweep({ media, thumbnails, reader, logger });
   mediaSweep.start();
   const context: Context = {
@@ -258,6 +270,7 @@ export function createApplication(parts: ApplicationParts): Application {
     push,
     remoteMedia,
     thumbnails,
+    urlPreviews,
     federation,
     clock,
     newRecordId,
@@ -267,6 +280,7 @@ export function createApplication(parts: ApplicationParts): Application {
     context,
     close: async () => {
       await departures.stop();
+      await guestAccess.stop();
       await search.close();
       await push.close();
       await acknowledgements.flush();
@@ -276,6 +290,7 @@ export function createApplication(parts: ApplicationParts): Application {
       typing[Symbol.dispose]();
       presence[Symbol.dispose]();
       mediaSweep[Symbol.dispose]();
+      await previewAgent?.destroy();
     },
   };
 }

@@ -13,6 +13,7 @@ import type { Federation } from './federation/federation.ts';
 import type { MediaStore } from './media/media-store.ts';
 import type { RemoteMedia } from './media/remote-media.ts';
 import type { Thumbnailer } from './media/thumbnailer.ts';
+import type { UrlPreviews } from './media/url-preview/url-previews.ts';
 import type { Push } from './push/push.ts';
 import type { Directory } from './rooms/directory.ts';
 import type { RemoteSpaces } from './rooms/remote-spaces.ts';
@@ -44,6 +45,8 @@ export interface Context {
   readonly push: Push;
   readonly remoteMedia: RemoteMedia;
   readonly thumbnails: Thumbnailer;
+  /** Undefined where no previews are made. */
+  readonly urlPreviews: UrlPreviews | undefined;
   readonly federation: Federation;
   /** Milliseconds since the epoch. */
   readonly clock: () => number;

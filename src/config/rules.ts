@@ -80,12 +80,8 @@ function warnOfTurn({ turn }: Settings): string[] {
   return ['turn.uris is of no use without turn.shared_secret, from which the credentials are made.'];
 }
 
-function warnOfNotInEffect({ appservices, media, federation }: Settings): string[] {
+function warnOfNotInEffect({ appservices }: Settings): string[] {
   const warnings: string[] = [];
   if (appservices.length > 0) warnings.push('This version does not run application services; appservices is ignored.');
-  if (federation.trusted_key_servers.length > 0 || federation.ca_file !== null) {
-    warnings.push('This version does not talk to other servers; federation is ignored.');
-  }
-  if (media.url_previews.enabled) warnings.push('This version makes no URL previews; media.url_previews is ignored.');
   return warnings;
 }

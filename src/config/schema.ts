@@ -26,8 +26,6 @@ export interface SettingNote {
 /** The notes of the schemas below. */
 export const settingNotes = z.registry<SettingNote>();
 
-const WITHOUT_FEDERATION = 'This version does not talk to other servers.';
-
 const serverName = z
   .string()
   .refine(isServerName, 'is not a server name such as example.org or example.org:8448')
@@ -88,6 +86,10 @@ const registration = z
       type: 'true or false',
       doc: 'Whether making an account needs a registration token.',
     }),
+    guests: z.boolean().nullable().default(null).register(settingNotes, {
+      type: 'true, false or null',
+      doc: 'Whether people may look around and talk as guests, where rooms admit them. Null: if anybody may make an account without a token.',
+    }),
     shared_secret: z.string().min(1).nullable().default(null).register(settingNotes, {
       type: 'text',
       doc: 'Who knows it may make accounts, administrators too, with POST /_synapse/admin/v1/register.',
@@ -110,23 +112,19 @@ const federation = z
     enabled: z.boolean().default(true).register(settingNotes, {
       type: 'true or false',
       doc: 'Whether this server talks to other servers.',
-      notInEffect: WITHOUT_FEDERATION,
     }),
     verify_tls: z.boolean().default(true).register(settingNotes, {
       type: 'true or false',
       doc: 'Whether the certificates of other servers are verified. Only tests turn it off.',
-      notInEffect: WITHOUT_FEDERATION,
     }),
     ca_file: z.string().nullable().default(null).register(settingNotes, {
       type: 'path',
       doc: 'Certificate authorities to trust beside the usual ones, as PEM.',
       isPath: true,
-      notInEffect: WITHOUT_FEDERATION,
     }),
     allow_private_addresses: z.boolean().default(false).register(settingNotes, {
       type: 'true or false',
       doc: 'Whether other servers may be at loopback and private addresses.',
-      notInEffect: WITHOUT_FEDERATION,
     }),
     trusted_key_servers: z
       .array(z.string().refine(isServerName, 'is not a server name'))
@@ -134,7 +132,6 @@ const federation = z
       .register(settingNotes, {
         type: 'list of server names',
         doc: 'Servers that are asked for the keys of servers that cannot be reached.',
-        notInEffect: WITHOUT_FEDERATION,
       }),
   })
   .prefault({});
@@ -158,12 +155,10 @@ const media = z
         enabled: z.boolean().default(false).register(settingNotes, {
           type: 'true or false',
           doc: 'Whether the server fetches pages to show previews of links.',
-          notInEffect: 'This version makes no previews.',
         }),
         allow_private_addresses: z.boolean().default(false).register(settingNotes, {
           type: 'true or false',
           doc: 'Whether previews may be of pages at loopback and private addresses.',
-          notInEffect: 'This version makes no previews.',
         }),
       })
       .prefault({}),

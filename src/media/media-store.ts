@@ -1,4 +1,4 @@
-import type { Readable } from 'node:stream';
+import { Readable } from 'node:stream';
 import type { Reader } from '#projections/engine/reader.ts';
 import {
   mediaById,
@@ -19,6 +19,8 @@ import { type ByteRange, ContentFiles, ContentTooLarge } from './content-files.t
 export const MAX_UPLOADS_AT_ONCE = 200;
 /** Of these, those of one user: slow ones of a few must not keep the others out. */
 export const MAX_UPLOADS_OF_USER = 20;
+/** Who uploads what the server stores by itself: nobody's quota is for it. No user id is like this. */
+export const BY_SERVER = 'server';
 /** Ids that one user may have been given whose uploads have not come. */
 export const MAX_RESERVED_OF_USER = 50;
 /** How long an id waits for its upload. */
@@ -97,6 +99,11 @@ export class MediaStore {
       stream: `media-${this.#randomName()}`,
       revision: NO_STREAM,
     });
+  }
+
+  /** The same for a content that is in memory. */
+  uploadBytes(bytes: Uint8Array, info: UploadInfo): Promise<Media> {
+    return this.upload(Readable.from([bytes]), info);
   }
 
   /**
@@ -214,7 +221,7 @@ export class MediaStore {
   #checkQuota(uploader: string, moreBytes: number): void {
     const { reader, config } = this.#options;
     const { user_quota: quota } = config.media;
-    if (quota === null || mediaUsage(reader, uploader).sizeBytes + moreBytes <= quota) return;
+    if (quota === null || uploader === BY_SERVER || mediaUsage(reader, uploader).sizeBytes + moreBytes <= quota) return;
     const message = `You can upload ${quota} bytes in all, and this would be more.`;
     // The more precise code needs a page that it can lead people to.
     if (config.support.page === null) throw forbidden(message);

@@ -2,7 +2,7 @@
 import { randomUUID } from 'node:crypto';
 import { mkdir, open, readdir, rename, rm, stat } from 'node:fs/promises';
 import { join } from 'node:path';
-import sharp, { type Metadata, type Sharp } from 'sharp';
+import type { Metadata, Sharp, SharpOptions } from 'sharp';
 import { limitExceeded, MatrixError } from '#src/http/errors.ts';
 import { ANIMATION_HEAD_BYTES, isAnimated } from './animation.ts';
 import type { ThumbnailSize } from './thumbnail-size.ts';
@@ -24,11 +24,22 @@ const BUSY_RETRY_MS = 2_000;
 /** Decoders of these alone are used: what else the library knows has no business with strangers' files. */
 const DECODERS = ['Jpeg', 'Png', 'Webp', 'Nsgif', 'Heif'].map((name) => `VipsForeignLoad${name}File`);
 
-sharp.cache(false);
-// Several images at a time use several cores already.
-sharp.concurrency(1);
-sharp.block({ operation: ['VipsForeignLoad'] });
-sharp.unblock({ operation: DECODERS });
+type OpenImage = (path: string, options: SharpOptions) => Sharp;
+
+let opener: Promise<OpenImage> | undefined;
+
+/** The image library, loaded when the first image is read: a server without media does without its 30 MiB. */
+function imageLibrary(): Promise<OpenImage> {
+  opener ??= import('sharp').then(({ default: sharp }) => {
+    sharp.cache(false);
+    // Several images at a time use several cores already.
+    sharp.concurrency(1);
+    sharp.block({ operation: ['VipsForeignLoad'] });
+    sharp.unblock({ operation: DECODERS });
+    return sharp;
+  });
+  return opener;
+}
 
 /** What the files of thumbnails end with, and what they are. */
 const TYPES = { jpg: 'image/jpeg', png: 'image/png', webp: 'image/webp' } as const;
@@ -78,6 +89,17 @@ export class Thumbnailer {
     return making;
   }
 
+  /** How large an image is, turned upright, in pixels; undefined for what is no image that can be read. */
+  async dimensions(path: string): Promise<{ readonly width: number; readonly height: number } | undefined> {
+    try {
+      const openImage = await imageLibrary();
+      const { autoOrient } = await openImage(path, { ...READING, limitInputPixels: false }).metadata();
+      return { width: autoOrient.width, height: autoOrient.height };
+    } catch {
+      return undefined;
+    }
+  }
+
   /** Removes all thumbnails of a content. */
   async removeAll(key: string): Promise<void> {
     const folder = this.#folderOf(key);
@@ -116,15 +138,16 @@ export class Thumbnailer {
   ): Promise<Thumbnail> {
     if (image.sizeBytes > MAX_IMAGE_FILE_BYTES) throw tooLarge();
     try {
+      const openImage = await imageLibrary();
       // It reads the head alone, however many pixels follow.
-      const metadata = await sharp(image.path, { ...READING, limitInputPixels: false }).metadata();
+      const metadata = await openImage(image.path, { ...READING, limitInputPixels: false }).metadata();
       const { width, height } = metadata.autoOrient;
       if (width * height > MAX_IMAGE_PIXELS) throw tooLarge();
       const moves = wantsAnimation && canMove(metadata);
       const isSmall = width <= size.width && height <= size.height;
       if (isSmall && (moves || !(await isMoving(image.path)))) return { kind: 'original' };
       const { pipeline, extension } = written(
-        shrunk(sharp(image.path, { ...READING, animated: moves }), size),
+        shrunk(openImage(image.path, { ...READING, animated: moves }), size),
         metadata,
         moves,
       );

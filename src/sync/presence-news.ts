@@ -10,6 +10,8 @@ import type { JoinedRoom } from './joined-rooms.ts';
 export const MAX_PRESENCE_EVENTS = 1_000;
 /** Up to so many rooms of one user it is cheaper to look for another in each than to read all rooms of the other. */
 const FEW_ROOMS = 64;
+/** In a room with so many members a newcomer is told of those who are offline too. */
+const FEW_MEMBERS = 100;
 
 export interface PresenceQuestion {
   readonly reader: Reader;
@@ -102,20 +104,22 @@ function* awakeAround({ reader, presence, userId, rooms }: PresenceQuestion): Ge
   }
 }
 
-/** Those who came into a room of the user, and those who are in a room that the user came into; who is offline is no news. */
+/** Those who came into a room of the user, and those who are in a room that the user came into: in a large one, who is awake. */
 function* newcomers({ reader, presence, userId, rooms, memberships = [] }: PresenceQuestion): Generator<string> {
   if (memberships.length === 0) return;
   const ids = new Set(rooms.map(({ id }) => id));
   for (const { room, member } of memberships) {
     if (!ids.has(room)) continue;
     if (member !== userId) {
-      if (presence.isAwake(member)) yield member;
+      yield member;
       continue;
     }
-    if ((headOf(reader, room)?.joined ?? 0) > presence.size) {
-      for (const other of presence.awake()) if (membershipOf(reader, room, other) === 'join') yield other;
-    } else {
+    const joined = headOf(reader, room)?.joined ?? 0;
+    if (joined <= FEW_MEMBERS) yield* joinedMembers(reader, room);
+    else if (joined <= presence.size) {
       for (const other of joinedMembers(reader, room)) if (presence.isAwake(other)) yield other;
+    } else {
+      for (const other of presence.awake()) if (membershipOf(reader, room, other) === 'join') yield other;
     }
   }
 }

@@ -43,7 +43,6 @@ const APPSERVICES = 'no application services';
 /** What this version does not have. */
 const MISSING = 'not in this version';
 const MISSING_OPERATIONS: readonly string[] = [
-  'GET /_matrix/client/v1/media/preview_url',
   'GET /_matrix/client/v1/rooms/{roomId}/relations/{eventId}',
   'GET /_matrix/client/v1/rooms/{roomId}/relations/{eventId}/{relType}',
   'GET /_matrix/client/v1/rooms/{roomId}/relations/{eventId}/{relType}/{eventType}',

@@ -8,15 +8,15 @@ import { afterAll, beforeAll, describe, expect, it } from 'vitest';
 import { THUMBNAIL_SIZES, type ThumbnailMethod } from '#src/media/thumbnail-size.ts';
 import { startApplication, type TestApplication, type TestClient } from '#test/support/application.ts';
 
-// What the server answers is looked at from memory; the server reads files only.
-sharp.unblock({ operation: ['Jpeg', 'Png', 'Webp', 'Nsgif'].map((name) => `VipsForeignLoad${name}Buffer`) });
-
 let app: TestApplication;
 let alice: TestClient;
 
 beforeAll(async () => {
   app = await startApplication();
   alice = await app.register('alice');
+  // The server reads files only, and sees to that with its first image; what it answers is looked at from memory here.
+  await app.context.thumbnails.dimensions('nothing');
+  sharp.unblock({ operation: ['Jpeg', 'Png', 'Webp', 'Nsgif'].map((name) => `VipsForeignLoad${name}Buffer`) });
 });
 afterAll(() => app.close());
 

@@ -28,7 +28,7 @@ export const whois = endpoint({
 });
 
 function sessionsOf({ lastSeenIp, lastSeenAtMs, userAgent }: Device): object[] {
-  if (lastSeenIp === undefined) return [];
+  if (lastSeenIp === undefined) return [{ connections: [] }];
   const connection = {
     ip: lastSeenIp,
     last_seen: lastSeenAtMs,

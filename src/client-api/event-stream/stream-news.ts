@@ -13,7 +13,7 @@ import {
 import { accountDataForSync } from '#src/client-api/account-data/entries.ts';
 import type { Context } from '#src/context.ts';
 import { RoomVisibility } from '#src/rooms/visibility.ts';
-import { clientEvent, type Viewer } from '#src/sync/client-event.ts';
+import type { Viewer } from '#src/sync/client-event.ts';
 import { ignoredUsers } from '#src/sync/ignored-users.ts';
 import { mayHaveTyping } from '#src/sync/look.ts';
 import { sharedPacer } from '#src/sync/pacer.ts';
@@ -21,7 +21,7 @@ import { presentUsers } from '#src/sync/presence-news.ts';
 import { formatSyncToken, type SyncToken } from '#src/sync/tokens.ts';
 import type { Position } from '#streams/event-log.ts';
 import { NO_FILTER } from '../filters/filter.ts';
-import { oldPresenceEvent } from './old-events.ts';
+import { oldEvent, oldPresenceEvent } from './old-events.ts';
 
 /** Most events of one room in one answer; of what is older clients of this stream learn with an initial sync. */
 export const MAX_EVENTS_OF_ROOM = 100;
@@ -112,7 +112,7 @@ function roomEvents(
   const upTo = Math.min(leftAt ?? next.position, next.position);
   for (const { place, position } of timelineBackwards(reader, room.id, since.position, upTo)) {
     const event = eventAt(reader, position);
-    if (event !== undefined && isShown(event)) events.push({ place, text: clientEvent(view, event) });
+    if (event !== undefined && isShown(event)) events.push({ place, text: oldEvent(view, event) });
     looked += 1;
     if (looked >= MAX_EVENTS_OF_ROOM) break;
   }

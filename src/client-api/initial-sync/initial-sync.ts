@@ -1,6 +1,6 @@
 import { z } from 'zod';
+import { allAccountData } from '#projections/account-data/queries.ts';
 import { roomById, roomsOf, type UserRoom } from '#projections/rooms/queries.ts';
-import { accountDataForFirstSync } from '#src/client-api/account-data/entries.ts';
 import type { Context } from '#src/context.ts';
 import { jsonTextAnswer } from '#src/http/answer.ts';
 import { endpoint, type Requester } from '#src/http/endpoint.ts';
@@ -13,6 +13,7 @@ import { accountDataJson } from '#src/sync/joined-room.ts';
 import { sharedPacer } from '#src/sync/pacer.ts';
 import { presentUsers } from '#src/sync/presence-news.ts';
 import { formatSyncToken } from '#src/sync/tokens.ts';
+import { PUSH_RULES_TYPE } from '../account-data/entries.ts';
 import { oldPresenceEvent } from '../event-stream/old-events.ts';
 import { NO_FILTER } from '../filters/filter.ts';
 import { DEFAULT_MESSAGES, MAX_MESSAGES, pendingRoom, roomInfo, roomReceipts } from './room-info.ts';
@@ -60,8 +61,9 @@ export const initialSync = endpoint({
       nowMs,
     }).map((user) => oldPresenceEvent(user, presence.of(user), nowMs));
     const accountData: string[] = [];
-    for (const { roomId, type, contentJson } of accountDataForFirstSync(reader, userId)) {
-      if (roomId === undefined) accountData.push(accountDataJson(type, contentJson));
+    for (const { roomId, type, contentJson } of allAccountData(reader, userId)) {
+      // What is stored of push rules is not what clients know as push rules; those of old ask for them.
+      if (roomId === undefined && type !== PUSH_RULES_TYPE) accountData.push(accountDataJson(type, contentJson));
     }
     return jsonTextAnswer(
       `{"account_data":[${accountData.join(',')}],"end":"${end}","presence":[${present.join(',')}],` +

@@ -5,7 +5,7 @@ import { eventAt, joinedMembers, memberOf, userRoomOf } from '#projections/rooms
 import type { Context } from '#src/context.ts';
 import type { Requester } from '#src/http/endpoint.ts';
 import type { RoomView } from '#src/rooms/room-view.ts';
-import { clientEvent, type EventView, viewerOf } from '#src/sync/client-event.ts';
+import { type EventView, viewerOf } from '#src/sync/client-event.ts';
 import { accountDataJson } from '#src/sync/joined-room.ts';
 import { pacedEvents } from '#src/sync/paced-events.ts';
 import { sharedPacer } from '#src/sync/pacer.ts';
@@ -13,7 +13,7 @@ import { MAX_PRESENCE_EVENTS } from '#src/sync/presence-news.ts';
 import { stateAtVersion, stateEvents } from '#src/sync/room-state.ts';
 import { formatPlace, placeAfter } from '#src/sync/tokens.ts';
 import { BEFORE_FIRST } from '#streams/event-log.ts';
-import { oldPresenceEvent } from '../event-stream/old-events.ts';
+import { oldEvent, oldPresenceEvent } from '../event-stream/old-events.ts';
 import { NO_ROOM_EVENT_FILTER } from '../filters/filter.ts';
 import { outermostPlace, pageEvents, readPage } from '../messages/page.ts';
 
@@ -51,7 +51,7 @@ export async function roomInfo(
     nowMs: clock(),
     roomId: room.roomId,
   };
-  const text = (event: (typeof state)[number]): string => clientEvent(eventView, event);
+  const text = (event: (typeof state)[number]): string => oldEvent(eventView, event);
   const [newest] = page.events;
   const end = formatPlace(newest === undefined ? from : placeAfter(newest));
   const start = formatPlace(page.end ?? from);
@@ -103,6 +103,6 @@ export function pendingRoom(
   const view = { reader, visibility, viewer: viewerOf(requester), nowMs: clock(), roomId: room.roomId };
   return (
     `{"room_id":${JSON.stringify(room.roomId)},"membership":${JSON.stringify(member.membership)},` +
-    `"inviter":${JSON.stringify(event.sender)},"${member.membership}":${clientEvent(view, event)}}`
+    `"inviter":${JSON.stringify(event.sender)},"${member.membership}":${oldEvent(view, event)}}`
   );
 }

@@ -5,6 +5,7 @@ import { download } from './download.ts';
 import { frozenDownload } from './frozen-download.ts';
 import { frozenThumbnail } from './frozen-thumbnail.ts';
 import { mediaConfig } from './media-config.ts';
+import { previewUrl } from './preview-url.ts';
 import { thumbnail } from './thumbnail.ts';
 import { upload } from './upload.ts';
 import { uploadTo } from './upload-to.ts';
@@ -17,6 +18,7 @@ export const mediaEndpoints: readonly Endpoint<Context>[] = [
   download,
   thumbnail,
   mediaConfig,
+  previewUrl,
   frozenDownload,
   frozenThumbnail,
 ];
