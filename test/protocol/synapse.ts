@@ -26,6 +26,8 @@ interface RoomFixture {
   readonly events: readonly Row[];
   readonly ids: readonly string[];
   readonly verdicts: readonly string[];
+  readonly alone: string;
+  readonly final: readonly number[];
   readonly before: readonly (readonly ['after' | 'resolved', number] | null)[];
   readonly resolve: readonly (readonly [states: readonly (readonly number[])[], outcome: readonly number[]])[];
 }
@@ -42,6 +44,8 @@ export interface SynapseRoom {
     readonly states: readonly (readonly number[])[];
     readonly outcome: readonly number[];
   }[];
+  /** The events of the state after all forward extremities. */
+  readonly final: readonly number[];
 }
 
 export interface SynapseEvent {
@@ -52,6 +56,8 @@ export interface SynapseEvent {
   /** Whether Synapse allows it by the rules about its auth events; applied to their state; to the state before it. */
   readonly allowed: { readonly authEvents: boolean; readonly ownState: boolean; readonly stateBefore: boolean };
   readonly rejected: boolean;
+  /** Whether Synapse allows it if every event is held against its own auth events only. */
+  readonly allowedAlone: boolean;
   readonly authEvents: readonly number[];
   /** The events of the state before it. */
   readonly stateBefore: readonly number[];
@@ -110,13 +116,14 @@ function roomOf(fixture: RoomFixture, rules: RoomVersionRules): SynapseRoom {
       expectedId: fixture.ids[index] as string,
       allowed: { authEvents: verdict[0] === '1', ownState: verdict[1] === '1', stateBefore: verdict[2] === '1' },
       rejected,
+      allowedAlone: fixture.alone[index] === '1',
       authEvents: row[5],
       stateBefore,
       resolution: resolutionEventOf(pdu, eventId, roomId, rejected, rules),
     });
   }
   const resolutions = fixture.resolve.map(([states, outcome]) => ({ states, outcome }));
-  return { rules, seed: fixture.seed, roomId, events, indexOf, resolutions };
+  return { rules, seed: fixture.seed, roomId, events, indexOf, resolutions, final: fixture.final };
 }
 
 function pduOf(row: Row, roomId: string, events: readonly SynapseEvent[], rules: RoomVersionRules): Pdu {

@@ -48,9 +48,10 @@ configuration. Exit status 2 if the files make no sense.`,
         const applied = applyEvents(events, { rules, ...(trace ? { onResolution: showTrace } : {}) });
         const { state, rejected, gaps } = applied;
         const others = events.size - applied.events;
-        if (others > 0) say(`${count(others)} events are of other rooms than most and left out.`);
-        if (gaps > 0) say(`${count(gaps)} events follow others that are not in the files: the state can be wrong.`);
-        if (rejected.length > 0) say(`${count(rejected.length)} of ${count(applied.events)} events are rejected.`);
+        if (others > 0) say(`Left out, as of other rooms than most: ${count(others)} of ${count(events.size)} events.`);
+        if (gaps > 0)
+          say(`Events that follow others which are not in the files: ${count(gaps)}. The state can be wrong.`);
+        if (rejected.length > 0) say(`Rejected: ${count(rejected.length)} of ${count(applied.events)} events.`);
         if (trace) {
           for (const { eventId, rule, reason, against } of rejected) {
             if (json) say(JSON.stringify({ rejected: eventId, rule, reason, against }));
