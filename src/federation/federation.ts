@@ -20,6 +20,9 @@ import { ServerAuthentication } from './server-authentication.ts';
 import { createSrvLookup, type LookupSrv } from './srv.ts';
 import { WellKnown } from './well-known.ts';
 
+/** Many servers have nothing on port 443, and some of those do not even say so: what comes after has to have its time too. */
+const WELL_KNOWN_CONNECT_TIMEOUT_MS = 5000;
+
 export interface FederationParts {
   readonly config: Config;
   readonly engine: ProjectionEngine;
@@ -68,7 +71,10 @@ export function createFederation(parts: FederationParts): Federation {
     lookup: network.lookup ?? createLookup(),
   });
   const dial = network.wrapDial?.(safeDial) ?? safeDial;
-  const agent = new Agent({ connect: connectorOf(dial), connections: 1 });
+  const agent = new Agent({
+    connect: connectorOf((target) => dial({ ...target, timeoutMs: WELL_KNOWN_CONNECT_TIMEOUT_MS })),
+    connections: 1,
+  });
   const wellKnown = new WellKnown({ dispatcher: agent, clock });
   const discovery = new Discovery({
     delegationOf: (host) => wellKnown.delegationOf(host),

@@ -26,7 +26,7 @@ export const MAX_WELL_KNOWN_BYTES = 50 * 1024;
 /** Longest chain of redirects. */
 export const MAX_REDIRECTS = 5;
 /** For all of it, redirects included. */
-const DEADLINE_MS = 15 * SECOND_MS;
+const DEADLINE_MS = 10 * SECOND_MS;
 /** Most domains whose answers are remembered. */
 const MAX_REMEMBERED = 20_000;
 

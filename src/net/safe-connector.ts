@@ -48,6 +48,8 @@ export interface DialTarget {
   readonly port: number;
   /** The name or address that the certificate has to be for; undefined for a connection without TLS. */
   readonly certName: string | undefined;
+  /** Where a connection is worth less waiting than usual. */
+  readonly timeoutMs?: number;
 }
 
 /**
@@ -68,7 +70,11 @@ export function safeDialer(options: SafeConnectorOptions): Dial {
     if (allowed.length === 0) {
       throw new AddressRefused(`${target.host} is at ${addresses.join(', ')}, where this server does not connect to`);
     }
-    const socket = await open(target, allowed.slice(0, MAX_ADDRESSES), { secureContext, verifyTls, timeoutMs });
+    const socket = await open(target, allowed.slice(0, MAX_ADDRESSES), {
+      secureContext,
+      verifyTls,
+      timeoutMs: Math.min(timeoutMs, target.timeoutMs ?? timeoutMs),
+    });
     if (!allowPrivate && !isPublicAddress(socket.remoteAddress ?? '')) {
       socket.destroy();
       throw new AddressRefused(`${target.host} turned out to be at ${socket.remoteAddress}`);

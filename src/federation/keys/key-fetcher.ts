@@ -6,8 +6,8 @@ import type { FederationClient } from '../client.ts';
 import { FederationError } from '../errors.ts';
 import { isSignedBy, KeyAnswerError, MAX_KEY_ANSWER_BYTES, readKeyAnswer } from './key-answer.ts';
 
-/** For a server to say what its keys are. */
-const DIRECT_DEADLINE_MS = 10_000;
+/** For a server to be found, and to say what its keys are. */
+const DIRECT_DEADLINE_MS = 15_000;
 /** For a notary, which may have to ask the servers itself. */
 const NOTARY_DEADLINE_MS = 20_000;
 /** Most servers that a notary is asked about at once. */

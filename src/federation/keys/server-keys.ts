@@ -18,9 +18,11 @@ const MAX_HELD_KEYS = 20_000;
 /** Servers that are asked at the same time. */
 const MAX_FETCHES = 32;
 /** Servers that may wait to be asked; those beyond are not. */
-const MAX_WAITING_FETCHES = 5000;
+const MAX_WAITING_FETCHES = 1000;
 /** Most bytes of answers that go to the log in one append. */
 const MAX_APPEND_JSON_BYTES = 512 * 1024;
+/** What a server said so short a while ago is not asked again only because a key should count for longer. */
+const RECENT_MS = 60_000;
 /** An answer that only says the same for longer is recorded if it is longer by at least this. */
 const WORTH_RECORDING_MS = 60 * 60 * 1000;
 
@@ -137,11 +139,13 @@ export class ServerKeys {
   /** Of the keys that are wanted, those that are not known, or do not count for long enough. */
   #missing(wanted: readonly KeysWanted[]): KeysWanted[] {
     const missing: KeysWanted[] = [];
+    const recentMs = this.#options.clock() - RECENT_MS;
     for (const { serverName, keyIds, validUntilTs } of wanted) {
       if (serverName === this.#options.serverName || !isServerName(serverName)) continue;
       const lacking = keyIds.filter((keyId) => {
         const key = this.known(serverName, keyId);
         if (key === undefined) return true;
+        if (key.fetchedAtMs > recentMs) return false;
         return 'validUntilTs' in key.validity && key.validity.validUntilTs < validUntilTs;
       });
       if (lacking.length > 0) missing.push({ serverName, keyIds: lacking, validUntilTs });
