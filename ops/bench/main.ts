@@ -8,9 +8,14 @@ const BENCHMARKS: Readonly<Record<string, () => Promise<BenchResult | readonly B
   send: async () => (await import('./send.ts')).runSendBench(),
   'fan-out': async () => (await import('./fan-out.ts')).runFanOutBench(),
   sync: async () => (await import('./sync.ts')).runSyncBench(),
+  push: async () => (await import('./push.ts')).runPushBench(),
   rebuild: async () => (await import('./rebuild.ts')).runRebuildBench(),
   verify: async () => (await import('./verify.ts')).runVerifyBench(),
   search: async () => (await import('./search.ts')).runSearchBench(),
+  state: async () => (await import('./state.ts')).runStateBench(),
+  'auth-chains': async () => (await import('./auth-chains.ts')).runAuthChainsBench(),
+  resolution: async () => (await import('./resolution.ts')).runResolutionBench(),
+  media: async () => (await import('./media.ts')).runMediaBench(),
   resources: async () => (await import('./resources.ts')).runResourcesBench(),
 };
 
