@@ -19,6 +19,7 @@ const documents = fc
         position: 2 ** 40 + 7 * index,
         sentAtS: 1_700_000_000 - 50 * index,
         idHash: idHashOf(`$event${index}`),
+        serverHash: 13 * index,
         key,
         length,
         words: new Map(texts.map((text) => [text, count + 1])),

@@ -1,20 +1,22 @@
 /**
  * A block: the index of some documents of one room as one value, that is searched and merged without being unpacked.
  *
- *     documents   number; then 16 bytes each: position (6), time (4), key and length (1), hash of the event id (5)
+ *     documents   number; then 18 bytes each: position (6), time (4), key and length (1), hash of the event id (5), of the
+ *                 sender's server (2)
  *     words       number; where each group of 16 words begins (4 bytes each); then the words in order of their bytes, each
  *                 as the length of what it shares with the one before, the rest, and the documents that it is in: bytes of
  *                 the list, then for each the distance to the one before, doubled, plus one where a count follows
  */
 import { ByteReader, ByteWriter } from './bytes.ts';
-import { type Document, type DocumentHead, ID_HASH_BYTES } from './document.ts';
+import { type Document, type DocumentHead, ID_HASH_BYTES, SERVER_HASH_BYTES } from './document.ts';
 
 /** Words of one group: what is read through to find one. */
 const GROUP_WORDS = 16;
-const HEAD_BYTES = 16;
+const HASH_AT = 11;
+const SERVER_AT = HASH_AT + ID_HASH_BYTES;
+const HEAD_BYTES = SERVER_AT + SERVER_HASH_BYTES;
 const TIME_AT = 6;
 const META_AT = 10;
-const HASH_AT = HEAD_BYTES - ID_HASH_BYTES;
 /** A word has at most 64 UTF-16 code units, and each takes at most 3 bytes. */
 const MAX_WORD_BYTES = 192;
 /** Room for the words of a block of middling size. */
@@ -77,11 +79,13 @@ export function mergeBlocks(blocks: readonly Block[]): Buffer {
   );
 }
 
-function writeHead(target: Buffer, at: number, { position, sentAtS, key, length, idHash }: DocumentHead): void {
+function writeHead(target: Buffer, at: number, head: DocumentHead): void {
+  const { position, sentAtS, key, length, idHash, serverHash } = head;
   target.writeUIntLE(position, at, 6);
   target.writeUInt32LE(sentAtS, at + TIME_AT);
   target[at + META_AT] = (key << 6) | length;
   target.set(idHash, at + HASH_AT);
+  target.writeUIntLE(serverHash, at + SERVER_AT, SERVER_HASH_BYTES);
 }
 
 function assemble(heads: readonly Buffer[], words: WordsWriter): Buffer {
@@ -217,12 +221,13 @@ export class Block {
       sentAtS: this.#bytes.readUInt32LE(at + TIME_AT),
       key: meta >> 6,
       length: meta & 63,
+      serverHash: this.#bytes.readUIntLE(at + SERVER_AT, SERVER_HASH_BYTES),
     };
   }
 
   #idHash(document: number): Uint8Array {
     const at = this.#headsAt + HEAD_BYTES * document;
-    return Uint8Array.from(this.#bytes.subarray(at + HASH_AT, at + HEAD_BYTES));
+    return Uint8Array.from(this.#bytes.subarray(at + HASH_AT, at + SERVER_AT));
   }
 
   /** All heads, packed. */

@@ -1,5 +1,6 @@
 /** One event as it is indexed, and how a few of them are kept before they are many enough for a block. */
 import { hash } from 'node:crypto';
+import { serverNameOf } from '#protocol/identifiers.ts';
 import { ByteReader, ByteWriter } from './bytes.ts';
 
 /** Which key of an event's content the words are of. */
@@ -8,6 +9,8 @@ export type SearchKey = (typeof SEARCH_KEYS)[number];
 
 /** Bytes of an event id's hash. Two events of one room share one with a chance of one in 10^12. */
 export const ID_HASH_BYTES = 5;
+/** Bytes of the hash of a server's name: enough to tell whose events somebody on it may redact. */
+export const SERVER_HASH_BYTES = 2;
 /** Greatest number of words that is told apart; longer texts all count as so long. */
 export const MAX_COUNTED_WORDS = 63;
 
@@ -18,6 +21,8 @@ export interface DocumentHead {
   /** When it was sent, in seconds since the epoch. */
   readonly sentAtS: number;
   readonly idHash: Uint8Array;
+  /** Of the server whose user sent it. */
+  readonly serverHash: number;
   /** Which of {@link SEARCH_KEYS}. */
   readonly key: number;
   /** Number of words, at most {@link MAX_COUNTED_WORDS}. */
@@ -28,6 +33,11 @@ export interface DocumentHead {
 export interface Document extends DocumentHead {
   /** Its words with how often each is in it. */
   readonly words: ReadonlyMap<string, number>;
+}
+
+/** A short stand-in for the name of a user's server. */
+export function serverHashOf(userId: string): number {
+  return hash('sha256', serverNameOf(userId) ?? '', 'buffer').readUIntLE(0, SERVER_HASH_BYTES);
 }
 
 /** A short stand-in for an event id, to find the event when it is redacted. */
@@ -61,10 +71,11 @@ export function tailLength(tail: Buffer): number {
 }
 
 function writeDocuments(documents: readonly Document[]): void {
-  for (const { position, sentAtS, idHash, key, length, words } of documents) {
+  for (const { position, sentAtS, idHash, serverHash, key, length, words } of documents) {
     writer.varint(position);
     writer.varint(sentAtS);
     writer.bytes(idHash);
+    writer.varint(serverHash);
     writer.byte((key << 6) | length);
     writer.varint(words.size);
     for (const [word, count] of words) {
@@ -82,10 +93,11 @@ export function decodeTail(tail: Buffer): Document[] {
     const position = reader.varint();
     const sentAtS = reader.varint();
     const idHash = reader.bytes(ID_HASH_BYTES);
+    const serverHash = reader.varint();
     const meta = reader.byte();
     const words = new Map<string, number>();
     for (let left = reader.varint(); left > 0; left -= 1) words.set(reader.text(), reader.varint());
-    documents.push({ position, sentAtS, idHash, key: meta >> 6, length: meta & 63, words });
+    documents.push({ position, sentAtS, idHash, serverHash, key: meta >> 6, length: meta & 63, words });
   }
   return documents;
 }

@@ -4,9 +4,14 @@
  */
 import type { Projection } from '#projections/engine/projection.ts';
 import type { Writer } from '#projections/engine/reader.ts';
-import { PDU_KIND, readPduRecord } from '#projections/rooms/pdu-record.ts';
+import { DISPOSITION_KIND, readDisposition } from '#projections/rooms/disposition-record.ts';
+import { PDU_KIND, type PduRecord, readPduRecord } from '#projections/rooms/pdu-record.ts';
+import { parseJson } from '#protocol/json-limits.ts';
 import { isJsonObject } from '#protocol/json-object.ts';
 import type { JsonObject, Pdu } from '#protocol/pdu.ts';
+import { powerLevelsOf } from '#protocol/power-levels.ts';
+import { redactedEventIdOf } from '#protocol/redaction.ts';
+import { roomVersionRules } from '#protocol/room-version.ts';
 import type { LogRecord } from '#streams/event-log.ts';
 import { Block, encodeBlock, mergeBlocks } from './block.ts';
 import {
@@ -18,9 +23,20 @@ import {
   MAX_COUNTED_WORDS,
   SEARCH_KEYS,
   type SearchKey,
+  serverHashOf,
   tailLength,
 } from './document.ts';
-import { blocks, gone, type SearchRoomRow, searchRooms, searchTables, tails } from './tables.ts';
+import {
+  aside,
+  blocks,
+  type GoneRow,
+  gone,
+  powers,
+  type SearchRoomRow,
+  searchRooms,
+  searchTables,
+  tails,
+} from './tables.ts';
 import { wordsOf } from './words.ts';
 
 /** Events of a tail, and of a block of the lowest level. */
@@ -41,30 +57,103 @@ export const searchProjection: Projection = {
   version: 1,
   tables: searchTables,
   apply(tx, record) {
-    if (record.kind !== PDU_KIND) return;
-    const read = readPduRecord(record);
-    if (read === undefined || read.meta.disposition !== 'accepted') return;
-    const { meta, pdu } = read;
-    if (meta.redacts !== undefined) forget(tx, roomOf(tx, record, meta.roomId).id, idHashOf(meta.redacts));
-    if (pdu.type === 'm.room.encryption' && pdu.state_key === '') return closeRoom(tx, record, meta.roomId);
-    const found = searchableText(pdu);
-    if (found === undefined) return;
-    const words = wordsOf(found.text);
-    const room = words.length === 0 ? undefined : roomOf(tx, record, meta.roomId);
-    if (room === undefined || room.isEncrypted) return;
-    const idHash = idHashOf(meta.eventId);
-    if (tx.has(gone, [room.id, idHash])) return;
-    addDocument(tx, room.id, {
-      position: record.position,
-      // A time in the future would stay at the top of what is recent for ever.
-      sentAtS: Math.max(0, Math.floor(Math.min(pdu.origin_server_ts, record.recordedAtMs) / 1000)),
-      idHash,
-      key: SEARCH_KEYS.indexOf(found.key),
-      length: Math.min(words.length, MAX_COUNTED_WORDS),
-      words: counted(words),
-    });
+    if (record.kind === PDU_KIND) applyPdu(tx, record);
+    else if (record.kind === DISPOSITION_KIND) applyDisposition(tx, record);
   },
 };
+
+function applyPdu(tx: Writer, record: LogRecord): void {
+  const read = readPduRecord(record);
+  if (read === undefined) return;
+  const { meta, pdu } = read;
+  const isShown = meta.disposition === 'accepted' || meta.disposition === 'backfilled';
+  // The state with which the server comes into a room is not shown, but holds.
+  if (isShown || meta.disposition === 'outlier') noteState(tx, record, read);
+  if (isShown && pdu.type === 'm.room.redaction') applyRedaction(tx, record, read);
+  const document = documentOf(record, read);
+  if (document === undefined) return;
+  if (isShown) addDocument(tx, roomOf(tx, record.position, meta.roomId), document);
+  else tx.put(aside, [meta.eventId], [meta.roomId, encodeTail([document])]);
+}
+
+/** An event that was not shown is. */
+function applyDisposition(tx: Writer, record: LogRecord): void {
+  const now = readDisposition(record);
+  const row = now && tx.get(aside, [now.eventId]);
+  if (now === undefined || row === undefined) return;
+  if (now.disposition !== 'accepted' && now.disposition !== 'backfilled') return;
+  tx.remove(aside, [now.eventId]);
+  const [roomId, packed] = row;
+  const [document] = decodeTail(Buffer.from(packed));
+  if (document !== undefined) addDocument(tx, roomOf(tx, record.position, roomId), document);
+}
+
+function documentOf(record: LogRecord, { meta, pdu }: PduRecord): Document | undefined {
+  const found = searchableText(pdu);
+  const words = found === undefined ? [] : wordsOf(found.text);
+  if (found === undefined || words.length === 0) return undefined;
+  return {
+    position: record.position,
+    // A time in the future would stay at the top of what is recent for ever.
+    sentAtS: Math.max(0, Math.floor(Math.min(pdu.origin_server_ts, record.recordedAtMs) / 1000)),
+    idHash: idHashOf(meta.eventId),
+    serverHash: serverHashOf(pdu.sender),
+    key: SEARCH_KEYS.indexOf(found.key),
+    length: Math.min(words.length, MAX_COUNTED_WORDS),
+    words: counted(words),
+  };
+}
+
+/** What of the state the index has to know. */
+function noteState(tx: Writer, record: LogRecord, { meta, pdu }: PduRecord): void {
+  if (pdu.state_key !== '') return;
+  switch (pdu.type) {
+    case 'm.room.encryption':
+      closeRoom(tx, record.position, meta.roomId);
+      return;
+    case 'm.room.create':
+    case 'm.room.power_levels': {
+      const { id } = roomOf(tx, record.position, meta.roomId);
+      const before = tx.get(powers, [id]) ?? {
+        version: meta.roomVersion,
+        creator: null,
+        createJson: '{}',
+        levelsJson: null,
+      };
+      const json = JSON.stringify(pdu.content);
+      const isCreate = pdu.type === 'm.room.create';
+      tx.put(powers, [id], {
+        version: before.version,
+        creator: isCreate ? pdu.sender : before.creator,
+        createJson: isCreate ? json : before.createJson,
+        levelsJson: isCreate ? before.levelsJson : json,
+      });
+    }
+  }
+}
+
+function applyRedaction(tx: Writer, record: LogRecord, { meta, pdu }: PduRecord): void {
+  const rules = roomVersionRules(meta.roomVersion);
+  const target = meta.redacts ?? (rules && redactedEventIdOf(pdu, rules));
+  if (target === undefined) return;
+  const room = roomOf(tx, record.position, meta.roomId);
+  forget(tx, room.id, idHashOf(target), {
+    // The writer has found that its own take effect.
+    isPowerful: meta.redacts !== undefined || mayRedactAll(tx, room.id, pdu.sender),
+    serverHash: serverHashOf(pdu.sender),
+  });
+}
+
+/** Whether somebody may redact the events of others, by the power levels that were seen last. */
+function mayRedactAll(tx: Writer, room: number, userId: string): boolean {
+  const row = tx.get(powers, [room]);
+  const rules = row && roomVersionRules(row.version);
+  if (!row || !rules || row.creator === null) return false;
+  const create = { sender: row.creator, content: parseJson(row.createJson) as JsonObject };
+  const levels = row.levelsJson === null ? undefined : (parseJson(row.levelsJson) as JsonObject);
+  const power = powerLevelsOf(levels, create, rules);
+  return power.powerLevelOf(userId) >= power.redact;
+}
 
 /** What of an event can be searched. Source: client-server API, "Search categories". */
 export function searchableText(event: Pick<Pdu, 'type' | 'content'>): { key: SearchKey; text: string } | undefined {
@@ -105,24 +194,26 @@ function counted(words: readonly string[]): Map<string, number> {
   return counts;
 }
 
-function roomOf(tx: Writer, record: LogRecord, roomId: string): SearchRoomRow {
+function roomOf(tx: Writer, position: number, roomId: string): SearchRoomRow {
   const known = tx.get(searchRooms, [roomId]);
   if (known !== undefined) return known;
-  const room = { id: record.position, isEncrypted: false };
+  const room = { id: position, isEncrypted: false };
   tx.put(searchRooms, [roomId], room);
   return room;
 }
 
 /** From when it is encrypted on, nothing of a room is searched. */
-function closeRoom(tx: Writer, record: LogRecord, roomId: string): void {
-  const { id } = roomOf(tx, record, roomId);
+function closeRoom(tx: Writer, position: number, roomId: string): void {
+  const { id } = roomOf(tx, position, roomId);
   tx.put(searchRooms, [roomId], { id, isEncrypted: true });
   tx.remove(tails, [id]);
   tx.removeRange(blocks, { prefix: [id] });
   tx.removeRange(gone, { prefix: [id] });
 }
 
-function addDocument(tx: Writer, room: number, document: Document): void {
+function addDocument(tx: Writer, { id: room, isEncrypted }: SearchRoomRow, document: Document): void {
+  const redaction = isEncrypted ? undefined : tx.get(gone, [room, document.idHash]);
+  if (isEncrypted || (redaction !== undefined && takesEffect(redaction, document))) return;
   const before = tx.get(tails, [room]);
   const tail = before === undefined ? encodeTail([document]) : extendedTail(before, document);
   if (tailLength(tail) < TAIL_DOCUMENTS && tail.length <= MAX_TAIL_BYTES) {
@@ -132,6 +223,11 @@ function addDocument(tx: Writer, room: number, document: Document): void {
   if (before !== undefined) tx.remove(tails, [room]);
   tx.put(blocks, [room, 0, document.position], encodeBlock(decodeTail(tail)));
   raiseBlocks(tx, room);
+}
+
+/** Source: rooms/v3, "Handling redactions". */
+function takesEffect({ isPowerful, serverHash }: GoneRow, target: Pick<Document, 'serverHash'>): boolean {
+  return isPowerful || serverHash === target.serverHash;
 }
 
 /** Puts blocks of one level together as soon as they are enough for one of the next. */
@@ -150,13 +246,14 @@ function raiseBlocks(tx: Writer, room: number): void {
   }
 }
 
-/** Takes the words of an event out. */
-function forget(tx: Writer, room: number, idHash: Uint8Array): void {
-  const isIt = (document: Document): boolean => Buffer.compare(document.idHash, idHash) === 0;
+/** Takes the words of an event out, if the redaction takes effect on it. */
+function forget(tx: Writer, room: number, idHash: Uint8Array, redaction: GoneRow): void {
   const tail = tx.get(tails, [room]);
   const inTail = tail === undefined ? [] : decodeTail(tail);
-  if (inTail.some(isIt)) {
-    const rest = inTail.filter((document) => !isIt(document));
+  const found = inTail.find((document) => Buffer.compare(document.idHash, idHash) === 0);
+  if (found !== undefined) {
+    if (!takesEffect(redaction, found)) return;
+    const rest = inTail.filter((document) => document !== found);
     if (rest.length === 0) tx.remove(tails, [room]);
     else tx.put(tails, [room], encodeTail(rest));
     return;
@@ -165,10 +262,12 @@ function forget(tx: Writer, room: number, idHash: Uint8Array): void {
     const block = new Block(value);
     const index = block.find(idHash);
     if (index === undefined) continue;
+    if (!takesEffect(redaction, block.head(index))) return;
     const rest = block.documents().filter((_, other) => other !== index);
     if (rest.length === 0) tx.remove(blocks, key);
     else tx.put(blocks, key, encodeBlock(rest));
     return;
   }
-  tx.put(gone, [room, idHash], true);
+  const before = tx.get(gone, [room, idHash]);
+  if (before?.isPowerful !== true) tx.put(gone, [room, idHash], redaction);
 }

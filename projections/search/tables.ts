@@ -1,16 +1,5 @@
 /** The tables of the search projection. */
-import {
-  type AnyTable,
-  bytes,
-  defineTable,
-  empty,
-  msgpack,
-  raw,
-  str,
-  tuple,
-  u32,
-  u48,
-} from '#projections/engine/table.ts';
+import { type AnyTable, bytes, defineTable, msgpack, raw, str, tuple, u32, u48 } from '#projections/engine/table.ts';
 import type { ValueCodec } from '#projections/engine/values.ts';
 import { ID_HASH_BYTES } from './document.ts';
 
@@ -49,11 +38,41 @@ export const blocks = defineTable({
   why: 'Words and postings of many events packed into one value take a tenth of what a row for each would; four of a level become one of the next.',
 });
 
+/** A redaction of what is not in the index. */
+export interface GoneRow {
+  /** Whether who sent it may redact the events of others. */
+  readonly isPowerful: boolean;
+  /** See `serverHashOf`: otherwise it takes effect on events of this server only. */
+  readonly serverHash: number;
+}
+
 export const gone = defineTable({
   name: 'search.gone',
   key: tuple<[room: number, idHash: Uint8Array]>(u48, bytes(ID_HASH_BYTES)),
-  value: empty,
+  value: msgpack<GoneRow>(),
   why: 'What was redacted before it came, or was never indexed: it must not be when it comes.',
 });
 
-export const searchTables: readonly AnyTable[] = [searchRooms, tails, blocks, gone];
+export const aside = defineTable({
+  name: 'search.aside',
+  key: tuple<[eventId: string]>(str),
+  value: msgpack<readonly [roomId: string, document: Uint8Array]>(),
+  why: 'The words of events that are not shown, in case they are later: the record that says so does not have them.',
+});
+
+/** What tells who may redact in a room: of the create event the sender and content, of the power levels the content. */
+export interface SearchPowersRow {
+  readonly version: string;
+  readonly creator: string | null;
+  readonly createJson: string;
+  readonly levelsJson: string | null;
+}
+
+export const powers = defineTable({
+  name: 'search.powers',
+  key: tuple<[room: number]>(u48),
+  value: msgpack<SearchPowersRow>(),
+  why: 'Redactions of other servers say that they want to take effect, not whether they do; this is only read for those.',
+});
+
+export const searchTables: readonly AnyTable[] = [searchRooms, tails, blocks, gone, aside, powers];

@@ -42,8 +42,9 @@ export const timesProjection: Projection = {
   apply(tx, record) {
     if (record.kind !== PDU_KIND) return;
     const read = readPduRecord(record);
-    if (read === undefined || read.meta.disposition !== 'accepted') return;
-    const { roomId } = read.meta;
+    if (read === undefined) return;
+    const { roomId, disposition } = read.meta;
+    if (disposition !== 'accepted' && disposition !== 'backfilled') return;
     const sentAtMs = Math.min(Math.max(0, read.pdu.origin_server_ts), MAX_TIME_MS);
     const row = extended(tx.get(latest, [roomId]), { position: record.position, sentAtMs });
     if (headOf(row).count < EVENTS_PER_ROW) {

@@ -1,5 +1,6 @@
 import type { MessagePort } from 'node:worker_threads';
 import type { ProjectedLog } from '#projections/engine/projection.ts';
+import { DISPOSITION_KIND } from '#projections/rooms/disposition-record.ts';
 import { PDU_KIND } from '#projections/rooms/pdu-record.ts';
 import type { LogRecord, Position, Subscription } from '#streams/event-log.ts';
 import { BEFORE_FIRST } from '#streams/event-log.ts';
@@ -101,7 +102,7 @@ export class LogFeed {
   #take(records: readonly LogRecord[]): void | Promise<void> {
     for (const record of records) {
       this.#seen = record.position;
-      if (record.kind !== PDU_KIND) continue;
+      if (record.kind !== PDU_KIND && record.kind !== DISPOSITION_KIND) continue;
       this.#gathered.push(record);
       for (const section of record.sections) this.#gatheredBytes += section?.length ?? 0;
       if (this.#gathered.length >= MAX_BATCH_RECORDS || this.#gatheredBytes >= MAX_BATCH_BYTES) this.#handOver();
