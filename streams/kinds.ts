@@ -19,6 +19,10 @@ export const recordKinds = {
     version: 1,
     says: 'An account was made: whose it is, and what it may do; the hash of its password apart.',
   },
+  'user.guest_registered': {
+    version: 1,
+    says: 'A guest made their account one like any other; the hash of its password apart.',
+  },
   'user.password_changed': {
     version: 1,
     says: 'An account has another password; its hash apart.',

@@ -8,6 +8,7 @@ import {
   type DeviceRow,
   departing,
   devices,
+  guests,
   refreshTokens,
   registrationTokens,
   type TokenPair,
@@ -25,8 +26,8 @@ interface Change {
 
 export const accountsProjection: Projection = {
   name: 'accounts',
-  version: 2,
-  tables: [users, userStreams, devices, accessTokens, refreshTokens, registrationTokens, departing],
+  version: 3,
+  tables: [users, guests, userStreams, devices, accessTokens, refreshTokens, registrationTokens, departing],
   apply(tx, record) {
     const read = readAccountRecord(record);
     if (read === undefined) return;
@@ -47,12 +48,13 @@ function createRegistrationToken(tx: Writer, fields: AccountRecords['registratio
 }
 
 function register(tx: Writer, record: LogRecord, fields: AccountRecords['user.registered']): void {
-  const { userId, isAdmin, registrationToken, passwordHash } = fields;
+  const { userId, isAdmin, isGuest = false, registrationToken, passwordHash } = fields;
   tx.put(userStreams, [record.stream], userId);
   tx.put(users, [userId], {
     stream: record.stream,
     createdAtMs: record.recordedAtMs,
     isAdmin,
+    isGuest,
     isSuspended: false,
     isLocked: false,
     isDeactivated: false,
@@ -60,8 +62,17 @@ function register(tx: Writer, record: LogRecord, fields: AccountRecords['user.re
     passwordHash,
     passwordAt: record.position,
   });
+  if (isGuest) tx.put(guests, [userId], true);
   if (registrationToken !== null) useRegistrationToken(tx, registrationToken);
   tx.touch(accountTopic(userId));
+}
+
+function registerGuest(change: Change, fields: AccountRecords['user.guest_registered']): void {
+  const { tx, userId, record } = change;
+  const { registrationToken, passwordHash } = fields;
+  updateUser(change, { isGuest: false, passwordHash, passwordAt: record.position });
+  tx.remove(guests, [userId]);
+  if (registrationToken !== null) useRegistrationToken(tx, registrationToken);
 }
 
 function useRegistrationToken(tx: Writer, token: string): void {
@@ -84,6 +95,9 @@ function applyToUser(tx: Writer, record: LogRecord, read: UserRecord): void {
 
 function applyChange(change: Change, read: UserRecord): void {
   switch (read.kind) {
+    case 'user.guest_registered':
+      registerGuest(change, read.fields);
+      break;
     case 'user.password_changed':
       updateUser(change, { passwordHash: read.fields.passwordHash, passwordAt: change.record.position });
       break;
@@ -105,6 +119,7 @@ function applyChange(change: Change, read: UserRecord): void {
         isErased: read.fields.isErased,
         passwordHash: null,
       });
+      change.tx.remove(guests, [change.userId]);
       change.tx.put(departing, [change.userId], true);
       break;
     case 'user.departed':

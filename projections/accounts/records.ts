@@ -20,9 +20,17 @@ export interface AccountRecords {
   'user.registered': {
     readonly userId: string;
     readonly isAdmin: boolean;
+    /** True for the account of a guest. */
+    readonly isGuest?: boolean;
     /** The registration token that was used up for it. */
     readonly registrationToken: string | null;
     /** argon2id string; null when the account has no password, or its hash has been erased. */
+    readonly passwordHash: string | null;
+  };
+  /** A guest registered: the account is one like any other from now on. */
+  'user.guest_registered': {
+    /** The registration token that was used up for it. */
+    readonly registrationToken: string | null;
     readonly passwordHash: string | null;
   };
   'user.password_changed': { readonly passwordHash: string | null };
@@ -73,7 +81,11 @@ export type AccountRecord = {
   [Kind in AccountRecordKind]: { readonly kind: Kind; readonly fields: AccountRecords[Kind] };
 }[AccountRecordKind];
 
-const WITH_PASSWORD: ReadonlySet<string> = new Set<AccountRecordKind>(['user.registered', 'user.password_changed']);
+const WITH_PASSWORD: ReadonlySet<string> = new Set<AccountRecordKind>([
+  'user.registered',
+  'user.guest_registered',
+  'user.password_changed',
+]);
 const packr = new Packr({ useRecords: false, copyBuffers: true });
 const EMPTY = new Uint8Array(0);
 
@@ -116,6 +128,7 @@ function sectionsWithPassword(fields: object): Uint8Array[] {
 
 const ACCOUNT_KINDS: Readonly<Record<AccountRecordKind, true>> = {
   'user.registered': true,
+  'user.guest_registered': true,
   'user.password_changed': true,
   'user.admin_changed': true,
   'user.suspension_changed': true,

@@ -9,6 +9,8 @@ export interface UserRow {
   /** Milliseconds since the epoch. */
   readonly createdAtMs: number;
   readonly isAdmin: boolean;
+  /** Has no password, and only a part of the API. */
+  readonly isGuest: boolean;
   /** Can read and leave, but not send. */
   readonly isSuspended: boolean;
   /** Can only log out. */
@@ -68,6 +70,13 @@ export const users = defineTable({
   key: tuple<[userId: string]>(str),
   value: msgpack<UserRow>(),
   why: 'One row an account, read whole when somebody logs in or a token is first seen.',
+});
+
+export const guests = defineTable({
+  name: 'accounts.guests',
+  key: tuple<[userId: string]>(str),
+  value: empty,
+  why: 'Few accounts are guests; who has to leave a room that admits none is found among them.',
 });
 
 export const userStreams = defineTable({

@@ -196,12 +196,65 @@ export class Accounts {
     });
   }
 
-  #appendAccount(account: NewAccount, passwordHash: string): Promise<RegisteredAccount> {
-    const { isAdmin, device, registrationToken = null } = account;
+  /** Makes an account for a guest, under a made-up name and without a password, and logs a device in. */
+  registerGuest(device: DeviceRequest): Promise<RegisteredAccount> {
+    checkDeviceRequest(device);
+    return this.#appendAccount({ username: undefined, isAdmin: false, isGuest: true, device }, null);
+  }
+
+  /**
+   * The user id of the guest whose access token somebody shows who wants to register under the guest's name.
+   * Throws `M_FORBIDDEN` if it is not that of a guest of this name.
+   */
+  checkGuest(guestToken: string, username: string | undefined): string {
+    const userId = this.sessions.ownerOf(guestToken);
+    const isTheirs = userId !== undefined && this.find(userId)?.isGuest === true;
+    if (!isTheirs || username === undefined || userIdForUsername(username, this.#config.server_name) !== userId) {
+      throw forbidden('This is not the access token of a guest of that name.');
+    }
+    return userId;
+  }
+
+  /**
+   * Makes the account of a guest one like any other. Throws as {@link checkGuest} and {@link register} do.
+   * @param account its name is the guest's.
+   */
+  async upgradeGuest(guestToken: string, account: NewAccount): Promise<RegisteredAccount> {
+    const { username, password, device, registrationToken = null } = account;
+    const userId = this.checkGuest(guestToken, username);
+    checkPassword(password);
+    if (device !== undefined) checkDeviceRequest(device);
+    const passwordHash = await this.#hasher.hash(password);
+    return this.#names.run(TOKENS_LOCK, async () => {
+      if (registrationToken !== null && !this.registrationTokens.isUsable(registrationToken)) {
+        throw forbidden('The registration token is used up.');
+      }
+      const { result: session } = await this.#users.run(userId, (user) => {
+        if (!user.isGuest) throw new MatrixError('M_USER_IN_USE');
+        if (user.isLocked) throw userLocked();
+        const issued = device && this.sessions.issue(userId, device);
+        const registered = this.#users.record('user.guest_registered', { registrationToken, passwordHash });
+        return { records: [registered, ...(issued?.records ?? [])], result: issued?.session };
+      });
+      return { userId, session };
+    });
+  }
+
+  #appendAccount(
+    account: Omit<NewAccount, 'password'> & { readonly isGuest?: boolean },
+    passwordHash: string | null,
+  ): Promise<RegisteredAccount> {
+    const { isAdmin, isGuest = false, device, registrationToken = null } = account;
     const wished = account.username ?? this.#freeLocalpart();
     return this.#names.run(`name ${wished.toLowerCase()}`, async () => {
       const userId = this.checkUsername(wished);
-      const registered = this.#users.record('user.registered', { userId, isAdmin, registrationToken, passwordHash });
+      const registered = this.#users.record('user.registered', {
+        userId,
+        isAdmin,
+        ...(isGuest && { isGuest }),
+        registrationToken,
+        passwordHash,
+      });
       const issued = device && this.sessions.issue(userId, device);
       await this.#streams.run(newUserStream(this.#random), () => ({
         records: [registered, ...(issued?.records ?? [])],

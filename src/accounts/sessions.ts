@@ -13,7 +13,7 @@ import {
 } from '#projections/accounts/tables.ts';
 import type { Reader } from '#projections/engine/reader.ts';
 import type { AuthenticationRequest, Requester } from '#src/http/endpoint.ts';
-import { unknownToken } from '#src/http/errors.ts';
+import { MatrixError, unknownToken } from '#src/http/errors.ts';
 import type { Logger } from '#src/log/logger.ts';
 import type { RecordDraft } from '#streams/event-log.ts';
 import type { ActivityLog } from './activity.ts';
@@ -125,6 +125,17 @@ export class Sessions {
     return requester;
   }
 
+  /** Whose access token this is; undefined if it is nobody's, or not good any more. */
+  ownerOf(token: string): string | undefined {
+    try {
+      const { requester, expiresAtMs } = this.#lookUp(token);
+      return expiresAtMs !== null && expiresAtMs <= this.#clock() ? undefined : requester.userId;
+    } catch (error) {
+      if (error instanceof MatrixError) return undefined;
+      throw error;
+    }
+  }
+
   #lookUp(token: string): KnownToken {
     if (token.length > MAX_TOKEN_LENGTH) throw unknownToken();
     const hash = tokenHash(token);
@@ -142,7 +153,7 @@ export class Sessions {
         userId,
         deviceId,
         tokenId: hash.toString('base64url', 0, TOKEN_ID_BYTES),
-        isGuest: false,
+        isGuest: user.isGuest,
         isAdmin: user.isAdmin,
         ...(user.isSuspended && { isSuspended: true }),
       }),

@@ -62,7 +62,7 @@ describe('without a file', () => {
 describe('a file', () => {
   test('needs only the server name; registration is closed then', async () => {
     const { config, file } = await load('server_name: example.org\n');
-    expect(config.registration).toEqual({ open: false, token_required: true, shared_secret: null });
+    expect(config.registration).toEqual({ open: false, token_required: true, guests: null, shared_secret: null });
     expect(file).toBe(path.join(folder, 'stele.yaml'));
   });
 
@@ -175,7 +175,7 @@ describe('the environment', () => {
       STELE_MEDIA__MAX_UPLOAD: '1GiB',
     });
     expect(config.server_name).toBe('c.d');
-    expect(config.registration).toEqual({ open: true, token_required: true, shared_secret: '12345' });
+    expect(config.registration).toEqual({ open: true, token_required: true, guests: null, shared_secret: '12345' });
     expect(config.listeners.map(({ bind, port }) => [bind, port])).toEqual([
       ['127.0.0.1', 0],
       ['::1', 8008],

@@ -1,9 +1,12 @@
 import type { Reader } from '#projections/engine/reader.ts';
 import { profileOf } from '#projections/profiles/queries.ts';
-import { findRoom, joinedMembers, membershipOf } from '#projections/rooms/queries.ts';
+import { findRoom, joinedMembers, membershipOf, serversIn, userRoomOf } from '#projections/rooms/queries.ts';
 import type { JsonObject } from '#protocol/pdu.ts';
+import type { Entrance } from '#src/federation/entrance.ts';
+import type { Inviting } from '#src/federation/inviting.ts';
 import { MatrixError } from '#src/http/errors.ts';
 import { type CarryOverContext, carryOver, moveNamesOnFirstJoin } from './carry-over.ts';
+import { requireGuestAccess } from './guest-access.ts';
 import { requireInvitable } from './invite-permission.ts';
 import type { EventToSend, Rooms, SentEvent } from './rooms.ts';
 
@@ -12,6 +15,10 @@ export interface MembershipContext {
   readonly rooms: Rooms;
   readonly reader: Reader;
   readonly serverName: string;
+  /** For rooms in which this server is not. */
+  readonly entrance: Entrance;
+  /** For users of other servers. */
+  readonly inviting: Inviting;
 }
 
 /** What a client may say about a change of membership. */
@@ -19,6 +26,8 @@ export interface MembershipOptions {
   readonly reason?: string | undefined;
   /** The `third_party_signed` of a join by a third-party invite. */
   readonly thirdPartySigned?: JsonObject | undefined;
+  /** Servers that may be in the room, for one in which this server is not. */
+  readonly via?: readonly string[] | undefined;
 }
 
 /** Local members that are asked whether they may let somebody in, at most, for one restricted join. */
@@ -36,18 +45,49 @@ export async function join(
   roomId: string,
   options: MembershipOptions = {},
 ): Promise<void> {
-  const membership = currentMembership(context, roomId, userId);
-  if (membership === 'join') return;
-  const authoriser = membership === 'invite' ? undefined : authoriserOf(context, userId, roomId);
-  await sendMembership(context, roomId, userId, userId, 'join', {
+  const content = {
     ...profileOf(context.reader, userId),
-    ...(options.reason !== undefined && { reason: options.reason }),
-    ...(authoriser !== undefined && { [VOUCHER]: authoriser }),
+    ...withReason(options),
     ...(options.thirdPartySigned && {
       third_party_invite: { display_name: userId, signed: options.thirdPartySigned },
     }),
-  });
+  };
+  if (context.rooms.isResident(roomId)) {
+    const membership = currentMembership(context, roomId, userId);
+    if (membership === 'join') return;
+    requireGuestAccess(context, roomId, userId);
+    await joinHere(context, userId, roomId, membership, content);
+  } else {
+    await context.entrance.join(userId, roomId, options.via ?? [], content);
+  }
   await settleIn(context, userId, roomId);
+}
+
+/** Where nobody here may let the user in, another server of the room may. */
+async function joinHere(
+  context: JoinContext,
+  userId: string,
+  roomId: string,
+  membership: string | undefined,
+  content: JsonObject,
+): Promise<void> {
+  let voucher: JsonObject = {};
+  if (membership !== 'invite') {
+    try {
+      const authoriser = authoriserOf(context, userId, roomId);
+      if (authoriser !== undefined) voucher = { [VOUCHER]: authoriser };
+    } catch (error) {
+      const others = error instanceof MatrixError && error.errcode === 'M_UNABLE_TO_GRANT_JOIN' ? otherServers(context, roomId) : [];
+      if (others.length === 0) throw error;
+      return context.entrance.join(userId, roomId, others, content);
+    }
+  }
+  await sendMembership(context, roomId, userId, userId, 'join', { ...content, ...voucher });
+}
+
+function otherServers({ reader, serverName }: MembershipContext, roomId: string): string[] {
+  const room = findRoom(reader, roomId);
+  return room === undefined ? [] : [...serversIn(reader, room.id)].filter((server) => server !== serverName);
 }
 
 /** What is to be done when a local user has come into a room. */
@@ -63,10 +103,9 @@ export async function knock(
   roomId: string,
   options: MembershipOptions = {},
 ): Promise<void> {
-  await sendMembership(context, roomId, userId, userId, 'knock', {
-    ...profileOf(context.reader, userId),
-    ...withReason(options),
-  });
+  const content = { ...profileOf(context.reader, userId), ...withReason(options) };
+  if (context.rooms.isResident(roomId)) await sendMembership(context, roomId, userId, userId, 'knock', content);
+  else await context.entrance.knock(userId, roomId, options.via ?? [], content);
 }
 
 /** A user leaves a room, turns an invite down, or takes a knock back; leaving again changes nothing. */
@@ -76,10 +115,28 @@ export async function leave(
   roomId: string,
   options: MembershipOptions = {},
 ): Promise<void> {
+  if (!context.rooms.isResident(roomId)) return leaveFromOutside(context, userId, roomId, options);
   const membership = currentMembership(context, roomId, userId);
   if (membership === 'leave') return;
   if (membership === undefined) throw new MatrixError('M_FORBIDDEN', 'You are not in this room.');
   await sendMembership(context, roomId, userId, userId, 'leave', withReason(options));
+}
+
+/** Ends an invite to a room in which this server is not, or a knock on one. */
+async function leaveFromOutside(
+  context: MembershipContext,
+  userId: string,
+  roomId: string,
+  options: MembershipOptions,
+): Promise<void> {
+  const room = findRoom(context.reader, roomId);
+  if (room === undefined) throw new MatrixError('M_NOT_FOUND', 'This server does not know the room.');
+  const membership = userRoomOf(context.reader, userId, room.id)?.membership;
+  if (membership === 'leave') return;
+  if (membership !== 'invite' && membership !== 'knock') {
+    throw new MatrixError('M_FORBIDDEN', 'You are not in this room.');
+  }
+  await context.entrance.leave(userId, roomId, withReason(options));
 }
 
 /** A member invites somebody. @throws {MatrixError} M_INVITE_BLOCKED; as {@link Rooms.send} */
@@ -91,10 +148,12 @@ export async function invite(
   options: MembershipOptions = {},
 ): Promise<void> {
   requireInvitable(context.reader, target);
-  await sendMembership(context, roomId, sender, target, 'invite', {
-    ...profileOf(context.reader, target),
-    ...withReason(options),
-  });
+  const content = { ...profileOf(context.reader, target), ...withReason(options), membership: 'invite' };
+  if (context.inviting.concerns(target)) {
+    await context.inviting.invite(roomId, { sender, type: 'm.room.member', stateKey: target, content });
+  } else {
+    await sendMembership(context, roomId, sender, target, 'invite', content);
+  }
 }
 
 /** A member removes somebody who is in the room, invited or knocking. */
@@ -154,6 +213,7 @@ export function vouchedContent(
   if (content['membership'] === 'invite') requireInvitable(context.reader, event.stateKey);
   if (content['membership'] !== 'join' || event.sender !== event.stateKey) return content;
   const membership = currentMembership(context, roomId, event.sender);
+  if (membership !== 'join') requireGuestAccess(context, roomId, event.sender);
   const isExpected = membership === 'join' || membership === 'invite';
   const authoriser = isExpected ? undefined : authoriserOf(context, event.sender, roomId);
   return authoriser === undefined ? content : { ...content, [VOUCHER]: authoriser };

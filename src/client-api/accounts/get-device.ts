@@ -10,7 +10,7 @@ import { deviceAnswer } from './device-answer.ts';
 export const getDevice = endpoint({
   method: 'GET',
   path: '/_matrix/client/v3/devices/{deviceId}',
-  auth: 'user',
+  auth: 'guest',
   rateLimit: 'read',
   handler: ({ requester, params }, { accounts }: Pick<Context, 'accounts'>) => {
     const device = accounts.devices.get(requester.userId, params.deviceId);

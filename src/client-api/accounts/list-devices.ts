@@ -9,7 +9,7 @@ import { deviceAnswer } from './device-answer.ts';
 export const listDevices = endpoint({
   method: 'GET',
   path: '/_matrix/client/v3/devices',
-  auth: 'user',
+  auth: 'guest',
   rateLimit: 'read',
   handler: ({ requester }, { accounts }: Pick<Context, 'accounts'>) => ({
     devices: accounts.devices.list(requester.userId).map(deviceAnswer),

@@ -10,7 +10,7 @@ import { notFound } from '#src/http/errors.ts';
 export const putDevice = endpoint({
   method: 'PUT',
   path: '/_matrix/client/v3/devices/{deviceId}',
-  auth: 'user',
+  auth: 'guest',
   rateLimit: 'write',
   body: z.object({ display_name: z.string().optional() }),
   handler: async ({ requester, params, body }, { accounts }: Pick<Context, 'accounts'>) => {

@@ -1,7 +1,7 @@
 import type { Context } from '#src/context.ts';
 import { endpoint } from '#src/http/endpoint.ts';
 import { requireSelf } from '../user-stream.ts';
-import { checkFieldName } from './fields.ts';
+import { checkFieldName, checkFieldOfGuest } from './fields.ts';
 
 /**
  * `DELETE /_matrix/client/v3/profile/{userId}/{keyName}`: removes a field of the user's profile.
@@ -15,6 +15,7 @@ export const deleteProfileField = endpoint({
   handler: async ({ params, requester }, { profiles }: Pick<Context, 'profiles'>) => {
     requireSelf(requester, params.userId);
     checkFieldName(params.keyName);
+    checkFieldOfGuest(requester, params.keyName);
     await profiles.set(params.userId, params.keyName, undefined);
     return {};
   },

@@ -31,6 +31,14 @@ export function isMemberField(field: string): boolean {
   return MEMBER_FIELDS.has(field);
 }
 
+/**
+ * Guests have a display name and no other field. Source: client-server API, "Guest Access".
+ * @throws {MatrixError} `M_GUEST_ACCESS_FORBIDDEN`
+ */
+export function checkFieldOfGuest({ isGuest }: { readonly isGuest: boolean }, field: string): void {
+  if (isGuest && field !== 'displayname') throw new MatrixError('M_GUEST_ACCESS_FORBIDDEN');
+}
+
 /** @throws {MatrixError} `M_KEY_TOO_LARGE` or `M_INVALID_PARAM` for what cannot be the name of a field. */
 export function checkFieldName(field: string): void {
   if (Buffer.byteLength(field) > MAX_FIELD_NAME_BYTES) {

@@ -2,7 +2,7 @@ import type { Context } from '#src/context.ts';
 import { endpoint } from '#src/http/endpoint.ts';
 import { missingParam } from '#src/http/errors.ts';
 import { requireSelf } from '../user-stream.ts';
-import { checkFieldName, valueToStore } from './fields.ts';
+import { checkFieldName, checkFieldOfGuest, valueToStore } from './fields.ts';
 
 /**
  * `PUT /_matrix/client/v3/profile/{userId}/{keyName}`: sets a field of the user's profile. A new display name or avatar is
@@ -19,6 +19,7 @@ export const putProfileField = endpoint({
     const { userId, keyName } = params;
     requireSelf(requester, userId);
     checkFieldName(keyName);
+    checkFieldOfGuest(requester, keyName);
     const value = Object.hasOwn(body, keyName) ? body[keyName] : undefined;
     if (value === undefined) throw missingParam(keyName);
     await profiles.set(userId, keyName, valueToStore(keyName, value));
