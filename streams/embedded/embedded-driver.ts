@@ -30,8 +30,11 @@ import { OffsetList, type Segment, segmentAt } from './segments.ts';
 
 /** Most bytes of one commit. */
 export const MAX_COMMIT_BYTES = MAX_APPEND_BYTES;
-/** Most records of one commit: what subscribers do with them must not hold the event loop for long. */
-export const MAX_COMMIT_RECORDS = 1024;
+/**
+ * Most records of one commit: what subscribers do with them must not hold the event loop for long, and where more are waiting
+ * the disk is to have some while the others are looked after.
+ */
+export const MAX_COMMIT_RECORDS = 512;
 /** Size at which a new segment is begun. */
 export const SEGMENT_BYTES = 64 * 1024 * 1024;
 /** How far a segment grows at once. */
@@ -61,6 +64,22 @@ export interface ActiveSegment {
   readonly growing: GrowingFile;
   /** Streams with records in it. */
   readonly touched: Set<string>;
+}
+
+/** A commit on its way to the disk. */
+interface Commit<Append> {
+  readonly batch: readonly Append[];
+  /** What is durable then, or the error if it failed. */
+  readonly outcome: Promise<Written | Error>;
+}
+
+/** A batch that is durable. */
+interface Written {
+  readonly active: ActiveSegment;
+  /** Of its records. */
+  readonly offsets: readonly number[];
+  /** Where its last record ends in the segment. */
+  readonly end: number;
 }
 
 /** Why the log takes no appends; `retryAtMs` (of the monotonic clock) where it will try again. */
@@ -166,13 +185,31 @@ export class EmbeddedDriver<Append extends SealedAppend> implements LogDriver<Ap
     this.#options.onClosed?.();
   }
 
+  /**
+   * Commits until nothing is queued. The disk is given the next commit before what depends on the last one hears of it: what
+   * subscribers and callers do then goes on beside the disk.
+   */
   async #commitAll(): Promise<void> {
-    while (this.#queue.length > 0) {
-      const batch = this.#takeBatch();
-      const failure = await this.#commit(batch);
-      if (failure !== undefined) this.#failAll(batch, failure);
+    let commit = this.#begin();
+    while (commit !== undefined) {
+      const { batch } = commit;
+      const outcome = await commit.outcome;
+      // Nobody may see the head where it is now before the batch is reported: all this is one turn.
+      if (outcome instanceof Error) this.#failAll(batch, outcome);
+      else this.#moveHead(batch, outcome);
+      commit = this.#begin();
+      if (!(outcome instanceof Error)) this.#events?.committed(batch);
+      // They may have appended more.
+      commit ??= this.#begin();
     }
     this.#committing = undefined;
+  }
+
+  /** Takes what is queued and begins to write it; undefined if nothing is. */
+  #begin(): Commit<Append> | undefined {
+    if (this.#queue.length === 0) return undefined;
+    const batch = this.#takeBatch();
+    return { batch, outcome: this.#commit(batch) };
   }
 
   #takeBatch(): Append[] {
@@ -188,11 +225,13 @@ export class EmbeddedDriver<Append extends SealedAppend> implements LogDriver<Ap
     return this.#queue.splice(0, count);
   }
 
-  /** Makes a batch durable and reports it; gives the error if it failed. */
-  async #commit(batch: readonly Append[]): Promise<Error | undefined> {
+  /** Makes a batch durable. */
+  async #commit(batch: readonly Append[]): Promise<Written | Error> {
     let active: ActiveSegment;
     try {
-      active = await this.#makeRoom(batch);
+      const { bytes, keys } = sizeOf(batch);
+      // Nothing is awaited where nothing must be: the disk is to have it before anybody else goes on.
+      active = this.#roomFor(bytes, keys) ?? (await this.#makeRoom(bytes, keys));
     } catch (error) {
       return this.#stop(error, 'nothing was written');
     }
@@ -209,7 +248,12 @@ export class EmbeddedDriver<Append extends SealedAppend> implements LogDriver<Ap
       staged.write(),
     ]);
     const errors = results.flatMap((result) => (result.status === 'rejected' ? [result.reason as unknown] : []));
-    if (errors.length > 0) return this.#withdraw(active, errors);
+    return errors.length > 0 ? this.#withdraw(active, errors) : { active, offsets, end };
+  }
+
+  /** Takes note of what is durable now. */
+  #moveHead(batch: readonly Append[], { active, offsets, end }: Written): void {
+    const { segment, growing } = active;
     for (const offset of offsets) segment.offsets?.push(offset);
     segment.count += offsets.length;
     segment.end = end;
@@ -225,26 +269,25 @@ export class EmbeddedDriver<Append extends SealedAppend> implements LogDriver<Ap
     this.#stopped = undefined;
     this.#retryMs = this.#options.retryMs ?? RETRY_MS;
     growing.growAhead(end, this.#segmentBytes);
-    this.#events?.committed(batch);
-    return undefined;
   }
 
-  /** Sees to it that the batch has a segment with room and slots with room. Throws what the disk says. */
-  async #makeRoom(batch: readonly Append[]): Promise<ActiveSegment> {
-    let bytes = 0;
-    let keys = 0;
-    for (const append of batch) {
-      for (const record of append.records) {
-        bytes += frameSize(record);
-        keys += record.sections.length;
-      }
-    }
+  /** The segment that is written if it has room for so much, and the keyring too. */
+  #roomFor(bytes: number, keys: number): ActiveSegment | undefined {
+    const active = this.#active;
+    if (active === undefined || this.#isFull(active, bytes)) return undefined;
+    return active.growing.hasRoom(active.segment.end + bytes) && this.#keyring.hasRoom(keys) ? active : undefined;
+  }
+
+  /** Sees to it that there is a segment with room, and slots with room. Throws what the disk says. */
+  async #makeRoom(bytes: number, keys: number): Promise<ActiveSegment> {
     let active = this.#active;
-    if (active === undefined || (active.segment.count > 0 && active.segment.end + bytes > this.#segmentBytes)) {
-      active = await this.#beginSegment();
-    }
+    if (active === undefined || this.#isFull(active, bytes)) active = await this.#beginSegment();
     await Promise.all([active.growing.reserve(active.segment.end + bytes), this.#keyring.reserve(keys)]);
     return active;
+  }
+
+  #isFull({ segment }: ActiveSegment, bytes: number): boolean {
+    return segment.count > 0 && segment.end + bytes > this.#segmentBytes;
   }
 
   /** Frames the batch into the buffer; gives where it will end in the segment. */
@@ -281,7 +324,8 @@ export class EmbeddedDriver<Append extends SealedAppend> implements LogDriver<Ap
   }
 
   async #write(growing: GrowingFile, bytes: Buffer, at: number): Promise<void> {
-    await growing.file.write(bytes, at);
+    const writing = growing.file.writeAtOnce(bytes, at);
+    if (writing !== undefined) await writing;
     try {
       await growing.file.datasync();
     } catch (error) {
@@ -383,6 +427,19 @@ export class EmbeddedDriver<Append extends SealedAppend> implements LogDriver<Ap
       .finally(() => this.#finishing.delete(work));
     this.#finishing.add(work);
   }
+}
+
+/** What a batch takes: bytes of its segment and slots for keys. */
+function sizeOf(batch: readonly SealedAppend[]): { bytes: number; keys: number } {
+  let bytes = 0;
+  let keys = 0;
+  for (const append of batch) {
+    for (const record of append.records) {
+      bytes += frameSize(record);
+      keys += record.sections.length;
+    }
+  }
+  return { bytes, keys };
 }
 
 /** Writes an index so that it is there whole or not at all; it carries checksums and needs no sync. */

@@ -106,6 +106,10 @@ class FaultyFile implements OpenFile {
     return this.#file.read(into, position);
   }
 
+  writeAtOnce(bytes: Buffer, position: number): Promise<void> {
+    return this.write(bytes, position);
+  }
+
   async write(bytes: Buffer, position: number): Promise<void> {
     await this.#files.waitIfHanging('write', this.path);
     const fault = this.#files.hit('write', this.path);

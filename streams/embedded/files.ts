@@ -12,6 +12,12 @@ export interface OpenFile {
   read(into: Buffer, position: number): Promise<number>;
   /** Writes all the bytes at `position`, or throws with an unknown part of them written. */
   write(bytes: Buffer, position: number): Promise<void>;
+  /**
+   * The same for bytes that are to be synced at once: they are with the machine when it returns, unless it returns a promise.
+   * Copying a commit to the machine's cache takes some tenths of a millisecond at most, and whoever waits for another thread
+   * to do it can ask for the sync only when he is next called.
+   */
+  writeAtOnce(bytes: Buffer, position: number): Promise<void> | undefined;
   /** Makes what was written durable. After a failure nothing is known about it, and asking again proves nothing. */
   datasync(): Promise<void>;
   truncate(length: number): Promise<void>;
@@ -38,12 +44,6 @@ const FLAGS: Readonly<Record<OpenMode, string>> = { read: 'r', write: 'r+', crea
 /** Files of the log are for the server's user alone. */
 const FILE_MODE = 0o600;
 const FOLDER_MODE = 0o700;
-
-/**
- * Writes up to this size are copied to the machine's cache at once: that takes some microseconds, and handing it to
- * another thread and back takes more, in time and in work. Waiting for the disk is `datasync`'s, which never blocks.
- */
-const MAX_DIRECT_WRITE_BYTES = 32 * 1024;
 
 /** How long writing may go on to a file that somebody deleted. */
 const DELETED_CHECK_INTERVAL_MS = 1_000;
@@ -116,13 +116,19 @@ class DiskFile implements OpenFile {
 
   async write(bytes: Buffer, position: number): Promise<void> {
     let written = 0;
-    if (bytes.length <= MAX_DIRECT_WRITE_BYTES) written = fs.writeSync(this.fd, bytes, 0, bytes.length, position);
     while (written < bytes.length) {
       written += await new Promise<number>((resolve, reject) => {
         fs.write(this.fd, bytes, written, bytes.length - written, position + written, (error, count) =>
           error ? reject(error) : resolve(count),
         );
       });
+    }
+  }
+
+  writeAtOnce(bytes: Buffer, position: number): undefined {
+    let written = 0;
+    while (written < bytes.length) {
+      written += fs.writeSync(this.fd, bytes, written, bytes.length - written, position + written);
     }
   }
 

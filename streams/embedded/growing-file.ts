@@ -20,6 +20,11 @@ export class GrowingFile {
     this.#stepBytes = stepBytes;
   }
 
+  /** Whether bytes up to `end` are there. */
+  hasRoom(end: number): boolean {
+    return end <= this.#allocated;
+  }
+
   /** Makes sure that bytes up to `end` are there; throws what the file system says, with nothing written before. */
   async reserve(end: number): Promise<void> {
     while (end > this.#allocated) {

@@ -176,17 +176,29 @@ export class FileKeyring implements KeyStore {
     }
   }
 
+  /** Whether the keys of `count` sections can be staged without {@link reserve}. */
+  hasRoom(count: number): boolean {
+    return this.#fits(count) && this.#growing?.hasRoom(this.#endOf(count)) === true;
+  }
+
   async reserve(count: number): Promise<void> {
-    const slots = count + 1;
-    if (
-      (this.#nextSlot % SLOTS_PER_FILE) + slots > SLOTS_PER_FILE ||
-      this.#nextSlot >= this.#keyFiles.length * SLOTS_PER_FILE
-    ) {
-      // The keys of one record lie side by side in one file; what is left of the old one stays empty.
+    if (!this.#fits(count)) {
+      // The keys of one commit lie side by side in one file; what is left of the old one stays empty.
       await this.#addFile();
       this.#nextSlot = (this.#keyFiles.length - 1) * SLOTS_PER_FILE;
     }
-    await this.#growing?.reserve(slotOffset((this.#nextSlot % SLOTS_PER_FILE) + slots));
+    await this.#growing?.reserve(this.#endOf(count));
+  }
+
+  /** Whether the last file has slots for a commit with so many keys, and its mark. */
+  #fits(count: number): boolean {
+    if (this.#nextSlot >= this.#keyFiles.length * SLOTS_PER_FILE) return false;
+    return (this.#nextSlot % SLOTS_PER_FILE) + count + 1 <= SLOTS_PER_FILE;
+  }
+
+  /** Where such a commit would end in its file. */
+  #endOf(count: number): number {
+    return slotOffset((this.#nextSlot % SLOTS_PER_FILE) + count + 1);
   }
 
   stage(keys: readonly Buffer[], firstPosition: number): StagedKeys {
@@ -298,7 +310,8 @@ export class FileKeyring implements KeyStore {
   }
 
   async #write(file: OpenFile, firstSlot: number, slots: Buffer): Promise<void> {
-    await file.write(slots, slotOffset(firstSlot % SLOTS_PER_FILE));
+    const writing = file.writeAtOnce(slots, slotOffset(firstSlot % SLOTS_PER_FILE));
+    if (writing !== undefined) await writing;
     try {
       await file.datasync();
     } catch (error) {
