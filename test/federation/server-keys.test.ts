@@ -1,8 +1,9 @@
 /** Whose keys are found, from whom, and how often anybody is asked. */
 import type { RequestListener } from 'node:http';
 import { json } from 'node:stream/consumers';
-import { afterEach, beforeEach, describe, expect, it } from 'vitest';
-import { keyOfServer } from '#projections/federation/keys.ts';
+import { afterAll, afterEach, beforeAll, beforeEach, describe, expect, it } from 'vitest';
+import { readKeysSeen } from '#projections/federation/key-records.ts';
+import { keyOfServer, keysOfServer, MAX_KEYS_PER_SERVER } from '#projections/federation/keys.ts';
 import { encodeBase64 } from '#protocol/base64.ts';
 import type { JsonObject } from '#protocol/pdu.ts';
 import { type SigningKey, signingKeyFromSeed, signJson } from '#protocol/signing.ts';
@@ -11,28 +12,44 @@ import { answerJson, startTlsPeer, type TlsPeer } from '#test/support/tls-peer.t
 
 const DAY_MS = 24 * 60 * 60_000;
 
-let network: TestNetwork;
+const network = new TestNetwork();
 let one: TestServer;
 const closers: (() => Promise<void>)[] = [];
 
+beforeAll(async () => {
+  one = await startServerOn(network, 'one.test', { federation: { trusted_key_servers: ['three.test'] } });
+});
+afterAll(() => one.close());
 beforeEach(() => {
-  network = new TestNetwork();
+  // What one test found out about the notary is not what the next needs.
+  one.advance(70 * 60_000);
+  one.context.federation.destinations.alive('three.test');
+  network.setReachable('three.test', false);
 });
 afterEach(async () => {
   for (const close of closers.splice(0).reverse()) await close();
 });
 
-async function start(federation: object = {}): Promise<void> {
-  one = await startServerOn(network, 'one.test', { federation });
-  closers.push(() => one.close());
+interface NamedPeer extends TlsPeer {
+  /** Its server name, which no other test has. */
+  readonly name: string;
 }
 
-async function peer(name: 'two.test' | 'three.test', answer: RequestListener): Promise<TlsPeer> {
-  const made = await startTlsPeer(answer);
+/** A server whose answers may depend on its name. */
+async function peer(answer: (name: string) => RequestListener): Promise<NamedPeer> {
+  let name = '';
+  const made = await startTlsPeer((request, response) => answer(name)(request, response));
   closers.push(made.close);
-  network.place(name, made.port);
-  return made;
+  name = `127.0.0.1:${made.port}`;
+  return Object.defineProperties({ name }, Object.getOwnPropertyDescriptors(made)) as NamedPeer;
 }
+
+/** A name that nothing answers to. */
+function nobody(): string {
+  names += 1;
+  return `nobody-${names}.test`;
+}
+let names = 0;
 
 const key = (name: string): SigningKey => signingKeyFromSeed(`ed25519:${name}`, Buffer.alloc(32, `seed ${name}`));
 
@@ -64,86 +81,80 @@ async function find(serverName: string, keyIds: string[], validAtMs = 0): Promis
 
 describe('a server’s own answer', () => {
   it('is asked for once by many, and then known, to the log too', async () => {
-    await start();
-    const two = await peer('two.test', (request, response) => {
-      answerJson(said('two.test', { keys: [key('a')], old: [[key('b'), 5]] }))(request, response);
-    });
+    const two = await peer((name) => answerJson(said(name, { keys: [key('a')], old: [[key('b'), 5]] })));
     const { keys } = one.context.federation;
     const wanted = Array.from({ length: 50 }, () => [
-      { serverName: 'two.test', keyIds: ['ed25519:a'], validAtMs: one.now() },
-      { serverName: 'two.test', keyIds: ['ed25519:b'], validAtMs: one.now() },
+      { serverName: two.name, keyIds: ['ed25519:a'], validAtMs: one.now() },
+      { serverName: two.name, keyIds: ['ed25519:b'], validAtMs: one.now() },
     ]);
     const found = await Promise.all(wanted.map((requests) => keys.keysFor(requests)));
     expect(two.requests).toEqual(['GET /_matrix/key/v2/server']);
     for (const each of found) {
-      expect(each.get('two.test')?.get('ed25519:a')?.publicKey).toEqual(key('a').publicKey);
-      expect(each.get('two.test')?.get('ed25519:b')).toMatchObject({ validity: { expiredTs: 5 } });
+      expect(each.get(two.name)?.get('ed25519:a')?.publicKey).toEqual(key('a').publicKey);
+      expect(each.get(two.name)?.get('ed25519:b')).toMatchObject({ validity: { expiredTs: 5 } });
     }
-    expect(keyOfServer(one.context.reader, 'two.test', 'ed25519:a')).toMatchObject({ isDirect: true });
+    expect(keyOfServer(one.context.reader, two.name, 'ed25519:a')).toMatchObject({ isDirect: true });
     const records = [];
-    for await (const { kind } of one.log.readStream('server-keys-seen')) records.push(kind);
-    expect(records).toEqual(['federation.keys_seen']);
+    const newest = { direction: 'backwards', limit: 2 } as const;
+    for await (const record of one.log.readStream('server-keys-seen', newest)) records.push(readKeysSeen(record));
+    expect(records.map((seen) => seen?.serverName === two.name)).toEqual(records.length === 1 ? [true] : [true, false]);
   });
 
   it('is asked for again when a key is wanted for longer, or is not in it', async () => {
-    await start();
     let keys = [key('a')];
-    const two = await peer('two.test', (request, response) => {
-      answerJson(said('two.test', { keys }))(request, response);
-    });
-    expect(await find('two.test', ['ed25519:a'])).toEqual(['ed25519:a']);
+    const two = await peer((name) => answerJson(said(name, { keys })));
+    expect(await find(two.name, ['ed25519:a'])).toEqual(['ed25519:a']);
     keys = [key('c')];
     // The server has another key now; what it signed before can still be verified.
-    expect(await find('two.test', ['ed25519:c', 'ed25519:a'])).toEqual(['ed25519:c', 'ed25519:a']);
+    expect(await find(two.name, ['ed25519:c', 'ed25519:a'])).toEqual(['ed25519:c', 'ed25519:a']);
     expect(two.requests).toHaveLength(2);
     const wanted = one.now() + 2 * DAY_MS;
-    expect(await find('two.test', ['ed25519:c'], wanted)).toEqual(['ed25519:c']);
+    expect(await find(two.name, ['ed25519:c'], wanted)).toEqual(['ed25519:c']);
     // It said so a moment ago.
     expect(two.requests).toHaveLength(2);
     one.advance(61_000);
-    expect(await find('two.test', ['ed25519:c'], wanted)).toEqual(['ed25519:c']);
+    expect(await find(two.name, ['ed25519:c'], wanted)).toEqual(['ed25519:c']);
     expect(two.requests).toHaveLength(3);
   });
 
-  const refused: [string, () => JsonObject][] = [
+  const refused: [string, (name: string) => JsonObject][] = [
     ['is about another server', () => said('three.test', { keys: [key('a')] })],
-    ['is not signed', () => ({ ...said('two.test', { keys: [key('a')] }), signatures: {} })],
+    ['is not signed', (name) => ({ ...said(name, { keys: [key('a')] }), signatures: {} })],
     [
       'is signed with another key',
-      () => {
-        const mine = said('two.test', { keys: [key('a')] });
-        const other = signJson({ ...mine, signatures: {} }, 'two.test', { ...key('b'), keyId: 'ed25519:a' });
+      (name) => {
+        const mine = said(name, { keys: [key('a')] });
+        const other = signJson({ ...mine, signatures: {} }, name, { ...key('b'), keyId: 'ed25519:a' });
         return other;
       },
     ],
     [
       'lists a key that did not sign',
-      () => {
-        const { signatures, ...mine } = said('two.test', { keys: [key('a'), key('b')] });
-        return signJson(mine, 'two.test', key('a'));
+      (name) => {
+        const { signatures, ...mine } = said(name, { keys: [key('a'), key('b')] });
+        return signJson(mine, name, key('a'));
       },
     ],
-    ['was changed', () => ({ ...said('two.test', { keys: [key('a')] }), valid_until_ts: one.now() + 9 * DAY_MS })],
-    ['lists no keys', () => said('two.test', { keys: [] })],
-    ['has no time', () => said('two.test', { keys: [key('a')], extra: { valid_until_ts: 'soon' } })],
-    ['is huge', () => said('two.test', { keys: [key('a')], extra: { padding: 'x'.repeat(70_000) } })],
+    ['was changed', (name) => ({ ...said(name, { keys: [key('a')] }), valid_until_ts: one.now() + 9 * DAY_MS })],
+    ['lists no keys', (name) => said(name, { keys: [] })],
+    ['has no time', (name) => said(name, { keys: [key('a')], extra: { valid_until_ts: 'soon' } })],
+    ['is huge', (name) => said(name, { keys: [key('a')], extra: { padding: 'x'.repeat(70_000) } })],
     [
       'lists too many keys',
-      () => {
+      (name) => {
         const old = Array.from({ length: 100 }, (_, n) => [key(`old_${n}`), n] as const);
-        return said('two.test', { keys: [key('a')], old });
+        return said(name, { keys: [key('a')], old });
       },
     ],
   ];
   it.each(refused)('that %s is not believed', async (_what, answer) => {
-    await start();
-    await peer('two.test', (request, response) => answerJson(answer())(request, response));
-    expect(await find('two.test', ['ed25519:a'])).toEqual([]);
-    expect(keyOfServer(one.context.reader, 'two.test', 'ed25519:a')).toBeUndefined();
+    const two = await peer((name) => answerJson(answer(name)));
+    expect(await find(two.name, ['ed25519:a'])).toEqual([]);
+    expect(two.requests).toHaveLength(1);
+    expect(keyOfServer(one.context.reader, two.name, 'ed25519:a')).toBeUndefined();
   });
 
   it('does not make up keys of other algorithms, nor from what is no key', async () => {
-    await start();
     const odd = {
       'rsa:a': { key: 'AAAA' },
       'ed25519:bad id': { key: 'AAAA' },
@@ -151,37 +162,32 @@ describe('a server’s own answer', () => {
       __proto__: 1,
     };
     const good = key('a');
-    await peer('two.test', (request, response) => {
-      const extra = { verify_keys: { ...odd, [good.keyId]: { key: encodeBase64(good.publicKey) } } };
-      answerJson(said('two.test', { keys: [good], extra }))(request, response);
-    });
-    expect(await find('two.test', ['ed25519:a', 'ed25519:short', 'rsa:a'])).toEqual(['ed25519:a']);
+    const extra = { verify_keys: { ...odd, [good.keyId]: { key: encodeBase64(good.publicKey) } } };
+    const two = await peer((name) => answerJson(said(name, { keys: [good], extra })));
+    expect(await find(two.name, ['ed25519:a', 'ed25519:short', 'rsa:a'])).toEqual(['ed25519:a']);
   });
 });
 
 describe('a server that is not there', () => {
   it('costs one time-out, not one for each event', async () => {
-    await start();
-    const attempts = (): number =>
-      network.dialled.filter((place) => place.startsWith('host-of-_matrix-fed._tcp.two.test')).length;
-    network.place('two.test', 1);
-    for (let n = 0; n < 100; n += 1) expect(await find('two.test', [`ed25519:${n}`])).toEqual([]);
+    const name = nobody();
+    const attempts = (): number => network.dialled.filter((place) => place === `${name}:8448`).length;
+    for (let n = 0; n < 100; n += 1) expect(await find(name, [`ed25519:${n}`])).toEqual([]);
     expect(attempts()).toBe(1);
     one.advance(61_000);
-    await find('two.test', ['ed25519:a']);
+    await find(name, ['ed25519:a']);
     expect(attempts()).toBe(2);
     one.advance(61_000);
-    await find('two.test', ['ed25519:a']);
+    await find(name, ['ed25519:a']);
     expect(attempts()).toBe(2);
     one.advance(60_000);
-    await find('two.test', ['ed25519:a']);
+    await find(name, ['ed25519:a']);
     expect(attempts()).toBe(3);
   });
 
   it('that answers nonsense is not asked for ever either', async () => {
-    await start();
-    const two = await peer('two.test', answerJson({ errcode: 'M_UNKNOWN' }, 400));
-    for (let n = 0; n < 100; n += 1) await find('two.test', [`ed25519:${n}`]);
+    const two = await peer(() => answerJson({ errcode: 'M_UNKNOWN' }, 400));
+    for (let n = 0; n < 100; n += 1) await find(two.name, [`ed25519:${n}`]);
     expect(two.requests.length).toBeLessThanOrEqual(11);
   });
 });
@@ -189,9 +195,10 @@ describe('a server that is not there', () => {
 describe('a notary', () => {
   const notaryKey = key('notary');
 
-  /** A notary that knows what `answers` says, and counts who was asked about. */
-  function notary(answers: () => readonly JsonObject[], asked: JsonObject[] = []): RequestListener {
-    return (request, response) => {
+  /** Has three.test be a notary that says `answers`; gives what it was asked. */
+  async function notary(answers: () => readonly JsonObject[]): Promise<readonly JsonObject[]> {
+    const asked: JsonObject[] = [];
+    const made = await startTlsPeer((request, response) => {
       if (request.url === '/_matrix/key/v2/server') {
         answerJson(said('three.test', { keys: [notaryKey] }))(request, response);
         return;
@@ -200,18 +207,17 @@ describe('a notary', () => {
         asked.push(body as JsonObject);
         answerJson({ server_keys: answers() })(request, response);
       });
-    };
+    });
+    closers.push(made.close);
+    network.place('three.test', made.port);
+    network.setReachable('three.test', true);
+    return asked;
   }
   const vouched = (answer: JsonObject): JsonObject => signJson(answer, 'three.test', notaryKey);
 
   it('helps where the server is not there, for many servers in one request', async () => {
-    await start({ trusted_key_servers: ['three.test'] });
-    const asked: JsonObject[] = [];
-    const names = ['a.test', 'b.test', 'c.test'];
-    await peer(
-      'three.test',
-      notary(() => names.map((name) => vouched(said(name, { keys: [key('k')] }))), asked),
-    );
+    const names = [nobody(), nobody(), nobody()];
+    const asked = await notary(() => names.map((name) => vouched(said(name, { keys: [key('k')] }))));
     const requests = names.map((serverName) => ({ serverName, keyIds: ['ed25519:k'], validAtMs: 7 }));
     const found = await one.context.federation.keys.keysFor(requests);
     expect(names.map((name) => found.get(name)?.has('ed25519:k'))).toEqual([true, true, true]);
@@ -219,60 +225,46 @@ describe('a notary', () => {
     expect(asked).toEqual([{ server_keys: Object.fromEntries(names.map((name) => [name, criteria])) }]);
   });
 
-  it.each<[string, () => JsonObject]>([
-    ['it did not sign', () => said('two.test', { keys: [key('k')] })],
+  it.each<[string, (name: string) => JsonObject]>([
+    ['it did not sign', (name) => said(name, { keys: [key('k')] })],
     [
       'it signed with a key that is not its own',
-      () =>
-        signJson(said('two.test', { keys: [key('k')] }), 'three.test', {
+      (name) =>
+        signJson(said(name, { keys: [key('k')] }), 'three.test', {
           ...key('other'),
           keyId: notaryKey.keyId,
         }),
     ],
-    ['the server did not sign', () => vouched({ ...said('two.test', { keys: [key('k')] }), signatures: {} })],
+    ['the server did not sign', (name) => vouched({ ...said(name, { keys: [key('k')] }), signatures: {} })],
     ['it was not asked about', () => vouched(said('four.test', { keys: [key('k')] }))],
   ])('is not believed in what %s', async (_what, answer) => {
-    await start({ trusted_key_servers: ['three.test'] });
-    await peer(
-      'three.test',
-      notary(() => [answer()]),
-    );
-    expect(await find('two.test', ['ed25519:k'])).toEqual([]);
+    const name = nobody();
+    const asked = await notary(() => [answer(name)]);
+    expect(await find(name, ['ed25519:k'])).toEqual([]);
+    expect(asked).toHaveLength(1);
     expect(keyOfServer(one.context.reader, 'four.test', 'ed25519:k')).toBeUndefined();
   });
 
   it('cannot replace a key that the server itself gave', async () => {
-    await start({ trusted_key_servers: ['three.test'] });
-    await peer('two.test', (request, response) =>
-      answerJson(said('two.test', { keys: [key('k')] }))(request, response),
-    );
-    await find('two.test', ['ed25519:k']);
+    const two = await peer((name) => answerJson(said(name, { keys: [key('k')] })));
+    await find(two.name, ['ed25519:k']);
     const forged = { ...key('forged'), keyId: 'ed25519:k' };
-    await peer(
-      'three.test',
-      notary(() => [vouched(said('two.test', { keys: [forged], validUntilTs: one.now() + 6 * DAY_MS }))]),
-    );
-    network.setReachable('two.test', false);
+    await notary(() => [vouched(said(two.name, { keys: [forged], validUntilTs: one.now() + 6 * DAY_MS }))]);
+    await two.close();
     one.advance(61_000);
-    await find('two.test', ['ed25519:k'], one.now() + 5 * DAY_MS);
-    expect(keyOfServer(one.context.reader, 'two.test', 'ed25519:k')?.publicKey).toEqual(key('k').publicKey);
+    await find(two.name, ['ed25519:k'], one.now() + 5 * DAY_MS);
+    expect(keyOfServer(one.context.reader, two.name, 'ed25519:k')?.publicKey).toEqual(key('k').publicKey);
   });
 
   it('can say that the same key counts for longer', async () => {
-    await start({ trusted_key_servers: ['three.test'] });
-    await peer('two.test', (request, response) =>
-      answerJson(said('two.test', { keys: [key('k')] }))(request, response),
-    );
-    await find('two.test', ['ed25519:k']);
+    const two = await peer((name) => answerJson(said(name, { keys: [key('k')] })));
+    await find(two.name, ['ed25519:k']);
     const laterMs = one.now() + 6 * DAY_MS;
-    await peer(
-      'three.test',
-      notary(() => [vouched(said('two.test', { keys: [key('k')], validUntilTs: laterMs }))]),
-    );
-    network.setReachable('two.test', false);
+    await notary(() => [vouched(said(two.name, { keys: [key('k')], validUntilTs: laterMs }))]);
+    await two.close();
     one.advance(61_000);
-    await find('two.test', ['ed25519:k'], one.now() + 5 * DAY_MS);
-    expect(keyOfServer(one.context.reader, 'two.test', 'ed25519:k')?.validUntilTs).toBe(laterMs);
+    await find(two.name, ['ed25519:k'], one.now() + 5 * DAY_MS);
+    expect(keyOfServer(one.context.reader, two.name, 'ed25519:k')?.validUntilTs).toBe(laterMs);
   });
 });
 
@@ -288,51 +280,47 @@ describe('as a notary this server', () => {
   }
 
   it('passes on what a server said, with both signatures and nobody else’s', async () => {
-    await start();
-    const saying = signJson(said('two.test', { keys: [key('a')] }), 'stranger.test', key('x'));
-    await peer('two.test', answerJson(saying));
-    const [answer] = await query({ 'two.test': {} });
-    expect(answer).toMatchObject({ server_name: 'two.test', valid_until_ts: saying['valid_until_ts'] });
+    const saying: JsonObject[] = [];
+    const two = await peer((name) => {
+      saying.push(signJson(said(name, { keys: [key('a')] }), 'stranger.test', key('x')));
+      return answerJson(saying[0] ?? {});
+    });
+    const [answer] = await query({ [two.name]: {} });
+    expect(answer).toMatchObject({ server_name: two.name, valid_until_ts: saying[0]?.['valid_until_ts'] });
     const signatures = answer?.['signatures'] as JsonObject;
-    expect(Object.keys(signatures).sort()).toEqual(['one.test', 'two.test']);
-    expect(signatures['two.test']).toEqual((saying['signatures'] as JsonObject)['two.test']);
+    expect(Object.keys(signatures).sort()).toEqual([two.name, 'one.test']);
+    expect(saying[0]?.['signatures']).toMatchObject({ [two.name]: signatures[two.name] });
   });
 
   it('answers for itself without asking', async () => {
-    await start();
     expect(await query({ 'one.test': {} })).toMatchObject([{ server_name: 'one.test' }]);
     expect(await query({})).toEqual([]);
-    expect(await query({ 'not a server': {}, 'nobody.test': {} })).toEqual([]);
+    expect(await query({ 'not a server': {}, [nobody()]: {} })).toEqual([]);
   });
 
   it('asks again when half of an answer’s life is over, and tells the old one if that fails', async () => {
-    await start();
     let status = 200;
-    const two = await peer('two.test', (request, response) => {
-      answerJson(said('two.test', { keys: [key('a')] }), status)(request, response);
-    });
-    await query({ 'two.test': {} });
+    const two = await peer((name) => answerJson(said(name, { keys: [key('a')] }), status));
+    await query({ [two.name]: {} });
     one.advance(DAY_MS / 2 - 60_000);
-    await query({ 'two.test': {} });
+    await query({ [two.name]: {} });
     expect(two.requests).toHaveLength(1);
     one.advance(120_000);
     status = 500;
-    expect(await query({ 'two.test': {} })).toHaveLength(1);
+    expect(await query({ [two.name]: {} })).toHaveLength(1);
     expect(two.requests).toHaveLength(2);
   });
 });
 
 it('keeps no more keys of one server than it has room for', async () => {
-  await start();
   let batch = 0;
-  await peer('two.test', (request, response) => {
+  const two = await peer((name) => {
     batch += 1;
     const old = Array.from({ length: 60 }, (_, n) => [key(`old_${batch}_${n}`), n] as const);
-    answerJson(said('two.test', { keys: [key('a')], old }))(request, response);
+    return answerJson(said(name, { keys: [key('a')], old }));
   });
   for (let n = 0; n < 8; n += 1) {
-    await one.context.federation.keys.refresh('two.test');
+    await one.context.federation.keys.refresh(two.name);
   }
-  const { keysOfServer, MAX_KEYS_PER_SERVER } = await import('#projections/federation/keys.ts');
-  expect([...keysOfServer(one.context.reader, 'two.test')]).toHaveLength(MAX_KEYS_PER_SERVER);
+  expect([...keysOfServer(one.context.reader, two.name)]).toHaveLength(MAX_KEYS_PER_SERVER);
 });

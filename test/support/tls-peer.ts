@@ -69,6 +69,7 @@ export async function startTlsPeer(
     },
     close: async () => {
       for (const socket of sockets) socket.destroy();
+      if (!server.listening) return;
       server.close();
       await once(server, 'close');
     },
