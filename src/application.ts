@@ -48,7 +48,11 @@ import { isPersonal } from './ephemeral/activity.ts';
 import { Presence } from './ephemeral/presence.ts';
 import { Serials } from './ephemeral/serials.ts';
 import { Typing } from './ephemeral/typing.ts';
+import { Entrance } from './federation/entrance.ts';
 import { createFederation, type FederationNetwork } from './federation/federation.ts';
+import { Peers } from './federation/inbound/peers.ts';
+import { Transactions } from './federation/inbound/transactions.ts';
+import { Inviting } from './federation/inviting.ts';
 import { federationEndpoints } from './federation-api/index.ts';
 import type { Endpoint } from './http/endpoint.ts';
 import type { Logger } from './log/logger.ts';
@@ -63,6 +67,7 @@ import type { Gateway } from './push/sender/gateway.ts';
 import { newRecordId } from './record-ids.ts';
 import { Directory } from './rooms/directory.ts';
 import { GuestAccess } from './rooms/guest-access.ts';
+import { Receiver } from './rooms/receive/receiver.ts';
 import { RemoteSpaces } from './rooms/remote-spaces.ts';
 import { Rooms } from './rooms/rooms.ts';
 import { SearchIndex } from './search/search-index.ts';
@@ -195,10 +200,30 @@ export function createApplication(parts: ApplicationParts): Application {
     newStreamId: () => randomBytes(STREAM_ID_BYTES).toString('base64url'),
     newEventLocalpart: () => randomBytes(EVENT_LOCALPART_BYTES).toString('base64url'),
   });
+  const receiver = new Receiver({
+    reader,
+    rooms,
+    clock,
+    keys: federation.keys,
+    missing: new Peers({ client: federation.client, logger }),
+  });
+  const remote = { client: federation.client, rooms, receiver, reader, log, serverName };
+  const inviting = new Inviting(remote);
+  const entrance = new Entrance({ ...remote, clock, newEventId: () => rooms.newEventId(), logger });
+  const transactions = new Transactions({ reader, serverName, receiver, edus: new Map(), logger });
   const directory = new Directory({ commands, reader, serverName, newRecordId });
   const remoteSpaces = new RemoteSpaces({ client: federation.client, clock, serverName });
   const profiles = new Profiles({ reader, commands, rooms, newRecordId, logger });
-  const departures = new Departures({ reader, commands, rooms, serverName, newRecordId, logger });
+  const departures = new Departures({
+    reader,
+    commands,
+    rooms,
+    entrance,
+    inviting,
+    serverName,
+    newRecordId,
+    logger,
+  });
   departures.wake();
   const guestAccess = new GuestAccess({ engine, reader, rooms, logger });
   guestAccess.start();
@@ -272,6 +297,10 @@ export function createApplication(parts: ApplicationParts): Application {
     thumbnails,
     urlPreviews,
     federation,
+    receiver,
+    transactions,
+    entrance,
+    inviting,
     clock,
     newRecordId,
     newRoomId: () => `!${randomLetters(ROOM_ID_CHARACTERS)}:${serverName}`,

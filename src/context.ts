@@ -9,13 +9,17 @@ import type { Config } from './config/schema.ts';
 import type { Acknowledgements } from './encryption/acknowledgements.ts';
 import type { Presence } from './ephemeral/presence.ts';
 import type { Typing } from './ephemeral/typing.ts';
+import type { Entrance } from './federation/entrance.ts';
 import type { Federation } from './federation/federation.ts';
+import type { Transactions } from './federation/inbound/transactions.ts';
+import type { Inviting } from './federation/inviting.ts';
 import type { MediaStore } from './media/media-store.ts';
 import type { RemoteMedia } from './media/remote-media.ts';
 import type { Thumbnailer } from './media/thumbnailer.ts';
 import type { UrlPreviews } from './media/url-preview/url-previews.ts';
 import type { Push } from './push/push.ts';
 import type { Directory } from './rooms/directory.ts';
+import type { Receiver } from './rooms/receive/receiver.ts';
 import type { RemoteSpaces } from './rooms/remote-spaces.ts';
 import type { Rooms } from './rooms/rooms.ts';
 import type { SearchIndex } from './search/search-index.ts';
@@ -48,6 +52,11 @@ export interface Context {
   /** Undefined where no previews are made. */
   readonly urlPreviews: UrlPreviews | undefined;
   readonly federation: Federation;
+  /** Takes in events of other servers. */
+  readonly receiver: Receiver;
+  readonly transactions: Transactions;
+  readonly entrance: Entrance;
+  readonly inviting: Inviting;
   /** Milliseconds since the epoch. */
   readonly clock: () => number;
   /** 16 fresh bytes for a record's id. */

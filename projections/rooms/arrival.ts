@@ -36,6 +36,8 @@ export interface Arrival {
   readonly redacts?: string;
   readonly hasGivenState: boolean;
   readonly startsAnew: boolean;
+  /** This server sends it on. */
+  readonly isRelayed: boolean;
   /** The PDU, where this is its own record. */
   readonly pdu?: PduRecord['pdu'];
 }
@@ -80,6 +82,7 @@ export function arrivalOfPdu(tx: Writer, record: LogRecord): Arrival | undefined
     ...(meta.redacts !== undefined && { redacts: meta.redacts }),
     hasGivenState: meta.hasGivenState === true,
     startsAnew: meta.startsAnew === true,
+    isRelayed: meta.isRelayed === true,
     pdu,
   };
 }
@@ -106,6 +109,7 @@ export function arrivalOfDisposition(tx: Reader, record: LogRecord): Arrival | u
     authEventIds,
     hasGivenState: now.hasGivenState === true,
     startsAnew: now.startsAnew === true,
+    isRelayed: false,
   };
 }
 

@@ -50,6 +50,8 @@ export interface PduMeta {
   readonly hasGivenState?: boolean;
   /** It takes the place of all forward extremities: the server comes into the room anew, through another that is in it. */
   readonly startsAnew?: boolean;
+  /** It came to this server first, which has to send it on to the others in the room: a join, leave or knock through it. */
+  readonly isRelayed?: boolean;
 }
 
 export interface PduRecord {
@@ -82,6 +84,7 @@ const DISPOSITIONS: readonly Disposition[] = [
 ];
 const HAS_GIVEN_STATE = 1;
 const STARTS_ANEW = 2;
+const IS_RELAYED = 4;
 const EMPTY = new Uint8Array(0);
 const decoder = new TextDecoder();
 const packr = new Packr({ useRecords: false });
@@ -107,7 +110,10 @@ export function pduRecord(
     meta.transaction?.txnId ?? null,
     meta.redacts ?? null,
   ];
-  const flags = (meta.hasGivenState ? HAS_GIVEN_STATE : 0) | (meta.startsAnew ? STARTS_ANEW : 0);
+  const flags =
+    (meta.hasGivenState ? HAS_GIVEN_STATE : 0) |
+    (meta.startsAnew ? STARTS_ANEW : 0) |
+    (meta.isRelayed ? IS_RELAYED : 0);
   if (flags !== 0) tuple.push(flags);
   const strippedJson = JSON.stringify(stripped);
   return {
@@ -142,6 +148,7 @@ export function readPduRecord(record: LogRecord): PduRecord | undefined {
       ...(redacts !== null && { redacts }),
       ...((flags & HAS_GIVEN_STATE) !== 0 && { hasGivenState: true }),
       ...((flags & STARTS_ANEW) !== 0 && { startsAnew: true }),
+      ...((flags & IS_RELAYED) !== 0 && { isRelayed: true }),
     },
     pdu,
     isErased: content === null,

@@ -33,6 +33,7 @@ import {
   heads,
   lateEvents,
   type RoomHeadRow,
+  relayedEvents,
   strippedStates,
   timeline,
   topology,
@@ -306,6 +307,7 @@ function show(tx: Writer, arrival: Arrival, row: EventRow): void {
   tx.put(timeline, [room.id, place], position);
   tx.put(topology, [room.id, row.depth, position], true);
   if (place !== position) tx.put(lateEvents, [place], position);
+  if (arrival.isRelayed) tx.put(relayedEvents, [position], true);
   if (row.transaction) {
     tx.put(transactions, transactionKey(row.sender, room.roomId, row.type, row.transaction), position);
   }

@@ -188,6 +188,13 @@ export const members = defineTable({
   why: 'Who is in a room now, without reading the versions of each member event.',
 });
 
+export const relayedEvents = defineTable({
+  name: 'rooms.relayed-events',
+  key: tuple<[event: number]>(u48),
+  value: empty,
+  why: 'Events of others that this server has to send on; all others are sent by the server of their sender.',
+});
+
 export const roomServers = defineTable({
   name: 'rooms.servers',
   key: tuple<[room: number, serverName: string]>(u48, str),
@@ -233,6 +240,7 @@ export const roomTables: readonly AnyTable[] = [
   state,
   stateVersions,
   members,
+  relayedEvents,
   roomServers,
   serverRooms,
   userRooms,

@@ -1,6 +1,15 @@
 import type { Context } from '#src/context.ts';
 import type { Endpoint } from '#src/http/endpoint.ts';
+import { backfill } from './backfill.ts';
 import { claimUserKeys } from './claim-user-keys.ts';
+import { getEvent } from './event.ts';
+import { getEventAuth } from './event-auth.ts';
+import { getMissingEvents } from './get-missing-events.ts';
+import { getHierarchy } from './hierarchy.ts';
+import { invite, inviteOlder } from './invite.ts';
+import { makeJoin } from './make-join.ts';
+import { makeKnock } from './make-knock.ts';
+import { makeLeave } from './make-leave.ts';
 import { openIdUserinfo } from './openid-userinfo.ts';
 import { getPublicRooms, postPublicRooms } from './public-rooms.ts';
 import { queryDirectory } from './query-directory.ts';
@@ -8,7 +17,13 @@ import { queryProfile } from './query-profile.ts';
 import { postQueryServerKeys } from './query-server-keys.ts';
 import { getQueryServerKeys } from './query-server-keys-of.ts';
 import { queryUserKeys } from './query-user-keys.ts';
+import { sendJoin, sendJoinOlder } from './send-join.ts';
+import { sendKnock } from './send-knock.ts';
+import { sendLeave, sendLeaveOlder } from './send-leave.ts';
+import { sendTransaction } from './send-transaction.ts';
 import { getServerKeys } from './server-keys.ts';
+import { getState } from './state.ts';
+import { getStateIds } from './state-ids.ts';
 import { getUserDevices } from './user-devices.ts';
 import { getVersion } from './version.ts';
 import { wellKnownServer } from './well-known-server.ts';
@@ -22,10 +37,28 @@ export const federationEndpoints: readonly Endpoint<Context>[] = [
   wellKnownServer,
   queryDirectory,
   queryProfile,
+  getHierarchy,
   getPublicRooms,
   postPublicRooms,
   getUserDevices,
   queryUserKeys,
   claimUserKeys,
   openIdUserinfo,
+  sendTransaction,
+  makeJoin,
+  sendJoin,
+  sendJoinOlder,
+  makeLeave,
+  sendLeave,
+  sendLeaveOlder,
+  makeKnock,
+  sendKnock,
+  invite,
+  inviteOlder,
+  getEvent,
+  getState,
+  getStateIds,
+  getEventAuth,
+  backfill,
+  getMissingEvents,
 ];

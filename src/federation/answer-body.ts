@@ -47,12 +47,16 @@ export async function readBody(body: Readable, announcedLength: string | undefin
   return chunks.length === 1 && chunks[0] !== undefined ? chunks[0] : Buffer.concat(chunks, size);
 }
 
-/** The JSON object that the bytes are. @throws {AnswerNotJson} */
+/**
+ * The JSON object that the bytes are, or that is in the list of status and object which the first versions of some endpoints
+ * answer. @throws {AnswerNotJson}
+ */
 export function parseAnswer(bytes: Buffer): JsonObject {
   if (!isUtf8(bytes)) throw new AnswerNotJson('the answer is not UTF-8');
   try {
     const value = parseJson(bytes.toString('utf8'));
     if (isJsonObject(value)) return value;
+    if (Array.isArray(value) && value.length === 2 && isJsonObject(value[1])) return value[1];
   } catch (error) {
     throw new AnswerNotJson(error instanceof Error ? error.message : String(error));
   }

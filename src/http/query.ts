@@ -46,3 +46,8 @@ export function queryChoice<const Word extends string>(words: readonly Word[]) {
     return z.NEVER;
   });
 }
+
+/** A parameter that may be given several times. */
+export function queryTexts() {
+  return z.union([z.string(), z.array(z.string())]).transform((given) => (typeof given === 'string' ? [given] : given));
+}

@@ -4,10 +4,14 @@ import { isUserId } from '#protocol/identifiers.ts';
 import type { JsonObject } from '#protocol/pdu.ts';
 import { roomVersionRules } from '#protocol/room-version.ts';
 import type { Config } from '#src/config/schema.ts';
+import type { Entrance } from '#src/federation/entrance.ts';
+import { FederationError } from '#src/federation/errors.ts';
+import type { Inviting } from '#src/federation/inviting.ts';
 import { MatrixError } from '#src/http/errors.ts';
 import type { Directory } from './directory.ts';
 import { firstEvents, type RoomPreset } from './first-events.ts';
 import { requireInvitable } from './invite-permission.ts';
+import { invite } from './membership.ts';
 import type { Rooms } from './rooms.ts';
 
 /** What a client asks of a new room. Source: client-server API, `POST /createRoom`. */
@@ -32,6 +36,8 @@ export interface CreateRoomContext {
   readonly reader: Reader;
   readonly rooms: Rooms;
   readonly directory: Directory;
+  readonly entrance: Entrance;
+  readonly inviting: Inviting;
   readonly newRoomId: () => string;
 }
 
@@ -65,6 +71,8 @@ export async function createRoom(
   const alias = request.aliasLocalpart === undefined ? undefined : `#${request.aliasLocalpart}:${context.serverName}`;
   if (alias !== undefined) context.directory.checkFree(alias);
 
+  const invitees = request.invitees.filter((id) => id !== creator);
+  const isLocal = (userId: string): boolean => !context.inviting.concerns(userId);
   const events = firstEvents(
     {
       creator,
@@ -75,9 +83,7 @@ export async function createRoom(
       initialState: request.initialState,
       ...(request.name !== undefined && { name: request.name }),
       ...(request.topic !== undefined && { topic: request.topic }),
-      invitees: new Map(
-        request.invitees.filter((id) => id !== creator).map((id) => [id, { ...profileOf(context.reader, id) }]),
-      ),
+      invitees: new Map(invitees.filter(isLocal).map((id) => [id, { ...profileOf(context.reader, id) }])),
       isDirect: request.isDirect,
       powerLevelContentOverride: request.powerLevelContentOverride,
     },
@@ -86,7 +92,27 @@ export async function createRoom(
   const make = (): Promise<string> => makeRoom(() => context.rooms.create(rules, context.newRoomId(), events));
   const roomId = alias === undefined ? await make() : await context.directory.addToNew(alias, creator, make);
   if (request.visibility === 'public') await context.directory.setListed(roomId, true);
+  const others = invitees.filter((id) => !isLocal(id));
+  await Promise.all(others.map((id) => inviteElsewhere(context, creator, roomId, id, request.isDirect)));
   return roomId;
+}
+
+/**
+ * Invites a user of another server into a new room. That server being away is no reason for the room not to be there: it is,
+ * and the invite can be sent again.
+ */
+async function inviteElsewhere(
+  context: CreateRoomContext,
+  creator: string,
+  roomId: string,
+  userId: string,
+  isDirect: boolean,
+): Promise<void> {
+  try {
+    await invite(context, creator, roomId, userId, { isDirect });
+  } catch (error) {
+    if (!(error instanceof FederationError || error instanceof MatrixError)) throw error;
+  }
 }
 
 /** What the rules refuse of a room's first events is the fault of the request as a whole. */

@@ -1,8 +1,8 @@
-import { findRoom, membershipOf } from '#projections/rooms/queries.ts';
+import { findRoom, isServerIn, membershipOf } from '#projections/rooms/queries.ts';
 import { isServerName } from '#protocol/server-name.ts';
 import { notFound } from '#src/http/errors.ts';
 import type { Directory } from './directory.ts';
-import { type HierarchyContext, isIn, maySeeRemote } from './hierarchy.ts';
+import { type HierarchyContext, maySeeRemote } from './hierarchy.ts';
 import { maySeeSummary, type RoomSummary, roomSummary } from './room-summary.ts';
 
 export interface SummaryRequest {
@@ -26,7 +26,7 @@ export async function findSummary(
   const room = findRoom(reader, roomId);
   const membership = room && userId !== undefined ? membershipOf(reader, room.id, userId) : undefined;
   const withMembership = (summary: RoomSummary) => ({ ...summary, ...(membership !== undefined && { membership }) });
-  if (room !== undefined && isIn(reader, room, serverName)) {
+  if (room !== undefined && isServerIn(reader, room.id, serverName)) {
     if (maySeeSummary(reader, room, userId)) return withMembership(roomSummary(reader, room));
   } else if (userId !== undefined) {
     const remote = await remoteSpaces.room(roomId, via.filter(isServerName), false);

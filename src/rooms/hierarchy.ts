@@ -1,6 +1,6 @@
 import { setImmediate as nextTurn } from 'node:timers/promises';
 import type { Reader } from '#projections/engine/reader.ts';
-import { findRoom, joinedMembers, membershipOf, type Room } from '#projections/rooms/queries.ts';
+import { findRoom, isServerIn, membershipOf } from '#projections/rooms/queries.ts';
 import { forbidden, invalidParam } from '#src/http/errors.ts';
 import { meetsCondition } from './membership.ts';
 import type { RemoteRoom, RemoteSpaces } from './remote-spaces.ts';
@@ -18,8 +18,6 @@ const MAX_LINKS_FOLLOWED = 10_000;
 const MAX_ROOMS_ASKED_FOR = 50;
 /** Rooms that are looked at before others get their turn. */
 const ROOMS_PER_TURN = 32;
-/** Members that are looked at to find out whether this server is in a room. */
-const MAX_MEMBERS_LOOKED_AT = 10_000;
 
 export interface HierarchyContext {
   readonly reader: Reader;
@@ -133,7 +131,7 @@ class RoomFinder {
   async find(place: Place): Promise<FoundRoom | undefined> {
     const { reader, serverName } = this.#context;
     const room = findRoom(reader, place.roomId);
-    if (room !== undefined && isIn(reader, room, serverName)) {
+    if (room !== undefined && isServerIn(reader, room.id, serverName)) {
       if (!maySeeSummary(reader, room, this.#userId)) return undefined;
       return {
         summary: roomSummary(reader, room),
@@ -170,16 +168,6 @@ export function maySeeRemote(reader: Reader, summary: RoomSummary, userId: strin
   if (joinRule === 'public' || joinRule === 'knock' || joinRule === 'knock_restricted') return true;
   const conditions = allowed.map((roomId) => ({ type: 'm.room_membership', room_id: roomId }));
   return joinRule === 'restricted' && meetsCondition(reader, userId, conditions);
-}
-
-/** Whether this server takes part in a room, and so knows how it is now. */
-export function isIn(reader: Reader, room: Room, serverName: string): boolean {
-  let lookedAt = 0;
-  for (const member of joinedMembers(reader, room.id)) {
-    if (member.endsWith(`:${serverName}`)) return true;
-    if (++lookedAt > MAX_MEMBERS_LOOKED_AT) return true;
-  }
-  return false;
 }
 
 interface Token {

@@ -28,6 +28,8 @@ export interface MembershipOptions {
   readonly thirdPartySigned?: JsonObject | undefined;
   /** Servers that may be in the room, for one in which this server is not. */
   readonly via?: readonly string[] | undefined;
+  /** Whether an invite is to a room for two. */
+  readonly isDirect?: boolean | undefined;
 }
 
 /** Local members that are asked whether they may let somebody in, at most, for one restricted join. */
@@ -77,7 +79,8 @@ async function joinHere(
       const authoriser = authoriserOf(context, userId, roomId);
       if (authoriser !== undefined) voucher = { [VOUCHER]: authoriser };
     } catch (error) {
-      const others = error instanceof MatrixError && error.errcode === 'M_UNABLE_TO_GRANT_JOIN' ? otherServers(context, roomId) : [];
+      const others =
+        error instanceof MatrixError && error.errcode === 'M_UNABLE_TO_GRANT_JOIN' ? otherServers(context, roomId) : [];
       if (others.length === 0) throw error;
       return context.entrance.join(userId, roomId, others, content);
     }
@@ -148,7 +151,12 @@ export async function invite(
   options: MembershipOptions = {},
 ): Promise<void> {
   requireInvitable(context.reader, target);
-  const content = { ...profileOf(context.reader, target), ...withReason(options), membership: 'invite' };
+  const content = {
+    ...profileOf(context.reader, target),
+    ...withReason(options),
+    ...(options.isDirect === true && { is_direct: true }),
+    membership: 'invite',
+  };
   if (context.inviting.concerns(target)) {
     await context.inviting.invite(roomId, { sender, type: 'm.room.member', stateKey: target, content });
   } else {

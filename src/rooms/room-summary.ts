@@ -1,9 +1,13 @@
 import type { Reader } from '#projections/engine/reader.ts';
-import { membershipOf, type Room, stateContent } from '#projections/rooms/queries.ts';
+import { findRoom, isServerIn, membershipOf, membersOf, type Room, stateContent } from '#projections/rooms/queries.ts';
+import { serverNameOf } from '#protocol/identifiers.ts';
 import { isJsonObject } from '#protocol/json-object.ts';
 import { roomVersionRules } from '#protocol/room-version.ts';
 import { meetsCondition } from './membership.ts';
 import { type PublicRoom, publicRoom } from './public-rooms.ts';
+
+/** Members among whom somebody who is invited is looked for. */
+const MAX_MEMBERS_LOOKED_AT = 10_000;
 
 /** What somebody may know of a room before they are in it. Source: client-server API, `RoomSummary`. */
 export interface RoomSummary extends PublicRoom {
@@ -58,6 +62,26 @@ export function maySeeSummary(reader: Reader, room: Room, userId: string | undef
     default:
       return false;
   }
+}
+
+/**
+ * Whether a server may be told the summary of a room: if any of its users may see it, as far as this server knows them.
+ * Source: server-server API, `GET /hierarchy/{roomId}`.
+ */
+export function mayServerSeeSummary(reader: Reader, room: Room, server: string): boolean {
+  if (isServerIn(reader, room.id, server) || maySeeSummary(reader, room, undefined)) return true;
+  const joinRules = stateContent(reader, room.id, 'm.room.join_rules');
+  const isRestricted = roomVersionRules(room.version)?.authorization.restrictedJoins === true;
+  if (isRestricted && joinRules?.['join_rule'] === 'restricted') {
+    const allowed = allowedRooms(joinRules['allow']).map((roomId) => findRoom(reader, roomId));
+    if (allowed.some((other) => other !== undefined && isServerIn(reader, other.id, server))) return true;
+  }
+  let lookedAt = 0;
+  for (const { userId, membership } of membersOf(reader, room.id)) {
+    if (membership === 'invite' && serverNameOf(userId) === server) return true;
+    if (++lookedAt > MAX_MEMBERS_LOOKED_AT) return false;
+  }
+  return false;
 }
 
 function allowedRooms(allow: unknown): string[] {

@@ -168,11 +168,15 @@ export class Rooms {
     return room !== undefined && headOf(reader, room.id) !== undefined;
   }
 
-  /** Whether this server takes part in the room: a user of it is in it, so that it gets what is sent there. */
+  /**
+   * Whether this server can say what may happen in the room: a user of it is in it, so that it gets what is sent there; or
+   * everybody has left, and it has the last word.
+   */
   isResident(roomId: string): boolean {
     const { reader, serverName } = this.#options;
     const room = findRoom(reader, roomId);
-    return room !== undefined && isServerIn(reader, room.id, serverName);
+    if (room === undefined) return false;
+    return isServerIn(reader, room.id, serverName) || headOf(reader, room.id)?.joined === 0;
   }
 
   /**
@@ -338,7 +342,7 @@ export class Rooms {
       ...(!isCreateWithoutRoomId && { room_id: head.roomId }),
       sender: event.sender,
       ...(event.stateKey !== undefined && { state_key: event.stateKey }),
-      ...(rules.eventIdFormat === 'opaque_with_domain' && { event_id: this.#newEventId() }),
+      ...(rules.eventIdFormat === 'opaque_with_domain' && { event_id: this.newEventId() }),
       ...contentFor(event, rules),
     };
     checkFields(event, head.roomId);
@@ -393,7 +397,8 @@ export class Rooms {
     };
   }
 
-  #newEventId(): string {
+  /** A fresh event id for the room versions in which servers choose them. */
+  newEventId(): string {
     return `$${this.#options.newEventLocalpart()}:${this.#options.serverName}`;
   }
 

@@ -22,8 +22,7 @@ afterEach(() => application.close());
 
 /** Works the queue as a server that has just started does. */
 async function departuresOfTheNextStart(): Promise<void> {
-  const { reader, commands, rooms, serverName, newRecordId } = application.context;
-  const departures = new Departures({ reader, commands, rooms, serverName, newRecordId, logger: silentLog() });
+  const departures = new Departures({ ...application.context, logger: silentLog() });
   departures.wake();
   await departures.settled();
 }

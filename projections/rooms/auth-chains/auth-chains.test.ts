@@ -3,7 +3,8 @@ import { afterEach, beforeEach, describe, expect, it } from 'vitest';
 import { type RoomVersionRules, roomVersionRules } from '#protocol/room-version.ts';
 import { plainAuthGraph, type ResolutionEvent } from '#protocol/state-resolution/index.ts';
 import type { Position } from '#streams/event-log.ts';
-import { openTables, type TestTables } from '../state/environment.test-support.ts';
+import { countingReader, openTables, type TestTables } from '../state/environment.test-support.ts';
+import { ChainGraph } from './chain-graph.ts';
 import {
   addToAuthChains,
   authChainDifference,
@@ -14,6 +15,7 @@ import {
   removeAuthChains,
   type SharedEvents,
 } from './index.ts';
+import { MAX_CITATIONS, SharedFloor } from './shared-floor.ts';
 import { authChains, authCitations, authLinks } from './tables.ts';
 
 /** Rules by which events name the create event themselves: the graph is what they name. */
@@ -96,7 +98,7 @@ class TestRoom {
       const key = this.#byPosition.get(event);
       return events.find((other) => isSameKey(this.#byPosition.get(other), key));
     };
-    return { has: (event) => set.has(event), ...(withKeys && { ofSameKey }) };
+    return { has: (event) => set.has(event), ...(withKeys && { ofSameKey, events: () => events }) };
   }
 
   expectDifference(own: readonly (readonly Position[])[], shared: readonly Position[]): void {
@@ -197,6 +199,25 @@ describe('in any graph', () => {
         for (const { own, shared } of asked) room.expectDifference(own.map(events), onePerKey(room, events(shared)));
       }),
       { numRuns: 300 },
+    );
+  });
+
+  it('what the shared state holds is the same from above and from below', () => {
+    fc.assert(
+      fc.property(anyGraph, anyEvents, fc.nat(6), (specs, indexes, maxCitations) => {
+        const room = roomOf(specs);
+        const events = onePerKey(
+          room,
+          indexes.map((index) => room.at(index % room.events.length)),
+        );
+        const shared = room.shared(events, true);
+        const floorsWith = (most: number | undefined): number[] => {
+          const floor = new SharedFloor(new ChainGraph(tables.reader, room.room), shared, most);
+          return room.events.map(({ position }) => floor.of(position));
+        };
+        expect(floorsWith(maxCitations)).toEqual(floorsWith(undefined));
+      }),
+      { numRuns: 200 },
     );
   });
 
@@ -304,6 +325,30 @@ describe('a hostile graph', () => {
     expect(authChainDifference(tables.reader, room.room, [[last], [before]], shared)).toEqual([last]);
     expect(conflictedSubgraph(tables.reader, room.room, new Set([last, before]))).toEqual(sorted([last, before]));
     expect([...authChainOf(tables.reader, room.room, [last])]).toHaveLength(length + 1);
+  });
+
+  it('of ever so many events that rest on one and are in no state is not read whole', () => {
+    const room = new TestRoom();
+    const users = 200;
+    room.add([
+      CREATE,
+      member(0, 0),
+      levels(0, 1),
+      ...Array.from({ length: users }, (_, user) => member(user + 1, 0, 2)),
+    ]);
+    const ends = room.events.length;
+    room.add([member(1, 0, 2, 3), member(1, 0, 2, 3)]);
+    // All of them invited, and none in a state that is asked about.
+    const dead = 4 * MAX_CITATIONS;
+    room.add(Array.from({ length: dead }, (_, user) => member(1000 + user, 0, 2, ends)));
+    const states = [[room.at(ends)], [room.at(ends + 1)]];
+    const events = [0, 1, 2, ...Array.from({ length: users - 1 }, (_, user) => user + 4)].map((index) =>
+      room.at(index),
+    );
+    room.expectDifference(states, events);
+    const counting = countingReader(tables.reader);
+    authChainDifference(counting.reader, room.room, states, room.shared(events, true));
+    expect(counting.count).toBeLessThan(dead);
   });
 
   it('in which nothing is a chain is answered as well', () => {

@@ -1,15 +1,6 @@
 import type { Position } from '#streams/event-log.ts';
-import type { ChainLink, ChainPlace } from './chain-graph.ts';
-
-/** A chain as far as some events lead into it. */
-export interface Reached {
-  /** Up to here it is not looked at. */
-  readonly floor: number;
-  /** The last place that they lead to. */
-  top: number;
-  /** Where it leads between floor and top, by place. */
-  readonly links: ChainLink[];
-}
+import type { ChainPlace } from './chain-graph.ts';
+import type { Reached } from './reached.ts';
 
 /** States that are marked in one pass: as many as an integer has bits to spare. */
 const STATES_PER_PASS = 30;

@@ -1,7 +1,8 @@
 import type { Reader } from '#projections/engine/reader.ts';
 import type { Position } from '#streams/event-log.ts';
 import { ChainGraph, type ChainLink, type ChainPlace } from './chain-graph.ts';
-import { commonHeights, type Reached } from './common-heights.ts';
+import { commonHeights } from './common-heights.ts';
+import { type Reached, reachedFrom } from './reached.ts';
 import { type SharedEvents, SharedFloor } from './shared-floor.ts';
 import { authNodes } from './tables.ts';
 
@@ -82,32 +83,6 @@ export function conflictedSubgraph(reader: Reader, room: Position, conflicted: R
   for (const [chain, seq] of lowest)
     subgraph.push(...graph.eventsBetween(chain, seq - 1, (chains.get(chain) as Reached).top));
   return subgraph.sort((a, b) => a - b);
-}
-
-/** The chains that places lead into, above their floors. */
-function reachedFrom(
-  graph: ChainGraph,
-  roots: Iterable<ChainPlace>,
-  floorOf: (chain: Position) => number,
-): Map<Position, Reached> {
-  const chains = new Map<Position, Reached>();
-  const pending: ChainPlace[] = [...roots];
-  for (let place = pending.pop(); place !== undefined; place = pending.pop()) {
-    const { chain, seq } = place;
-    let reached = chains.get(chain);
-    if (reached === undefined) {
-      const floor = floorOf(chain);
-      reached = { floor, top: floor, links: [] };
-      chains.set(chain, reached);
-    }
-    if (seq <= reached.top) continue;
-    for (const link of graph.linksBetween(chain, reached.top, seq)) {
-      reached.links.push(link);
-      pending.push(link);
-    }
-    reached.top = seq;
-  }
-  return chains;
 }
 
 /** Chain → the first place from which some place leads to one of the ends. */

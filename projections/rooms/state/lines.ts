@@ -4,7 +4,7 @@
  */
 import type { Reader, Writer } from '#projections/engine/reader.ts';
 import type { Position } from '#streams/event-log.ts';
-import { events, state, stateVersions } from '../tables.ts';
+import { events, state, stateVersions, withheld } from '../tables.ts';
 import { MAIN_LINE, NO_EVENT, type StateChange, type StateKey } from './state-ref.ts';
 import { branchState, branchVersions, removals } from './tables.ts';
 
@@ -76,7 +76,7 @@ export function keyOfChange(
     const removed = reader.get(removals, [room, branch, version]);
     return removed && { type: removed[0], stateKey: removed[1] };
   }
-  const row = reader.get(events, [event]);
+  const row = reader.get(events, [event]) ?? reader.get(withheld, [event]);
   return row?.stateKey === undefined ? undefined : { type: row.type, stateKey: row.stateKey };
 }
 

@@ -111,6 +111,7 @@ function graphOf(
       return authChainDifference(reader, room, own, {
         has: (event) => shared.ofSameKey(event) === event,
         ofSameKey: (event) => shared.ofSameKey(event),
+        events: () => shared.events(),
       }).flatMap((event) => events.idAt(event) ?? []);
     },
     conflictedSubgraph(conflicted) {
@@ -209,10 +210,15 @@ class SharedEntries implements SharedState {
   }
 
   *eventIds(): Generator<string> {
-    for (const { event, ...key } of stateEntriesAt(this.#reader, this.#room, this.#first)) {
-      const id = this.conflictAt(key.type, key.stateKey) === undefined ? this.#events.idAt(event) : undefined;
+    for (const event of this.events()) {
+      const id = this.#events.idAt(event);
       if (id !== undefined) yield id;
     }
+  }
+
+  *events(): Generator<Position> {
+    for (const { type, stateKey, event } of stateEntriesAt(this.#reader, this.#room, this.#first))
+      if (this.conflictAt(type, stateKey) === undefined) yield event;
   }
 
   /** The shared event under the type and state key of an event. */

@@ -3,6 +3,7 @@ import type { Context } from '#src/context.ts';
 import { endpoint } from '#src/http/endpoint.ts';
 import { join } from '#src/rooms/membership.ts';
 import { jsonObjectSchema } from '../schemas.ts';
+import { namedRoom, viaQuery } from './named-room.ts';
 
 /**
  * `POST /_matrix/client/v3/join/{roomIdOrAlias}`: joins a room by its id or one of its aliases.
@@ -13,10 +14,12 @@ export const joinByIdOrAlias = endpoint({
   path: '/_matrix/client/v3/join/{roomIdOrAlias}',
   auth: 'guest',
   rateLimit: 'write',
+  query: viaQuery,
   body: z.object({ reason: z.string().optional(), third_party_signed: jsonObjectSchema.optional() }),
-  handler: async ({ params, body, requester }, context: Context) => {
-    const roomId = context.directory.roomOf(params.roomIdOrAlias);
-    await join(context, requester.userId, roomId, { reason: body.reason, thirdPartySigned: body.third_party_signed });
+  handler: async ({ params, query, body, requester }, context: Context) => {
+    const { roomId, via } = await namedRoom(context, params.roomIdOrAlias, query);
+    const { reason, third_party_signed: thirdPartySigned } = body;
+    await join(context, requester.userId, roomId, { reason, thirdPartySigned, via });
     return { room_id: roomId };
   },
 });

@@ -2,6 +2,7 @@ import { z } from 'zod';
 import type { Context } from '#src/context.ts';
 import { endpoint } from '#src/http/endpoint.ts';
 import { knock as knockOn } from '#src/rooms/membership.ts';
+import { namedRoom, viaQuery } from './named-room.ts';
 
 /**
  * `POST /_matrix/client/v3/knock/{roomIdOrAlias}`: asks to be let into a room.
@@ -12,10 +13,11 @@ export const knock = endpoint({
   path: '/_matrix/client/v3/knock/{roomIdOrAlias}',
   auth: 'user',
   rateLimit: 'write',
+  query: viaQuery,
   body: z.object({ reason: z.string().optional() }),
-  handler: async ({ params, body, requester }, context: Context) => {
-    const roomId = context.directory.roomOf(params.roomIdOrAlias);
-    await knockOn(context, requester.userId, roomId, { reason: body.reason });
+  handler: async ({ params, query, body, requester }, context: Context) => {
+    const { roomId, via } = await namedRoom(context, params.roomIdOrAlias, query);
+    await knockOn(context, requester.userId, roomId, { reason: body.reason, via });
     return { room_id: roomId };
   },
 });

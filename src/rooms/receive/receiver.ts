@@ -39,6 +39,7 @@ interface TakeInOptions {
   /** Whether peers may be asked for the events between it and what is known. */
   readonly closesGaps: boolean;
   readonly startsAnew?: boolean;
+  readonly isRelayed?: boolean;
 }
 
 const AS_NEW: TakeInOptions = { steps: STEPS_OF_NEW_EVENT, closesGaps: true };
@@ -63,6 +64,36 @@ export class Receiver {
   async receive(room: ReceivingRoom, origin: string, event: JsonObject): Promise<Verdict> {
     const receipt = await this.#checked(room, origin, event);
     return 'kind' in receipt ? receipt : this.#takeIn(receipt, AS_NEW);
+  }
+
+  /** As {@link receive}, for an event that came to this server first, and that it has to send on to the others. */
+  async receiveForAll(room: ReceivingRoom, origin: string, event: JsonObject): Promise<Verdict> {
+    const receipt = await this.#checked(room, origin, event);
+    return 'kind' in receipt ? receipt : this.#takeIn(receipt, { ...AS_NEW, isRelayed: true });
+  }
+
+  /**
+   * Records what another server says of where a local user stands in a room in which this server is not: an invite, or the
+   * end of one. Nothing of the room is known that it could be checked against, but for its form and signatures.
+   *
+   * @param told stripped events that the user may see of the room; kept with the event.
+   */
+  async receiveOutOfBand(
+    room: ReceivingRoom,
+    origin: string,
+    event: JsonObject,
+    told: readonly JsonObject[] = [],
+  ): Promise<Verdict> {
+    const receipt = checkForm(room, origin, event);
+    if ('kind' in receipt) return receipt;
+    if (this.#known(receipt.eventId) !== undefined) return { kind: 'accept' };
+    const failed = await checkSignatures(receipt, this.#options);
+    if (failed !== undefined) return failed;
+    checkContentHash(receipt);
+    const { rooms } = this.#options;
+    if (told.length > 0) receipt.pdu = { ...receipt.pdu, unsigned: { invite_room_state: told } };
+    await rooms.recordAside(room, [recordOf(rooms, receipt, { disposition: 'out_of_band' })]);
+    return { kind: 'accept' };
   }
 
   /**
@@ -235,7 +266,7 @@ export class Receiver {
   #recordsOf(
     receipt: Receipt,
     verdict: Verdict,
-    { steps, startsAnew = false }: TakeInOptions,
+    { steps, startsAnew = false, isRelayed = false }: TakeInOptions,
     known: KnownEvent | undefined,
   ): RecordDraft[] {
     const { rooms } = this.#options;
@@ -251,7 +282,7 @@ export class Receiver {
       givenState === undefined ? [] : stateGivenRecords(() => rooms.newRecordId(), room.roomId, eventId, givenState);
     const own =
       known === undefined
-        ? recordOf(rooms, receipt, meta)
+        ? recordOf(rooms, receipt, { ...meta, isRelayed })
         : dispositionRecord(rooms.newRecordId(), { eventId, ...meta });
     return [...given, own];
   }

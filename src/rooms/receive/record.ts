@@ -17,12 +17,14 @@ export interface RecordIds {
 export function recordOf(
   ids: RecordIds,
   { room, eventId, pdu }: Receipt,
-  meta: Pick<PduMeta, 'disposition' | 'hasGivenState' | 'startsAnew'> & { readonly reason?: string | undefined },
+  meta: Pick<PduMeta, 'disposition' | 'hasGivenState' | 'startsAnew' | 'isRelayed'> & {
+    readonly reason?: string | undefined;
+  },
 ): RecordDraft {
   const { unsigned, ...hashed } = pdu;
   const kept = meta.disposition === 'out_of_band' && unsigned !== undefined ? pdu : (hashed as Pdu);
   const { skeleton, stripped } = splitPdu(kept, room.rules);
-  const { disposition, reason, hasGivenState, startsAnew } = meta;
+  const { disposition, reason, hasGivenState, startsAnew, isRelayed } = meta;
   return pduRecord(
     ids.newRecordId(),
     {
@@ -33,6 +35,7 @@ export function recordOf(
       ...(reason !== undefined && { reason }),
       ...(hasGivenState && { hasGivenState }),
       ...(startsAnew && { startsAnew }),
+      ...(isRelayed && { isRelayed }),
     },
     kept,
     canonicalJson(skeleton, numberStrictness(room.rules)),

@@ -1,0 +1,299 @@
+/**
+ * Users of this server that come into rooms through other servers, knock on them, or turn invites down.
+ * https://spec.matrix.org/v1.19/server-server-api/#joining-rooms
+ */
+import type { Reader } from '#projections/engine/reader.ts';
+import { eventAt, findRoom, referenceHashOf, userRoomOf } from '#projections/rooms/queries.ts';
+import type { BuiltEvent, EventDraft } from '#protocol/build-event.ts';
+import { eventReference } from '#protocol/event-references.ts';
+import { eventIdOf } from '#protocol/hashing.ts';
+import { serverNameOf } from '#protocol/identifiers.ts';
+import { isJsonObject } from '#protocol/json-object.ts';
+import type { EventReference, JsonObject, Pdu } from '#protocol/pdu.ts';
+import { type RoomVersionRules, roomVersionRules, SUPPORTED_ROOM_VERSIONS } from '#protocol/room-version.ts';
+import { MatrixError } from '#src/http/errors.ts';
+import type { Logger } from '#src/log/logger.ts';
+import type { Receiver } from '#src/rooms/receive/receiver.ts';
+import type { Rooms } from '#src/rooms/rooms.ts';
+import { type FederationClient, federationPath } from './client.ts';
+import { FederationError } from './errors.ts';
+import { refusal } from './inbound/handshakes.ts';
+import { objectsIn } from './inbound/peers.ts';
+import { strippedEvents } from './stripped-room-state.ts';
+
+/** Servers that are asked, one after the other, until one lets the user in. */
+const MAX_SERVERS_TRIED = 10;
+/** The state of the largest rooms. */
+const MAX_JOIN_ANSWER_BYTES = 256 * 1024 * 1024;
+/** The other server has to put together the state of the room. */
+const JOIN_DEADLINE_MS = 180_000;
+
+export interface EntranceOptions {
+  readonly client: FederationClient;
+  readonly rooms: Rooms;
+  readonly receiver: Receiver;
+  readonly reader: Reader;
+  readonly serverName: string;
+  /** Milliseconds since the epoch. */
+  readonly clock: () => number;
+  /** A fresh event id for the room versions in which servers choose them. */
+  readonly newEventId: () => string;
+  readonly logger: Logger;
+}
+
+/** An event that another server lets one of our users make. */
+interface Template {
+  readonly rules: RoomVersionRules;
+  readonly event: JsonObject;
+}
+
+/** Ways into rooms in which this server is not, and out of what leads there. */
+export class Entrance {
+  readonly #options: EntranceOptions;
+
+  constructor(options: EntranceOptions) {
+    this.#options = options;
+  }
+
+  /**
+   * A user comes into a room: the room is usable when it resolves.
+   *
+   * @param via servers that may be in the room, in the order in which they are asked; an invite adds its sender's.
+   * @throws {MatrixError} what the last server said, M_NOT_FOUND if there is none to ask.
+   * @throws {FederationError} if the last one did not answer.
+   */
+  join(userId: string, roomId: string, via: readonly string[], content: JsonObject): Promise<void> {
+    return this.#tryEach(userId, roomId, via, async (server) => {
+      const template = await this.#template(server, roomId, userId, 'join');
+      const built = this.#build(template, { ...content, membership: 'join' });
+      await this.#enter(server, roomId, template.rules, built);
+    });
+  }
+
+  /** A user asks to be let in. Throws as {@link join}. */
+  knock(userId: string, roomId: string, via: readonly string[], content: JsonObject): Promise<void> {
+    return this.#tryEach(userId, roomId, via, async (server) => {
+      const template = await this.#template(server, roomId, userId, 'knock');
+      const built = this.#build(template, { ...content, membership: 'knock' });
+      const answer = await this.#options.client.request({
+        destination: server,
+        method: 'PUT',
+        path: federationPath`/_matrix/federation/v1/send_knock/${roomId}/${built.eventId}`,
+        content: built.pdu,
+        isUrgent: true,
+      });
+      const told = strippedEvents(objectsIn(answer.knock_room_state));
+      await this.#recordOutOfBand(roomId, template.rules, built.pdu, told);
+    });
+  }
+
+  /**
+   * A user turns an invite down, or takes a knock back. If no server of the room can be told, it is so for this user all the
+   * same.
+   */
+  async leave(userId: string, roomId: string, content: JsonObject): Promise<void> {
+    const { logger } = this.#options;
+    try {
+      await this.#tryEach(userId, roomId, [], async (server) => {
+        const template = await this.#template(server, roomId, userId, 'leave');
+        const built = this.#build(template, { ...content, membership: 'leave' });
+        await this.#options.client.request({
+          destination: server,
+          method: 'PUT',
+          path: federationPath`/_matrix/federation/v2/send_leave/${roomId}/${built.eventId}`,
+          content: built.pdu,
+          isUrgent: true,
+        });
+        await this.#recordOutOfBand(roomId, template.rules, built.pdu);
+      });
+    } catch (error) {
+      if (!(error instanceof FederationError || error instanceof MatrixError)) throw error;
+      logger.info({ roomId, reason: error.message }, 'nobody could be told that an invite was turned down');
+      await this.#leaveAlone(userId, roomId, content);
+    }
+  }
+
+  /** The server of whoever invited somebody, and those in the room's and the user's past. */
+  #serversFor(userId: string, roomId: string, via: readonly string[]): string[] {
+    const { reader, serverName } = this.#options;
+    const room = findRoom(reader, roomId);
+    const known = room && userRoomOf(reader, userId, room.id);
+    const event = known && eventAt(reader, known.event);
+    const inviter = event?.sender === userId ? undefined : serverNameOf(event?.sender ?? '');
+    const own = serverNameOf(roomId);
+    const servers = [...(inviter === undefined ? [] : [inviter]), ...via, ...(own === undefined ? [] : [own])];
+    return [...new Set(servers)].filter((server) => server !== serverName).slice(0, MAX_SERVERS_TRIED);
+  }
+
+  async #tryEach(
+    userId: string,
+    roomId: string,
+    via: readonly string[],
+    attempt: (server: string) => Promise<void>,
+  ): Promise<void> {
+    let failure: unknown = new MatrixError('M_NOT_FOUND', 'No server is known that is in the room.');
+    for (const server of this.#serversFor(userId, roomId, via)) {
+      try {
+        return await attempt(server);
+      } catch (error) {
+        if (!(error instanceof FederationError || error instanceof MatrixError)) throw error;
+        this.#options.logger.info({ server, roomId, reason: error.message }, 'a server did not let a user in');
+        failure = error;
+        if (error instanceof FederationError && error.errcode === 'M_FORBIDDEN') break;
+      }
+    }
+    throw failure;
+  }
+
+  async #template(
+    server: string,
+    roomId: string,
+    userId: string,
+    membership: 'join' | 'knock' | 'leave',
+  ): Promise<Template> {
+    const path = federationPath`/_matrix/federation/v1/${`make_${membership}`}/${roomId}/${userId}`;
+    const versions = SUPPORTED_ROOM_VERSIONS.map((version) => `ver=${encodeURIComponent(version)}`).join('&');
+    const answer = await this.#options.client.request({
+      destination: server,
+      method: 'GET',
+      path: membership === 'leave' ? path : `${path}?${versions}`,
+      isUrgent: true,
+    });
+    const version = answer.room_version ?? '1';
+    const rules = typeof version === 'string' ? roomVersionRules(version) : undefined;
+    const { event } = answer;
+    if (rules === undefined) {
+      throw new MatrixError('M_INCOMPATIBLE_ROOM_VERSION', `The room has version ${String(version)}.`);
+    }
+    const isRight =
+      isJsonObject(event) &&
+      event.type === 'm.room.member' &&
+      event.room_id === roomId &&
+      event.sender === userId &&
+      event.state_key === userId &&
+      isJsonObject(event.content) &&
+      event.content.membership === membership;
+    if (!isRight) throw new FederationError('bad_answer', server, `its template is not that of a ${membership}`);
+    return { rules, event };
+  }
+
+  #build({ rules, event }: Template, content: JsonObject): BuiltEvent {
+    const { rooms, clock, newEventId } = this.#options;
+    const { hashes: _, signatures: __, unsigned: ___, event_id: ____, ...rest } = event;
+    const draft = {
+      ...rest,
+      content: { ...(event.content as JsonObject), ...content },
+      origin_server_ts: clock(),
+      ...(rules.eventIdFormat === 'opaque_with_domain' && { event_id: newEventId() }),
+    };
+    return rooms.sign(draft as unknown as EventDraft, rules);
+  }
+
+  /** The last half of a join: the event goes out, the room comes in. */
+  async #enter(server: string, roomId: string, rules: RoomVersionRules, built: BuiltEvent): Promise<void> {
+    const { client, receiver } = this.#options;
+    const room = { roomId, rules };
+    const answer = await client.request({
+      destination: server,
+      method: 'PUT',
+      path: federationPath`/_matrix/federation/v2/send_join/${roomId}/${built.eventId}`,
+      content: built.pdu,
+      isUrgent: true,
+      deadlineMs: JOIN_DEADLINE_MS,
+      maxAnswerBytes: MAX_JOIN_ANSWER_BYTES,
+    });
+    const state = objectsIn(answer.state);
+    const chain = objectsIn(answer.auth_chain);
+    checkCreateEvent([...state, ...chain], roomId, rules, server);
+    await receiver.receiveOutliers(room, server, [...chain, ...state]);
+    const event = withTheirSignatures(built, answer.event, rules);
+    const stateIds = state.flatMap((one) => idOf(one, rules) ?? []);
+    // Where only the right to let somebody in was missing here, the room is known better than the other server can tell.
+    const verdict = this.#options.rooms.isResident(roomId)
+      ? await receiver.receive(room, server, event)
+      : await receiver.receiveEntry(room, server, event, stateIds);
+    if (verdict.kind !== 'accept') throw refusal(verdict);
+  }
+
+  async #recordOutOfBand(
+    roomId: string,
+    rules: RoomVersionRules,
+    event: JsonObject,
+    told: readonly JsonObject[] = [],
+  ): Promise<void> {
+    const { receiver, serverName } = this.#options;
+    const verdict = await receiver.receiveOutOfBand({ roomId, rules }, serverName, event, told);
+    if (verdict.kind !== 'accept') throw refusal(verdict);
+  }
+
+  /** An event that nobody else gets: it follows the invite that it ends. */
+  async #leaveAlone(userId: string, roomId: string, content: JsonObject): Promise<void> {
+    const { reader, rooms, clock, newEventId } = this.#options;
+    const room = findRoom(reader, roomId);
+    const rules = room && roomVersionRules(room.version);
+    const before = room && userRoomOf(reader, userId, room.id);
+    const invite = before && eventAt(reader, before.event);
+    if (rules === undefined || invite === undefined) throw new MatrixError('M_FORBIDDEN', 'You are not in this room.');
+    const reference: EventReference = eventReference(
+      invite.eventId,
+      () => referenceHashOf(reader, invite.eventId) ?? '',
+      rules,
+    );
+    const built = rooms.sign(
+      {
+        type: 'm.room.member',
+        room_id: roomId,
+        sender: userId,
+        state_key: userId,
+        content: { ...content, membership: 'leave' },
+        origin_server_ts: clock(),
+        depth: invite.depth + 1,
+        prev_events: [reference],
+        auth_events: [reference],
+        ...(rules.eventIdFormat === 'opaque_with_domain' && { event_id: newEventId() }),
+      },
+      rules,
+    );
+    await this.#recordOutOfBand(roomId, rules, built.pdu);
+  }
+}
+
+/** The create event proves which room of which version it is. */
+function checkCreateEvent(
+  events: readonly JsonObject[],
+  roomId: string,
+  rules: RoomVersionRules,
+  server: string,
+): void {
+  const create = events.find(({ type, state_key: stateKey }) => type === 'm.room.create' && stateKey === '');
+  if (create === undefined || !isJsonObject(create.content)) {
+    throw new FederationError('bad_answer', server, 'it tells of a room without a create event');
+  }
+  const { room_version: version = '1' } = create.content;
+  if (version !== rules.version) {
+    throw new FederationError(
+      'bad_answer',
+      server,
+      `it tells of a room of version ${String(version)}, not ${rules.version}`,
+    );
+  }
+  const isIts =
+    rules.roomIdFormat === 'create_event_hash'
+      ? idOf(create, rules) === `$${roomId.slice(1)}`
+      : create.room_id === roomId;
+  if (!isIts) throw new FederationError('bad_answer', server, 'it tells of another room');
+}
+
+/** Our event, with the signature of the other server where that vouches for it. */
+function withTheirSignatures({ pdu, eventId }: BuiltEvent, theirs: unknown, rules: RoomVersionRules): JsonObject {
+  if (!isJsonObject(theirs) || !isJsonObject(theirs.signatures) || idOf(theirs, rules) !== eventId) return pdu;
+  return { ...pdu, signatures: { ...theirs.signatures, ...pdu.signatures } };
+}
+
+function idOf(event: JsonObject, rules: RoomVersionRules): string | undefined {
+  try {
+    return eventIdOf(event as Pdu, rules);
+  } catch {
+    return undefined;
+  }
+}

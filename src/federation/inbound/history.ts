@@ -1,0 +1,141 @@
+/** What other servers may read of the past of a room. */
+import { contentOf } from '#projections/rooms/event-content.ts';
+import { stateBefore } from '#projections/rooms/event-row.ts';
+import { type KnownEvent, knownEvent, knownEventAt } from '#projections/rooms/known-events.ts';
+import { membersOf, type Room } from '#projections/rooms/queries.ts';
+import { type StateRef, stateEventAt } from '#projections/rooms/state/index.ts';
+import { prevEventIdsOf } from '#protocol/event-references.ts';
+import type { Pdu } from '#protocol/pdu.ts';
+import { redact } from '#protocol/redaction.ts';
+import { type RoomVersionRules, roomVersionRules } from '#protocol/room-version.ts';
+import type { Position } from '#streams/event-log.ts';
+import { type PduSource, pduOf } from '../pdus.ts';
+
+/** Events that one walk into the past looks at, however few of them are given. */
+const MAX_EVENTS_WALKED = 1000;
+/** Members of a server that are asked whether they could see an event. */
+const MAX_MEMBERS_ASKED = 1000;
+
+/** A reader of a room's past on behalf of another server. Made for one request. */
+export class HistoryReader {
+  readonly #source: PduSource;
+  readonly #room: Room;
+  readonly #rules: RoomVersionRules | undefined;
+  readonly #origin: string;
+  #members: readonly string[] | undefined;
+
+  constructor(source: PduSource, room: Room, origin: string) {
+    this.#source = source;
+    this.#room = room;
+    this.#rules = roomVersionRules(room.version);
+    this.#origin = origin;
+  }
+
+  /**
+   * An event as the other server may see it: as redaction leaves it where no user of that server could see it.
+   * Source: server-server API, "Backfilling and retrieving missing events"; the servers of the network do the same.
+   */
+  async pdu(event: KnownEvent): Promise<Pdu | undefined> {
+    const pdu = await pduOf(this.#source, event);
+    if (pdu === undefined || this.#rules === undefined || this.#canSee(event)) return pdu;
+    return redact(pdu, this.#rules);
+  }
+
+  /**
+   * Events and those that come before them, the deepest first.
+   *
+   * @param from ids of the events to begin with; they are given too.
+   */
+  async backwards(from: readonly string[], limit: number): Promise<Pdu[]> {
+    const found: Pdu[] = [];
+    const seen = new Set<string>(from);
+    let pending = from.flatMap((eventId) => this.#shown(eventId) ?? []);
+    for (let walked = 0; pending.length > 0 && found.length < limit && walked < MAX_EVENTS_WALKED; walked += 1) {
+      const next = pending.reduce((deepest, event) => (isDeeper(event, deepest) ? event : deepest));
+      pending = pending.filter((event) => event !== next);
+      const pdu = await this.pdu(next);
+      if (pdu === undefined) continue;
+      found.push(pdu);
+      for (const eventId of this.#prevOf(pdu)) {
+        if (seen.has(eventId)) continue;
+        seen.add(eventId);
+        const event = this.#shown(eventId);
+        if (event !== undefined) pending.push(event);
+      }
+    }
+    return found;
+  }
+
+  /** Events between some that are known and some later ones, those left out, the oldest first. */
+  async between(
+    earliest: readonly string[],
+    latest: readonly string[],
+    limit: number,
+    minDepth: number,
+  ): Promise<Pdu[]> {
+    const found: Pdu[] = [];
+    const known = new Set(earliest);
+    const seen = new Set<string>(latest);
+    const pending = [...latest];
+    for (let at = 0; at < pending.length && found.length < limit && at < MAX_EVENTS_WALKED; at += 1) {
+      const eventId = pending[at] ?? '';
+      const event = this.#shown(eventId);
+      const pdu = event && (await this.pdu(event));
+      if (event === undefined || pdu === undefined) continue;
+      if (!latest.includes(eventId)) {
+        if (known.has(eventId) || event.row.depth < minDepth) continue;
+        found.push(pdu);
+      }
+      for (const before of this.#prevOf(pdu)) {
+        if (seen.has(before) || known.has(before)) continue;
+        seen.add(before);
+        pending.push(before);
+      }
+    }
+    return found.reverse();
+  }
+
+  #prevOf(pdu: Pdu): readonly string[] {
+    return this.#rules === undefined ? [] : prevEventIdsOf(pdu, this.#rules);
+  }
+
+  #shown(eventId: string): KnownEvent | undefined {
+    const event = knownEvent(this.#source.reader, eventId);
+    return event?.row.room === this.#room.id && event.disposition === 'accepted' ? event : undefined;
+  }
+
+  #canSee({ row }: KnownEvent): boolean {
+    const state = stateBefore(row);
+    const visibility = this.#contentIn(state, 'm.room.history_visibility', '')?.history_visibility;
+    if (visibility !== 'invited' && visibility !== 'joined') return true;
+    if (row.type === 'm.room.member' && row.stateKey?.endsWith(`:${this.#origin}`)) return true;
+    return this.#membersOfOrigin().some((userId) => {
+      const membership = this.#contentIn(state, 'm.room.member', userId)?.membership;
+      return membership === 'join' || (visibility === 'invited' && membership === 'invite');
+    });
+  }
+
+  #contentIn(state: StateRef, type: string, stateKey: string) {
+    const { reader } = this.#source;
+    const position: Position | undefined = stateEventAt(reader, this.#room.id, state, type, stateKey);
+    const event = position === undefined ? undefined : knownEventAt(reader, position);
+    return event && contentOf(event.row);
+  }
+
+  #membersOfOrigin(): readonly string[] {
+    this.#members ??= this.#findMembers();
+    return this.#members;
+  }
+
+  #findMembers(): string[] {
+    const found: string[] = [];
+    for (const { userId } of membersOf(this.#source.reader, this.#room.id)) {
+      if (userId.endsWith(`:${this.#origin}`) && found.push(userId) >= MAX_MEMBERS_ASKED) break;
+    }
+    return found;
+  }
+}
+
+function isDeeper(a: KnownEvent, b: KnownEvent): boolean {
+  return a.row.depth === b.row.depth ? a.position > b.position : a.row.depth > b.row.depth;
+}

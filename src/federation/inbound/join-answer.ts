@@ -1,0 +1,65 @@
+/** What a server is told of a room that its user has come into. */
+
+import { authChainOf } from '#projections/rooms/auth-chains/index.ts';
+import { stateBefore } from '#projections/rooms/event-row.ts';
+import { membersOf, serversIn } from '#projections/rooms/queries.ts';
+import { type StateRef, stateEntriesAt, stateEventAt } from '#projections/rooms/state/index.ts';
+import type { Context } from '#src/context.ts';
+import type { RawAnswer } from '#src/http/answer.ts';
+import type { Position } from '#streams/event-log.ts';
+import type { AcceptedMembership } from './handshakes.ts';
+import { type AnswerMember, pduListAnswer } from './pdu-list.ts';
+
+const MEMBER = 'm.room.member';
+/** Members that name a room which has no name. Source: client-server API, `m.heroes`. */
+const MAX_HEROES = 5;
+
+/** What the answer needs. */
+export type JoinAnswerContext = Pick<Context, 'log' | 'reader' | 'serverName'>;
+
+/**
+ * The answer to `send_join`: the state before the join, and all that authorises it; written while it is read, since it may be
+ * very long.
+ *
+ * @param omitsMembers whether the other server gets the members later, see `omit_members`.
+ * @param isOlderForm as version 1 of the endpoint has it: a list of status and answer.
+ */
+export function joinAnswer(
+  context: JoinAnswerContext,
+  { room, known, pdu }: AcceptedMembership,
+  omitsMembers: boolean,
+  isOlderForm: boolean,
+): RawAnswer {
+  const { reader, serverName } = context;
+  const state = stateBefore(known.row);
+  const events: Position[] = [];
+  for (const { type, event } of stateEntriesAt(reader, room.id, state)) {
+    if (!omitsMembers || type !== MEMBER) events.push(event);
+  }
+  if (omitsMembers) events.push(...heroesOf(context, room.id, state, known.row.sender));
+  const chain = new Set(authChainOf(reader, room.id, [known.position, ...events]));
+  if (omitsMembers) for (const event of events) chain.delete(event);
+  const members: AnswerMember[] = [
+    ['origin', JSON.stringify(serverName)],
+    ['members_omitted', String(omitsMembers)],
+    ['servers_in_room', JSON.stringify([...serversIn(reader, room.id)])],
+    ['event', JSON.stringify(pdu)],
+    ['auth_chain', chain],
+    ['state', events],
+  ];
+  return pduListAnswer(context, members, isOlderForm ? ['[200,', ']'] : undefined);
+}
+
+/** The member events of those by whom a room without a name is called. */
+function heroesOf({ reader }: JoinAnswerContext, room: Position, state: StateRef, joining: string): Position[] {
+  const isNamed = ['m.room.name', 'm.room.canonical_alias'].some(
+    (type) => stateEventAt(reader, room, state, type, '') !== undefined,
+  );
+  const heroes: Position[] = [];
+  if (isNamed) return heroes;
+  for (const { userId, membership, event } of membersOf(reader, room)) {
+    if (userId === joining || (membership !== 'join' && membership !== 'invite')) continue;
+    if (heroes.push(event) >= MAX_HEROES) break;
+  }
+  return heroes;
+}

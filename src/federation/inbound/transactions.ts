@@ -1,0 +1,157 @@
+/**
+ * Transactions of other servers: events and what is not logged, in their order.
+ * https://spec.matrix.org/v1.19/server-server-api/#transactions
+ */
+import type { Reader } from '#projections/engine/reader.ts';
+import { findRoom, isServerIn } from '#projections/rooms/queries.ts';
+import { eventIdOf } from '#protocol/hashing.ts';
+import { isJsonObject } from '#protocol/json-object.ts';
+import type { JsonObject, Pdu } from '#protocol/pdu.ts';
+import { SUPPORTED_ROOM_VERSIONS } from '#protocol/room-version.ts';
+import { KeyedLock } from '#src/commands/keyed-lock.ts';
+import { badJson } from '#src/http/errors.ts';
+import type { Logger } from '#src/log/logger.ts';
+import type { Receiver } from '#src/rooms/receive/receiver.ts';
+import { receivingRoom } from '#src/rooms/receive/receiver.ts';
+import type { Verdict } from '#src/rooms/receive/types.ts';
+import { Lru } from '#src/sync/lru.ts';
+import { aclOf } from './admission.ts';
+
+/** Most events of a transaction. Source: server-server API, "Transactions". */
+export const MAX_TRANSACTION_PDUS = 50;
+/** Most EDUs of a transaction. Source: as above. */
+export const MAX_TRANSACTION_EDUS = 100;
+/** Answers that are remembered, so that a transaction which is sent again gets the same one without being looked at. */
+const MAX_REMEMBERED = 2000;
+
+/** What came of each event of a transaction: nothing to say, or why it was not taken in. */
+export interface TransactionAnswer {
+  readonly pdus: { readonly [eventId: string]: { readonly error?: string } };
+}
+
+/** Takes an ephemeral data unit; what it throws is logged and does not stop the others. */
+export type EduHandler = (origin: string, content: JsonObject) => void | Promise<void>;
+
+export interface TransactionsOptions {
+  readonly reader: Reader;
+  readonly serverName: string;
+  readonly receiver: Receiver;
+  /** By type. Other types are passed over. */
+  readonly edus: ReadonlyMap<string, EduHandler>;
+  readonly logger: Logger;
+}
+
+/**
+ * Works on transactions. Events of one room and origin are taken in one after the other, whichever transactions they are in;
+ * rooms do not wait for each other. An event is durable when the transaction is answered.
+ */
+export class Transactions {
+  readonly #options: TransactionsOptions;
+  readonly #answers = new Lru<string, TransactionAnswer>(MAX_REMEMBERED);
+  readonly #underWay = new Map<string, Promise<TransactionAnswer>>();
+  readonly #rooms = new KeyedLock();
+
+  constructor(options: TransactionsOptions) {
+    this.#options = options;
+  }
+
+  /** @throws {MatrixError} M_BAD_JSON for a transaction of more than it may have. */
+  receive(
+    origin: string,
+    txnId: string,
+    pdus: readonly unknown[],
+    edus: readonly unknown[],
+  ): Promise<TransactionAnswer> {
+    const key = `${origin.length}:${origin}${txnId}`;
+    const known = this.#underWay.get(key) ?? this.#answers.get(key);
+    if (known !== undefined) return Promise.resolve(known);
+    if (pdus.length > MAX_TRANSACTION_PDUS) throw badJson(`A transaction has at most ${MAX_TRANSACTION_PDUS} PDUs.`);
+    if (edus.length > MAX_TRANSACTION_EDUS) throw badJson(`A transaction has at most ${MAX_TRANSACTION_EDUS} EDUs.`);
+    const working = this.#work(origin, pdus, edus);
+    this.#underWay.set(key, working);
+    const done = (): boolean => this.#underWay.delete(key);
+    working.then((answer) => this.#answers.set(key, answer)).then(done, done);
+    return working;
+  }
+
+  async #work(origin: string, pdus: readonly unknown[], edus: readonly unknown[]): Promise<TransactionAnswer> {
+    const byRoom = new Map<string, JsonObject[]>();
+    const answers: { [eventId: string]: { error?: string } } = {};
+    for (const pdu of pdus) {
+      if (!isJsonObject(pdu) || typeof pdu.room_id !== 'string') continue;
+      const others = byRoom.get(pdu.room_id);
+      if (others === undefined) byRoom.set(pdu.room_id, [pdu]);
+      else others.push(pdu);
+    }
+    const rooms = [...byRoom].map(([roomId, events]) => this.#receiveInRoom(origin, roomId, events, answers));
+    await Promise.all([...rooms, this.#receiveEdus(origin, edus)]);
+    return { pdus: answers };
+  }
+
+  async #receiveInRoom(
+    origin: string,
+    roomId: string,
+    events: readonly JsonObject[],
+    answers: { [eventId: string]: { error?: string } },
+  ): Promise<void> {
+    await this.#rooms.run(`${origin.length}:${origin}${roomId}`, async () => {
+      for (const event of events) {
+        const room = this.#roomFor(origin, roomId);
+        const eventId = idOf(event, 'version' in room ? room.version : undefined);
+        if ('error' in room) {
+          if (eventId !== undefined) answers[eventId] = room;
+          continue;
+        }
+        const receiving = receivingRoom(roomId, room.version);
+        if (receiving === undefined) continue;
+        const verdict = await this.#options.receiver.receive(receiving, origin, event);
+        this.#tell(origin, roomId, eventId, verdict);
+        if (eventId !== undefined) answers[eventId] = answerTo(verdict);
+      }
+    });
+  }
+
+  /** Looked up for each event: the one before may have changed who may take part. */
+  #roomFor(origin: string, roomId: string): { readonly version: string } | { readonly error: string } {
+    const { reader, serverName } = this.#options;
+    const room = findRoom(reader, roomId);
+    if (room === undefined || !isServerIn(reader, room.id, serverName))
+      return { error: 'This server is not in the room.' };
+    if (!aclOf(reader, room)(origin)) return { error: 'The access list of the room shuts your server out.' };
+    return { version: room.version };
+  }
+
+  #tell(origin: string, roomId: string, eventId: string | undefined, verdict: Verdict): void {
+    if (verdict.kind === 'accept') return;
+    const { kind, step, rule, reason } = verdict;
+    this.#options.logger.info({ origin, roomId, eventId, kind, step, rule, reason }, 'an event was not let in');
+  }
+
+  async #receiveEdus(origin: string, edus: readonly unknown[]): Promise<void> {
+    for (const edu of edus) {
+      if (!isJsonObject(edu) || typeof edu.edu_type !== 'string' || !isJsonObject(edu.content)) continue;
+      const handler = this.#options.edus.get(edu.edu_type);
+      if (handler === undefined) continue;
+      try {
+        await handler(origin, edu.content);
+      } catch (error) {
+        this.#options.logger.info({ origin, type: edu.edu_type, err: error }, 'an EDU was not taken in');
+      }
+    }
+  }
+}
+
+function answerTo(verdict: Verdict): { error?: string } {
+  return verdict.kind === 'accept' || verdict.kind === 'soft_fail' ? {} : { error: verdict.reason };
+}
+
+/** The id of an event; by the newest rules if its room is not known. */
+function idOf(event: JsonObject, version: string | undefined): string | undefined {
+  if (typeof event.event_id === 'string') return event.event_id;
+  const rules = receivingRoom('', version ?? SUPPORTED_ROOM_VERSIONS.at(-1) ?? '')?.rules;
+  try {
+    return rules && eventIdOf(event as Pdu, rules);
+  } catch {
+    return undefined;
+  }
+}
