@@ -133,7 +133,8 @@ test('circles of auth events are told, not walked', () => {
   expect(() => resolveDifference(difference, { ...room.context(), graph: withoutWalk })).toThrow(AuthChainCycleError);
   // As power levels that nothing in the full conflicted set holds together.
   room.add({ id: '$topic', type: 'm.room.topic', content: {}, auth: ['$ann', '$a'] });
-  const mainline = differenceOf([room.state(...usual), room.state(...usual, '$topic')]);
+  room.add({ id: '$name', type: 'm.room.name', content: {}, auth: ['$ann', '$levels'] });
+  const mainline = differenceOf([room.state(...usual), room.state(...usual, '$topic', '$name')]);
   expect(() => resolveDifference(mainline, { ...room.context(), graph: withoutWalk })).toThrow(AuthChainCycleError);
 });
 
@@ -275,6 +276,30 @@ test('an auth chain of 100,000 events is walked without recursion', () => {
     expect(idsOf(resolveStates(states, room.context()).state)).toContain(last);
     expect(performance.now() - started).toBeLessThan(20_000);
   }
+});
+
+test('the mainline is walked no further than to where the forks part', () => {
+  const room = new TestRoom(V11);
+  const usual = room.addUsual().filter((id) => id !== '$levels');
+  const chain = ['$levels'];
+  for (let index = 0; index < 20_000; index += 1) {
+    const content = { users: { [ANN]: 100 } };
+    const auth = ['$ann', chain.at(-1) as string];
+    chain.push(room.add({ id: `$l${index}`, type: 'm.room.power_levels', content, auth, at: index }).eventId);
+  }
+  const [older, latest] = chain.slice(-2) as [string, string];
+  room.add({ id: '$topic', type: 'm.room.topic', auth: ['$ann', older], at: 2 });
+  room.add({ id: '$name', type: 'm.room.name', auth: ['$ann', latest], at: 1 });
+  let lookups = 0;
+  const event = (eventId: string) => {
+    lookups += 1;
+    return room.lookup(eventId);
+  };
+  const graph = { authChainDifference: () => [], conflictedSubgraph: () => [] };
+  const states = [room.state(...usual, latest), room.state(...usual, latest, '$topic', '$name')];
+  const { steps } = resolveStates(states, { rules: V11, event, graph, trace: true });
+  expect(steps.map(({ eventId }) => eventId)).toEqual(['$topic', '$name']);
+  expect(lookups).toBeLessThan(100);
 });
 
 test('a lookup that always knows one more event is not followed for ever', () => {
