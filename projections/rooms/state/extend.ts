@@ -1,4 +1,5 @@
 /** Writing states: the main line, branches, and states that are written again nearer to the main line. */
+import { createHash } from 'node:crypto';
 import type { Reader, Writer } from '#projections/engine/reader.ts';
 import type { Position } from '#streams/event-log.ts';
 import { state, stateVersions } from '../tables.ts';
@@ -6,7 +7,16 @@ import { differenceBetween } from './difference.ts';
 import { newestVersion, putChange, seekChange } from './lines.ts';
 import { compareStateKeys, overlayOf, pathOf } from './look-up.ts';
 import { MAIN_LINE, NO_EVENT, type StateChange, type StateRef } from './state-ref.ts';
-import { branches, branchState, branchVersions, removals, type StatePath, twins } from './tables.ts';
+import {
+  branches,
+  branchState,
+  branchVersions,
+  CHANGES_HASH_BYTES,
+  extensions,
+  removals,
+  type StatePath,
+  twins,
+} from './tables.ts';
 
 /** Most branches between a state and the main line. A look-up takes at most one seek for each, and one more. */
 export const MAX_LEVELS = 8;
@@ -14,6 +24,8 @@ export const MAX_LEVELS = 8;
 const KEPT_LEVELS = MAX_LEVELS / 2;
 /** Changes over the main line from which on, at every doubling, it is tried whether a newer version of it is nearer. */
 export const WIDE_CHANGES = 1024;
+/** From so many changes on it is remembered what they made of a state. */
+const REMEMBERED_CHANGES = 16;
 /** How much narrower a state must become to be written again for that. */
 const WORTHWHILE_SHARE = 0.5;
 /** A newer version of the main line is looked at if it is at most so many times as far off as the state is wide. */
@@ -38,12 +50,23 @@ export function appendToMainLine(
  * A reference to the state `parent` with changes. Without changes it is `parent`. A branch that ends with `parent` grows;
  * else a new one begins there. The main line never grows by this.
  *
+ * Many changes that were made to the same state before give the reference of then.
+ *
  * Costs two rows a change and one for a new branch. Now and then a state below is written again on a shorter path, at two
  * rows for each key on which it differs from the main line: once for any state, and each time at least
  * {@link KEPT_LEVELS} new branches, or twice as many changes as before, have come to lie above it.
  */
 export function extendState(tx: Writer, room: Position, parent: StateRef, changes: readonly StateChange[]): StateRef {
-  if (changes.length === 0) return parent;
+  if (changes.length < REMEMBERED_CHANGES) return changes.length === 0 ? parent : extend(tx, room, parent, changes);
+  const key = [room, parent.branch, parent.version, hashOf(changes)] as const;
+  const known = tx.get(extensions, key);
+  if (known !== undefined) return known;
+  const ref = extend(tx, room, parent, changes);
+  tx.put(extensions, key, ref);
+  return ref;
+}
+
+function extend(tx: Writer, room: Position, parent: StateRef, changes: readonly StateChange[]): StateRef {
   const at = withinWidth(tx, room, tx.get(twins, [room, parent.branch, parent.version]) ?? parent, changes.length);
   if (at.branch !== MAIN_LINE && newestVersion(tx, room, at.branch) === at.version) {
     return appendTo(tx, room, at, changes);
@@ -61,6 +84,16 @@ export function removeState(tx: Writer, room: Position): void {
   tx.removeRange(branchVersions, { prefix: [room] });
   tx.removeRange(removals, { prefix: [room] });
   tx.removeRange(twins, { prefix: [room] });
+  tx.removeRange(extensions, { prefix: [room] });
+}
+
+/** Of the changes as a set: in whatever order they are given. */
+function hashOf(changes: readonly StateChange[]): Uint8Array {
+  const sha256 = createHash('sha256');
+  // The lengths keep type and state key apart, whatever characters they have.
+  for (const { type, stateKey, event = NO_EVENT } of changes.toSorted(compareStateKeys))
+    sha256.update(`${type.length}:${type}${stateKey.length}:${stateKey}${event};`);
+  return sha256.digest().subarray(0, CHANGES_HASH_BYTES);
 }
 
 function appendTo(

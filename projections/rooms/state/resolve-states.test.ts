@@ -199,11 +199,25 @@ describe('states of a room', () => {
   test('tell why they came to what they are', () => {
     const { room, banned, talking } = forked();
     const refs = [banned.ref, talking.ref];
-    const { resolution } = explainStatesAt(tables.reader, room.room, refs, rules, room.lookups);
-    expect(resolution.steps.find(({ eventId }) => eventId === '$topic')).toMatchObject({ verdict: { allowed: false } });
-    expect(resolution.changes.map(({ stateKey }) => stateKey)).toEqual([BOB, '']);
-    const short = explainStatesAt(tables.reader, room.room, refs, rules, room.lookups, { trace: false });
-    expect(short.resolution.steps).toEqual([]);
+    const explain = (trace: boolean) =>
+      explainStatesAt(tables.reader, room.room, refs, rules, room.lookups, { trace })?.resolution;
+    expect(explain(true)?.steps.find(({ eventId }) => eventId === '$topic')).toMatchObject({
+      verdict: { allowed: false },
+    });
+    expect(explain(true)?.changes.map(({ stateKey }) => stateKey)).toEqual([BOB, '']);
+    expect(explain(false)?.steps).toEqual([]);
+    expect(explainStatesAt(tables.reader, room.room, [], rules, room.lookups)).toBeUndefined();
+  });
+
+  test('are told with the fewest changes, to whichever takes them', () => {
+    const { room, banned, talking } = forked();
+    const nearestOf = (...states: readonly StoredState[]) => {
+      const refs = states.map(({ ref }) => ref);
+      return explainStatesAt(tables.reader, room.room, refs, rules, room.lookups);
+    };
+    expect(nearestOf(talking, banned)).toMatchObject({ nearest: banned.ref, changes: [] });
+    expect(nearestOf(banned, talking)).toMatchObject({ nearest: banned.ref, changes: [] });
+    expect(nearestOf(talking, talking)).toMatchObject({ nearest: talking.ref, changes: [] });
   });
 
   test('whose events have no row any more resolve as if they had none there', () => {

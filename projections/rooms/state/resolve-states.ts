@@ -32,7 +32,9 @@ export interface ResolutionLookups {
 
 /** What states come to, and how. */
 export interface StatesResolution {
-  /** What makes the resolved state of the first of the states; ordered by type, then state key. */
+  /** The one of the states that the resolved state differs from the least; the first of several. */
+  readonly nearest: StateRef;
+  /** What makes the resolved state of `nearest`; ordered by type, then state key. */
   readonly changes: readonly StateChange[];
   readonly resolution: Resolution;
 }
@@ -53,10 +55,13 @@ export function resolveStatesAt(
   rules: RoomVersionRules,
   lookups: ResolutionLookups,
 ): readonly StateChange[] {
-  return explainStatesAt(reader, room, refs, rules, lookups, { trace: false }).changes;
+  return resolve(reader, room, refs, rules, lookups, false)?.changesTo(0) ?? [];
 }
 
-/** As {@link resolveStatesAt}, with what was decided and, unless `trace` is false, every step on the way. */
+/**
+ * As {@link resolveStatesAt}, with the changes to whichever of the states takes the fewest, and with what was decided; with
+ * every step on the way if asked for a trace. `undefined` for no states at all.
+ */
 export function explainStatesAt(
   reader: Reader,
   room: Position,
@@ -64,11 +69,38 @@ export function explainStatesAt(
   rules: RoomVersionRules,
   lookups: ResolutionLookups,
   { trace = true }: { readonly trace?: boolean } = {},
-): StatesResolution {
+): StatesResolution | undefined {
+  const [first] = refs;
+  if (first === undefined) return undefined;
+  const resolved = resolve(reader, room, refs, rules, lookups, trace);
+  if (resolved === undefined) return { nearest: first, changes: [], resolution: { changes: [], steps: [] } };
+  const { nearest, states, resolution } = resolved;
+  return { nearest: states[nearest] as StateRef, changes: resolved.changesTo(nearest), resolution };
+}
+
+interface Resolved {
+  /** Those that were resolved, each once. */
+  readonly states: readonly StateRef[];
+  /** Which of them takes the fewest changes. */
+  readonly nearest: number;
+  readonly resolution: Resolution;
+  /** What makes the resolved state of one of them. */
+  changesTo(state: number): StateChange[];
+}
+
+/** `undefined` if the states do not differ. */
+function resolve(
+  reader: Reader,
+  room: Position,
+  refs: readonly StateRef[],
+  rules: RoomVersionRules,
+  lookups: ResolutionLookups,
+  trace: boolean,
+): Resolved | undefined {
   const states = distinct(refs);
   const [first] = states;
   const differences = first === undefined ? [] : differenceBetween(reader, room, states);
-  if (first === undefined || differences.length === 0) return { changes: [], resolution: { changes: [], steps: [] } };
+  if (first === undefined || differences.length === 0) return undefined;
 
   const events = new KnownEvents(lookups);
   const shared = new SharedEntries(reader, room, first, differences, events);
@@ -85,12 +117,23 @@ export function explainStatesAt(
       graph: graphOf(reader, room, states.length, differences, shared, events),
     },
   );
-  const changes: StateChange[] = [];
-  for (const { type, stateKey, eventId } of resolution.changes) {
-    const event = eventId === undefined ? undefined : events.positionOf(eventId);
-    if (event !== shared.conflictAt(type, stateKey)?.events[0]) changes.push({ type, stateKey, event });
-  }
-  return { changes, resolution };
+  const resolved = resolution.changes.map(({ type, stateKey, eventId }) => ({
+    change: { type, stateKey, event: eventId === undefined ? undefined : events.positionOf(eventId) },
+    before: shared.conflictAt(type, stateKey)?.events ?? [],
+  }));
+  return {
+    states,
+    resolution,
+    changesTo: (state) =>
+      resolved.filter(({ change, before }) => change.event !== before[state]).map(({ change }) => change),
+    get nearest() {
+      const counts = states.map(() => 0);
+      for (const { change, before } of resolved) {
+        for (const state of states.keys()) if (change.event !== before[state]) counts[state] = (counts[state] ?? 0) + 1;
+      }
+      return counts.indexOf(Math.min(...counts));
+    },
+  };
 }
 
 function graphOf(

@@ -355,6 +355,19 @@ describe('branches', () => {
     expect(difference[0]?.events.filter((event) => event !== undefined)).toHaveLength(1);
   });
 
+  it('are written once for the same changes to the same state, if they are many', () => {
+    const many = changes(100, 100);
+    const extend = (list: readonly StateChange[]) => tables.write((tx) => extendState(tx, ROOM, parent, list));
+    const ref = extend(many);
+    const before = tables.rowCount();
+    expect(extend(many)).toEqual(ref);
+    expect(extend(many.toReversed())).toEqual(ref);
+    expect(tables.rowCount()).toBe(before);
+    const other = extend(many.with(0, { type: 'm.room.member', stateKey: '@100:x', event: undefined }));
+    expect(entriesOf(other)).toEqual([...changes(3), ...many.slice(1)].sort(byBytes));
+    expect(entriesOf(ref)).toEqual([...changes(3), ...many].sort(byBytes));
+  });
+
   it('of another room are not known', () => {
     const ref = tables.write((tx) => extendState(tx, ROOM, parent, changes(1, 9)));
     expect(() => stateEventAt(tables.reader, OTHER_ROOM, ref, 'm.room.member', '@9:x')).toThrow(UnknownStateRef);
@@ -376,7 +389,7 @@ it('a room that is removed leaves no rows, and others theirs', () => {
       let ref: StateRef = { branch: MAIN_LINE, version };
       for (let depth = 0; depth < 2 * MAX_LEVELS; depth += 1) {
         extendState(tx, room, ref, changes(2, 50));
-        ref = extendState(tx, room, ref, [...changes(1, depth), removal]);
+        ref = extendState(tx, room, ref, [...changes(depth === 0 ? 20 : 1, depth), removal]);
       }
       return ref;
     });

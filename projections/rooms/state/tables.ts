@@ -1,5 +1,5 @@
 /** The tables of states beside the main line, which is in `rooms.state` and `rooms.state-versions`. */
-import { type AnyTable, defineTable, msgpack, str, tuple, u32, u48 } from '#projections/engine/table.ts';
+import { type AnyTable, bytes, defineTable, msgpack, str, tuple, u32, u48 } from '#projections/engine/table.ts';
 import type { ValueCodec } from '#projections/engine/values.ts';
 import type { StateRef } from './state-ref.ts';
 
@@ -73,4 +73,19 @@ export const twins = defineTable({
   why: 'A state that was written again nearer to the main line is written once, however many branches grow from it.',
 });
 
-export const stateTables: readonly AnyTable[] = [branches, branchState, branchVersions, removals, twins];
+/** Bytes of a hash of changes: enough that nobody finds two lists of changes with one hash. */
+export const CHANGES_HASH_BYTES = 16;
+
+export const extensions = defineTable({
+  name: 'rooms.state-extensions',
+  key: tuple<[room: number, branch: number, version: number, changes: Uint8Array]>(
+    u48,
+    u32,
+    u32,
+    bytes(CHANGES_HASH_BYTES),
+  ),
+  value: stateRef,
+  why: 'Events that all follow the same forks come after one state: what it takes to merge them is written once.',
+});
+
+export const stateTables: readonly AnyTable[] = [branches, branchState, branchVersions, removals, twins, extensions];
