@@ -110,7 +110,7 @@ describe('config', () => {
     expect(out).not.toMatch(/hush|quiet/);
     expect(out).toContain('server_name: example.org   (from stele.yaml)');
     expect(out).toContain('registration.shared_secret: (secret)   (from stele.yaml)');
-    expect(out).toContain('Not in effect: This version does not talk to other servers.');
+    expect(out).toContain('Not in effect: This version does not run application services.');
     const { out: json } = await stele('config explain listeners --json --config stele.yaml', {
       STELE_LISTENERS__0__PORT: '8009',
     });

@@ -12,7 +12,7 @@ import type { ServerAuthenticator, ServerRequester, SignedRequest } from '#src/h
 import { badJson, limitExceeded, MatrixError } from '#src/http/errors.ts';
 import { parseServerAuthorization, type ServerCredentials } from './authorization-header.ts';
 import type { Destinations } from './destinations.ts';
-import type { ServerKeys } from './keys/server-keys.ts';
+import type { ServerKeys, VerifyKey } from './keys/server-keys.ts';
 import { bytesToSign } from './signed-request.ts';
 
 /** Requests of one server that are worked on at the same time. */
@@ -84,24 +84,28 @@ export class ServerAuthentication implements ServerAuthenticator {
     const { keys, destinations, clock } = this.#options;
     const now = clock();
     const keyIds = credentials.map(({ keyId }) => keyId);
-    const found = await keys.keysFor([{ serverName: origin, keyIds, validAtMs: now }]);
+    const isKnown = keyIds.every((keyId) => isInUse(keys.known(origin, keyId), now));
+    // Nearly always it is, and nothing has to be asked.
+    if (!isKnown) await keys.keysFor([{ serverName: origin, keyIds, validAtMs: now }]);
     const content = request.content === undefined ? undefined : canonicalBody(request.content);
     for (const { keyId, signature, destination } of credentials) {
-      const key = found.get(origin)?.get(keyId);
+      const key = keys.known(origin, keyId);
       const bytes = decodeBase64(signature);
-      // Old keys are good for old events only.
-      if (key === undefined || bytes === undefined || 'expiredTs' in key.validity) continue;
-      if (key.validity.validUntilTs + CLOCK_TOLERANCE_MS < now) continue;
+      if (bytes === undefined || !isInUse(key, now - CLOCK_TOLERANCE_MS)) continue;
       const { method, uri } = request;
       if (!verifySignature(bytesToSign({ method, uri, origin, destination, content }), bytes, key.publicKey)) continue;
       destinations.alive(origin);
       return { origin };
     }
-    const reason = found.get(origin)?.size
-      ? 'The signature is not right.'
-      : `The keys of ${origin} could not be found.`;
+    const isFound = keyIds.some((keyId) => keys.known(origin, keyId) !== undefined);
+    const reason = isFound ? 'The signature is not right.' : `The keys of ${origin} could not be found.`;
     throw unauthorized(`${reason} (${keyIds.join(', ')})`);
   }
+}
+
+/** Old keys are good for old events only. */
+function isInUse(key: VerifyKey | undefined, atMs: number): key is VerifyKey {
+  return key !== undefined && 'validUntilTs' in key.validity && key.validity.validUntilTs >= atMs;
 }
 
 function canonicalBody(content: JsonObject): string {
