@@ -2,6 +2,7 @@ import type { MessagePort } from 'node:worker_threads';
 import type { ProjectedLog } from '#projections/engine/projection.ts';
 import { DISPOSITION_KIND } from '#projections/rooms/disposition-record.ts';
 import { PDU_KIND } from '#projections/rooms/pdu-record.ts';
+import { DIRECTORY_KINDS } from '#projections/user-directory/projection.ts';
 import type { LogRecord, Position, Subscription } from '#streams/event-log.ts';
 import { BEFORE_FIRST } from '#streams/event-log.ts';
 import { packRecords, type ToIndex } from './feed-messages.ts';
@@ -15,12 +16,15 @@ const MAX_BATCH_BYTES = 2 * 1024 * 1024;
 /** Batches that may wait to be applied; beyond it the log is not read on. */
 const MAX_BATCHES_WAITING = 4;
 
+/** What the projections of the index are made of. */
+const FED_KINDS: ReadonlySet<string> = new Set([PDU_KIND, DISPOSITION_KIND, ...DIRECTORY_KINDS]);
+
 interface Waiting {
   readonly position: Position;
   resolve(): void;
 }
 
-/** Feeds an index with the events of the log. Everything else in the log is none of its business. */
+/** Feeds an index with those records of the log that it is made of. */
 export class LogFeed {
   readonly #log: ProjectedLog;
   readonly #port: MessagePort;
@@ -102,7 +106,7 @@ export class LogFeed {
   #take(records: readonly LogRecord[]): void | Promise<void> {
     for (const record of records) {
       this.#seen = record.position;
-      if (record.kind !== PDU_KIND && record.kind !== DISPOSITION_KIND) continue;
+      if (!FED_KINDS.has(record.kind)) continue;
       this.#gathered.push(record);
       for (const section of record.sections) this.#gatheredBytes += section?.length ?? 0;
       if (this.#gathered.length >= MAX_BATCH_RECORDS || this.#gatheredBytes >= MAX_BATCH_BYTES) this.#handOver();

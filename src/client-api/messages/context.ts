@@ -1,6 +1,6 @@
 import { z } from 'zod';
-import { type Event, eventById } from '#projections/rooms/queries.ts';
 import { versionAfter } from '#projections/rooms/event-row.ts';
+import { type Event, eventById } from '#projections/rooms/queries.ts';
 import type { Context } from '#src/context.ts';
 import { jsonTextAnswer } from '#src/http/answer.ts';
 import { endpoint } from '#src/http/endpoint.ts';

@@ -6,16 +6,20 @@ import { getStateEvent } from '../events/state-event.ts';
 import { relations } from '../relations/relations.ts';
 import { search } from '../search/search.ts';
 import { threads } from '../threads/threads.ts';
+import { searchUsers } from '../user-directory/search-users.ts';
 import { eventContext } from './context.ts';
 import { messages } from './messages.ts';
+import { timestampToEvent } from './timestamp-to-event.ts';
 
-/** Reading a room: its history, what relates to what, single events, its state and its members. */
+/** Reading rooms: their history, what relates to what, single events, state and members, and finding what was said and who is there. */
 export const messageEndpoints = [
   messages,
   eventContext,
   relations,
   threads,
   search,
+  searchUsers,
+  timestampToEvent,
   getEvent,
   getState,
   getStateEvent,
