@@ -5,6 +5,7 @@
 
 import { accountDataProjection } from './account-data/projection.ts';
 import { accountsProjection } from './accounts/projection.ts';
+import { delayedEventsProjection } from './delayed-events/projection.ts';
 import { directoryProjection } from './directory/projection.ts';
 import { backupProjection } from './encryption/backup-projection.ts';
 import { inboxProjection } from './encryption/inbox-projection.ts';
@@ -40,6 +41,7 @@ export const coreProjections: readonly Projection[] = [
   keysProjection,
   inboxProjection,
   backupProjection,
+  delayedEventsProjection,
   destinationsProjection,
   federationKeysProjection,
 ];

@@ -15,6 +15,7 @@ import { LocalBus } from './bus/local-bus.ts';
 import { accountDataEndpoints } from './client-api/account-data/index.ts';
 import { accountEndpoints } from './client-api/accounts/index.ts';
 import { adminEndpoints } from './client-api/admin/index.ts';
+import { delayedEventEndpoints } from './client-api/delayed-events/index.ts';
 import { directoryEndpoints } from './client-api/directory/index.ts';
 import { encryptionEndpoints } from './client-api/encryption/index.ts';
 import { eventStreamEndpoints } from './client-api/event-stream/index.ts';
@@ -43,6 +44,7 @@ import { StreamCommands } from './commands/stream-command.ts';
 import type { Config } from './config/schema.ts';
 import type { Context } from './context.ts';
 import { dataPaths } from './data-paths.ts';
+import { DelayedEvents } from './delayed-events/delayed-events.ts';
 import { Acknowledgements } from './encryption/acknowledgements.ts';
 import { isPersonal } from './ephemeral/activity.ts';
 import { Presence } from './ephemeral/presence.ts';
@@ -70,6 +72,7 @@ import { GuestAccess } from './rooms/guest-access.ts';
 import { Receiver } from './rooms/receive/receiver.ts';
 import { RemoteSpaces } from './rooms/remote-spaces.ts';
 import { Rooms } from './rooms/rooms.ts';
+import { sendState } from './rooms/send-state.ts';
 import { SearchIndex } from './search/search-index.ts';
 import { ShownLog } from './shown-log.ts';
 import { Sync } from './sync/sync.ts';
@@ -92,6 +95,7 @@ export const endpoints: readonly Endpoint<Context>[] = [
   ...receiptEndpoints,
   ...typingEndpoints,
   ...presenceEndpoints,
+  ...delayedEventEndpoints,
   ...eventStreamEndpoints,
   ...initialSyncEndpoints,
   ...adminEndpoints,
@@ -257,6 +261,18 @@ export function createApplication(parts: ApplicationParts): Application {
     logger,
     isThreaded: parts.isSearchThreaded ?? true,
   });
+  const delayedEvents = new DelayedEvents({
+    reader,
+    commands,
+    engine,
+    send: ({ roomId, userId: sender, type, stateKey, delayId, deviceKey, txnId }, content) =>
+      stateKey === undefined
+        ? rooms.send(roomId, { sender, type, content }, { deviceId: deviceKey, txnId: txnId ?? delayId })
+        : sendState(context, roomId, { sender, type, stateKey, content }),
+    clock,
+    newRecordId,
+    logger,
+  });
   const media = new MediaStore({ log, reader, config, clock, newRecordId });
   const paths = dataPaths(config.data_dir);
   const thumbnails = new Thumbnailer(paths.thumbnails);
@@ -288,6 +304,7 @@ export function createApplication(parts: ApplicationParts): Application {
     directory,
     remoteSpaces,
     profiles,
+    delayedEvents,
     typing,
     presence,
     acknowledgements,
@@ -305,6 +322,7 @@ export function createApplication(parts: ApplicationParts): Application {
     newRecordId,
     newRoomId: () => `!${randomLetters(ROOM_ID_CHARACTERS)}:${serverName}`,
   };
+  delayedEvents.start();
   return {
     context,
     close: async () => {
@@ -316,6 +334,7 @@ export function createApplication(parts: ApplicationParts): Application {
       await profiles.settled();
       await federation.close();
       stopWaking();
+      delayedEvents[Symbol.dispose]();
       typing[Symbol.dispose]();
       presence[Symbol.dispose]();
       mediaSweep[Symbol.dispose]();

@@ -6,6 +6,7 @@ import type { Bus } from './bus/bus.ts';
 import type { Profiles } from './client-api/profile/profiles.ts';
 import type { StreamCommands } from './commands/stream-command.ts';
 import type { Config } from './config/schema.ts';
+import type { DelayedEvents } from './delayed-events/delayed-events.ts';
 import type { Acknowledgements } from './encryption/acknowledgements.ts';
 import type { Presence } from './ephemeral/presence.ts';
 import type { Typing } from './ephemeral/typing.ts';
@@ -42,6 +43,7 @@ export interface Context {
   readonly directory: Directory;
   readonly remoteSpaces: RemoteSpaces;
   readonly profiles: Profiles;
+  readonly delayedEvents: DelayedEvents;
   readonly typing: Typing;
   readonly presence: Presence;
   readonly acknowledgements: Acknowledgements;

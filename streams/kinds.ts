@@ -111,6 +111,18 @@ export const recordKinds = {
     version: 1,
     says: "A field of a user's profile was set or removed: which one, and its value apart.",
   },
+  'delayed_event.scheduled': {
+    version: 1,
+    says: 'A user wants an event to be sent later: where and when, and its content apart.',
+  },
+  'delayed_event.restarted': {
+    version: 1,
+    says: 'The delay of an event that is to be sent later began anew.',
+  },
+  'delayed_event.ended': {
+    version: 1,
+    says: 'An event that was to be sent later was sent, or will not be.',
+  },
   'media.reserved': {
     version: 1,
     says: 'A media id was given out for an upload to come: which one, to whom, and until when.',

@@ -3,6 +3,12 @@ import { endpoint } from '#src/http/endpoint.ts';
 /** The versions of the specification whose client API this server speaks. */
 const VERSIONS = Array.from({ length: 19 }, (_, index) => `v1.${index + 1}`);
 
+/** Proposals that this server follows under their unstable names. */
+const UNSTABLE_FEATURES = {
+  /** Delayed events. */
+  'org.matrix.msc4140': true,
+} as const;
+
 /**
  * `GET /_matrix/client/versions`: which versions of the specification the server speaks.
  * https://spec.matrix.org/v1.19/client-server-api/#get_matrixclientversions
@@ -12,5 +18,5 @@ export const versions = endpoint({
   path: '/_matrix/client/versions',
   auth: 'none',
   rateLimit: 'read',
-  handler: () => ({ versions: VERSIONS, unstable_features: {} }),
+  handler: () => ({ versions: VERSIONS, unstable_features: UNSTABLE_FEATURES }),
 });

@@ -1,6 +1,7 @@
 import type { Context } from '#src/context.ts';
 import { endpoint } from '#src/http/endpoint.ts';
 import { sendState } from '#src/rooms/send-state.ts';
+import { DELAY, delayQuery, sendLater } from '../delayed-events/delay.ts';
 import { MAX_EVENT_BODY_BYTES } from '../schemas.ts';
 
 /**
@@ -18,7 +19,13 @@ export const putState = endpoint({
   rateLimit: 'write',
   body: 'json',
   bodyLimitBytes: MAX_EVENT_BODY_BYTES,
-  handler: async ({ params, body, requester }, context: Context) => {
+  query: delayQuery,
+  handler: async ({ params, query, body, requester }, context: Context) => {
+    const delayMs = query[DELAY];
+    if (delayMs !== undefined) {
+      const { roomId, eventType: type, stateKey } = params;
+      return sendLater(context, requester, delayMs, { roomId, type, stateKey, content: body });
+    }
     const { eventId } = await sendState(context, params.roomId, {
       sender: requester.userId,
       type: params.eventType,

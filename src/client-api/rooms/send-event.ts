@@ -1,5 +1,6 @@
 import type { Context } from '#src/context.ts';
 import { endpoint } from '#src/http/endpoint.ts';
+import { DELAY, delayQuery, sendLater } from '../delayed-events/delay.ts';
 import { checkRelation } from '../relations/check-relation.ts';
 import { MAX_EVENT_BODY_BYTES } from '../schemas.ts';
 import { sentBy } from './sent-by.ts';
@@ -16,7 +17,13 @@ export const sendEvent = endpoint({
   rateLimit: 'write',
   body: 'json',
   bodyLimitBytes: MAX_EVENT_BODY_BYTES,
-  handler: async ({ params, body, requester }, context: Context) => {
+  query: delayQuery,
+  handler: async ({ params, query, body, requester }, context: Context) => {
+    const delayMs = query[DELAY];
+    if (delayMs !== undefined) {
+      const { roomId, eventType: type, txnId } = params;
+      return sendLater(context, requester, delayMs, { roomId, type, txnId, content: body });
+    }
     const event = { sender: requester.userId, type: params.eventType, content: body };
     const transaction = sentBy(requester, params.txnId);
     checkRelation(context.reader, params.roomId, event, transaction);
