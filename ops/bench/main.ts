@@ -14,6 +14,7 @@ const BENCHMARKS: Readonly<Record<string, () => Promise<BenchResult | readonly B
   search: async () => (await import('./search.ts')).runSearchBench(),
   state: async () => (await import('./state.ts')).runStateBench(),
   'auth-chains': async () => (await import('./auth-chains.ts')).runAuthChainsBench(),
+  'event-checks': async () => (await import('./event-checks.ts')).runEventChecksBench(),
   resolution: async () => (await import('./resolution.ts')).runResolutionBench(),
   media: async () => (await import('./media.ts')).runMediaBench(),
   resources: async () => (await import('./resources.ts')).runResourcesBench(),
