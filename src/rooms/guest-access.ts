@@ -2,12 +2,22 @@
 import { guestUsers, hasGuests, isGuestUser } from '#projections/accounts/queries.ts';
 import type { ProjectionEngine } from '#projections/engine/engine.ts';
 import type { Reader } from '#projections/engine/reader.ts';
-import { eventAt, findRoom, membershipOf, roomById, roomsOf, stateEventPosition } from '#projections/rooms/queries.ts';
+import {
+  eventAt,
+  findRoom,
+  membershipOf,
+  roomById,
+  roomsOf,
+  stateEventPosition,
+  userRoomOf,
+} from '#projections/rooms/queries.ts';
+import { serverNameOf } from '#protocol/identifiers.ts';
 import { parseJson } from '#protocol/json-limits.ts';
 import { isJsonObject } from '#protocol/json-object.ts';
 import { MatrixError } from '#src/http/errors.ts';
 import type { Logger } from '#src/log/logger.ts';
 import { Lru } from '#src/sync/lru.ts';
+import type { RemoteSpaces } from './remote-spaces.ts';
 import type { Rooms } from './rooms.ts';
 
 const TYPE = 'm.room.guest_access';
@@ -23,6 +33,27 @@ export function requireGuestAccess(
 ): void {
   if (!isGuestUser(reader, userId)) return;
   if (rooms.state(roomId, TYPE, '')?.content['guest_access'] === 'can_join') return;
+  throw new MatrixError('M_GUEST_ACCESS_FORBIDDEN', 'This room admits no guests.');
+}
+
+/**
+ * The same for a room in which this server is not: one of those that are says whether it admits guests.
+ * @param via servers that may be in the room; an invite adds its sender's.
+ * @throws {MatrixError} M_GUEST_ACCESS_FORBIDDEN, also if nobody says anything.
+ */
+export async function requireGuestAccessElsewhere(
+  { reader, remoteSpaces }: { readonly reader: Reader; readonly remoteSpaces: Pick<RemoteSpaces, 'room'> },
+  roomId: string,
+  userId: string,
+  via: readonly string[],
+): Promise<void> {
+  if (!isGuestUser(reader, userId)) return;
+  const room = findRoom(reader, roomId);
+  const standing = room && userRoomOf(reader, userId, room.id);
+  const inviter = standing?.membership === 'invite' ? eventAt(reader, standing.event)?.sender : undefined;
+  const server = inviter === undefined ? undefined : serverNameOf(inviter);
+  const told = await remoteSpaces.room(roomId, server === undefined ? via : [server, ...via], false, true);
+  if (told?.summary.guest_can_join === true) return;
   throw new MatrixError('M_GUEST_ACCESS_FORBIDDEN', 'This room admits no guests.');
 }
 

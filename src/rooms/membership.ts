@@ -6,8 +6,9 @@ import type { Entrance } from '#src/federation/entrance.ts';
 import type { Inviting } from '#src/federation/inviting.ts';
 import { MatrixError } from '#src/http/errors.ts';
 import { type CarryOverContext, carryOver, moveNamesOnFirstJoin } from './carry-over.ts';
-import { requireGuestAccess } from './guest-access.ts';
+import { requireGuestAccess, requireGuestAccessElsewhere } from './guest-access.ts';
 import { requireInvitable } from './invite-permission.ts';
+import type { RemoteSpaces } from './remote-spaces.ts';
 import type { EventToSend, Rooms, SentEvent } from './rooms.ts';
 
 /** What moving people in and out of rooms needs. */
@@ -38,7 +39,7 @@ const MAX_AUTHORISERS_TRIED = 10_000;
 const VOUCHER = 'join_authorised_via_users_server';
 
 /** What joining needs. */
-export type JoinContext = MembershipContext & CarryOverContext;
+export type JoinContext = MembershipContext & CarryOverContext & { readonly remoteSpaces: RemoteSpaces };
 
 /** A user joins a room; joining again changes nothing. @throws {MatrixError} as {@link Rooms.send} */
 export async function join(
@@ -60,6 +61,7 @@ export async function join(
     requireGuestAccess(context, roomId, userId);
     await joinHere(context, userId, roomId, membership, content);
   } else {
+    await requireGuestAccessElsewhere(context, roomId, userId, options.via ?? []);
     await context.entrance.join(userId, roomId, options.via ?? [], content);
   }
   await settleIn(context, userId, roomId);

@@ -53,10 +53,18 @@ export class RemoteSpaces {
     this.#options = options;
   }
 
-  /** What one of some servers says of a room; undefined if none of them tells. */
-  async room(roomId: string, via: readonly string[], suggestedOnly: boolean): Promise<RemoteRoom | undefined> {
+  /**
+   * What one of some servers says of a room; undefined if none of them tells.
+   * @param isFresh asks them even if it is known what was said a while ago.
+   */
+  async room(
+    roomId: string,
+    via: readonly string[],
+    suggestedOnly: boolean,
+    isFresh = false,
+  ): Promise<RemoteRoom | undefined> {
     const key = `${suggestedOnly} ${roomId}`;
-    const known = this.#remembered.get(key);
+    const known = isFresh ? undefined : this.#remembered.get(key);
     if (known !== undefined && known.untilMs > this.#options.clock()) return known.room;
     const asking =
       this.#asking.get(key) ??

@@ -494,10 +494,10 @@ function contentFor(
   { type, content }: EventToSend,
   rules: RoomVersionRules,
 ): { readonly content: JsonObject; readonly redacts?: JsonValue } {
+  if (type !== 'm.room.redaction' || rules.redaction.redactsInContent || content['redacts'] === undefined)
+    return { content };
   const { redacts, ...others } = content;
-  return type === 'm.room.redaction' && !rules.redaction.redactsInContent && redacts !== undefined
-    ? { content: others, redacts }
-    : { content };
+  return { content: others, redacts };
 }
 
 function build(draft: EventDraft, rules: RoomVersionRules, serverName: string, key: SigningKey) {

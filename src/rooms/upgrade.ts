@@ -2,7 +2,7 @@ import type { JsonObject, JsonValue } from '#protocol/pdu.ts';
 import { roomVersionRules } from '#protocol/room-version.ts';
 import { MatrixError } from '#src/http/errors.ts';
 import { type CarryOverContext, carryOver } from './carry-over.ts';
-import type { EventToSend } from './rooms.ts';
+import type { EventToSend, Rooms } from './rooms.ts';
 import { type ReplacementEvents, replacementEvents } from './upgrade-events.ts';
 import { restrictedLevels } from './upgrade-levels.ts';
 
@@ -22,6 +22,9 @@ export interface UpgradeRequest {
 /** Stands for a room id that is not known yet. */
 const SOME_ROOM_ID = `!${'A'.repeat(43)}`;
 
+/** For each writer the upgrades that are under way: asking for one again, as an impatient user does, makes no second room. */
+const underWay = new WeakMap<Rooms, Map<string, Promise<string>>>();
+
 /**
  * Replaces a room by one of another version, with all that goes over: settings, bans, the rooms of a space, aliases, and what
  * the user has set for themselves. The old room is closed with a tombstone.
@@ -33,7 +36,18 @@ const SOME_ROOM_ID = `!${'A'.repeat(43)}`;
  * @returns the id of the new room.
  * @throws {MatrixError} M_UNSUPPORTED_ROOM_VERSION; M_NOT_FOUND for an unknown room; M_FORBIDDEN if the user may not replace it.
  */
-export async function upgradeRoom(context: UpgradeContext, request: UpgradeRequest): Promise<string> {
+export function upgradeRoom(context: UpgradeContext, request: UpgradeRequest): Promise<string> {
+  const upgrades = underWay.get(context.rooms) ?? new Map<string, Promise<string>>();
+  underWay.set(context.rooms, upgrades);
+  const key = JSON.stringify(request);
+  const same = upgrades.get(key);
+  if (same !== undefined) return same;
+  const upgrading = upgrade(context, request).finally(() => upgrades.delete(key));
+  upgrades.set(key, upgrading);
+  return upgrading;
+}
+
+async function upgrade(context: UpgradeContext, request: UpgradeRequest): Promise<string> {
   const { rooms, reader } = context;
   const { userId, roomId: oldRoomId, version, additionalCreators } = request;
   const newRules = roomVersionRules(version);

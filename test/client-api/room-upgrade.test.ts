@@ -1,5 +1,6 @@
 /** Replacing a room by one of another version: what goes over, what stays behind, and who may do it. */
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
+import { upgradeRoom } from '#src/rooms/upgrade.ts';
 import { startApplication, type TestApplication, type TestClient } from '#test/support/application.ts';
 import { createRoom, sayIn, sync } from './sync-client.ts';
 
@@ -160,6 +161,14 @@ it('a moderator who may replace the room is a moderator of the new one, and no m
   expect(await state(bob, newRoom, 'm.room.power_levels')).toEqual(before);
   // Power levels take 100 to change: the old room stays as it is.
   expect(await state(bob, oldRoom, 'm.room.power_levels')).toEqual(before);
+});
+
+it('asking twice at once makes one room', async () => {
+  const oldRoom = await createRoom(alice, { room_version: '10' });
+  const asked = { userId: alice.userId, roomId: oldRoom, version: '11', additionalCreators: [] };
+  const [first, second] = await Promise.all([upgradeRoom(app.context, asked), upgradeRoom(app.context, asked)]);
+  expect(second).toBe(first);
+  expect(await state(alice, oldRoom, 'm.room.tombstone')).toMatchObject({ replacement_room: first });
 });
 
 it('the rooms of a space go over', async () => {
