@@ -326,6 +326,48 @@ describe('a stream', () => {
   });
 });
 
+describe('a domain that delegates', () => {
+  const ask = { destination: 'two.test', method: 'GET', path: '/x' } as const;
+
+  it('is asked where it says, under the name that it says', async () => {
+    const hosts: (string | undefined)[] = [];
+    const real = await startTlsPeer((request, response) => {
+      hosts.push(request.headers.host);
+      response.end('{}');
+    });
+    const domain = await startTlsPeer(answerJson({ 'm.server': `three.test:${real.port}` }));
+    closers.push(real.close, domain.close);
+    network.redirect('two.test', 443, domain.port);
+    const fresh = await startServerOn(network, 'three.test');
+    try {
+      await fresh.context.federation.client.request(ask);
+      await fresh.context.federation.client.request(ask);
+    } finally {
+      network.redirect('two.test', 443, 1);
+      await fresh.close();
+    }
+    expect(domain.requests).toEqual(['GET /.well-known/matrix/server']);
+    expect(hosts).toEqual([`three.test:${real.port}`, `three.test:${real.port}`]);
+    expect(real.serverNames[0]).toBe('three.test');
+    expect(real.requests).toEqual(['GET /x', 'GET /x']);
+  });
+
+  it('cannot name a server with another certificate', async () => {
+    const real = await startTlsPeer(answerJson({}), 'stranger');
+    const domain = await startTlsPeer(answerJson({ 'm.server': `three.test:${real.port}` }));
+    closers.push(real.close, domain.close);
+    network.redirect('two.test', 443, domain.port);
+    const fresh = await startServerOn(network, 'three.test');
+    try {
+      await expect(fresh.context.federation.client.request(ask)).rejects.toMatchObject({ kind: 'unreachable' });
+    } finally {
+      network.redirect('two.test', 443, 1);
+      await fresh.close();
+    }
+    expect(real.requests).toEqual([]);
+  });
+});
+
 describe('who answers', () => {
   it('has to have the certificate of the name, and gets no request otherwise', async () => {
     const peer = await two(answerJson({}), 'stranger');
