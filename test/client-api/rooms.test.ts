@@ -135,6 +135,15 @@ describe('membership', () => {
     expect((await bob.call('POST', `/rooms/${room}/join`)).status).toBe(403);
   });
 
+  it('nobody is invited by address, since there is no identity server to ask', async () => {
+    const room = encodeURIComponent(await createRoom(alice));
+    const byAddress = { id_server: 'id.example', id_access_token: 'x', medium: 'email', address: 'a@b.example' };
+    const invite = (body: object) => alice.call('POST', `/rooms/${room}/invite`, body);
+    expect(await invite(byAddress)).toMatchObject({ status: 403, body: { errcode: 'M_THREEPID_DENIED' } });
+    expect(await invite({ reason: 'why' })).toMatchObject({ status: 400, body: { errcode: 'M_MISSING_PARAM' } });
+    expect(await invite({ user_id: 'bob' })).toMatchObject({ status: 400, body: { errcode: 'M_BAD_JSON' } });
+  });
+
   it('kick, ban, unban: only with the power, only where it makes sense', async () => {
     const room = encodeURIComponent(await createRoom(alice, { preset: 'public_chat' }));
     await bob.ok('POST', `/rooms/${room}/join`);
