@@ -8,11 +8,13 @@ import { accountsProjection } from './accounts/projection.ts';
 import { delayedEventsProjection } from './delayed-events/projection.ts';
 import { directoryProjection } from './directory/projection.ts';
 import { backupProjection } from './encryption/backup-projection.ts';
+import { dehydratedProjection } from './encryption/dehydrated-projection.ts';
 import { inboxProjection } from './encryption/inbox-projection.ts';
 import { keysProjection } from './encryption/keys-projection.ts';
 import { checkNames, type Projection } from './engine/projection.ts';
 import { destinationsProjection } from './federation/destinations.ts';
 import { federationKeysProjection } from './federation/keys.ts';
+import { sentProjection } from './federation/sent.ts';
 import { mediaProjection } from './media/projection.ts';
 import { notificationsProjection } from './notifications/projection.ts';
 import { profilesProjection } from './profiles/projection.ts';
@@ -42,7 +44,9 @@ export const coreProjections: readonly Projection[] = [
   inboxProjection,
   backupProjection,
   delayedEventsProjection,
+  dehydratedProjection,
   destinationsProjection,
+  sentProjection,
   federationKeysProjection,
 ];
 

@@ -15,6 +15,7 @@ import { LocalBus } from './bus/local-bus.ts';
 import { accountDataEndpoints } from './client-api/account-data/index.ts';
 import { accountEndpoints } from './client-api/accounts/index.ts';
 import { adminEndpoints } from './client-api/admin/index.ts';
+import { dehydratedDeviceEndpoints } from './client-api/dehydrated-devices/index.ts';
 import { delayedEventEndpoints } from './client-api/delayed-events/index.ts';
 import { directoryEndpoints } from './client-api/directory/index.ts';
 import { encryptionEndpoints } from './client-api/encryption/index.ts';
@@ -55,6 +56,7 @@ import { createFederation, type FederationNetwork } from './federation/federatio
 import { Peers } from './federation/inbound/peers.ts';
 import { Transactions } from './federation/inbound/transactions.ts';
 import { Inviting } from './federation/inviting.ts';
+import { Sender } from './federation/outbound/sender.ts';
 import { federationEndpoints } from './federation-api/index.ts';
 import type { Endpoint } from './http/endpoint.ts';
 import type { Logger } from './log/logger.ts';
@@ -96,6 +98,7 @@ export const endpoints: readonly Endpoint<Context>[] = [
   ...typingEndpoints,
   ...presenceEndpoints,
   ...delayedEventEndpoints,
+  ...dehydratedDeviceEndpoints,
   ...eventStreamEndpoints,
   ...initialSyncEndpoints,
   ...adminEndpoints,
@@ -143,7 +146,7 @@ export interface Application {
 const STREAM_ID_BYTES = 15;
 /** Random parts of event ids where servers choose them. */
 const EVENT_LOCALPART_BYTES = 18;
-/** Names one run of the server in sync tokens, so that a restart is noticed. */
+/** Names one run of the server: in sync tokens, so that a restart is noticed, and in the ids of transactions. */
 const EPOCH_BYTES = 4;
 const ROOM_ID_CHARACTERS = 18;
 const LETTERS = 'ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz';
@@ -215,6 +218,21 @@ export function createApplication(parts: ApplicationParts): Application {
   const inviting = new Inviting(remote);
   const entrance = new Entrance({ ...remote, clock, newEventId: () => rooms.newEventId(), logger });
   const transactions = new Transactions({ reader, serverName, receiver, edus: new Map(), logger });
+  const epoch = randomBytes(EPOCH_BYTES).toString('hex');
+  const sender = new Sender({
+    serverName,
+    engine,
+    log,
+    client: federation.client,
+    destinations: federation.destinations,
+    commands,
+    lasting: { after: async () => ({ edus: [], upTo: reader.frontier, hasMore: false }), destinationsSince: () => [] },
+    newRecordId,
+    clock,
+    epoch,
+    logger,
+  });
+  if (config.federation.enabled) sender.start();
   const directory = new Directory({ commands, reader, serverName, newRecordId });
   const remoteSpaces = new RemoteSpaces({ client: federation.client, clock, serverName });
   const profiles = new Profiles({ reader, commands, rooms, newRecordId, logger });
@@ -253,7 +271,7 @@ export function createApplication(parts: ApplicationParts): Application {
     acknowledgements,
     unread: push.unread,
     clock,
-    epoch: randomBytes(EPOCH_BYTES).toString('hex'),
+    epoch,
   });
   const search = new SearchIndex({
     dir: dataPaths(config.data_dir).search,
@@ -318,6 +336,7 @@ export function createApplication(parts: ApplicationParts): Application {
     transactions,
     entrance,
     inviting,
+    sender,
     clock,
     newRecordId,
     newRoomId: () => `!${randomLetters(ROOM_ID_CHARACTERS)}:${serverName}`,
@@ -332,6 +351,7 @@ export function createApplication(parts: ApplicationParts): Application {
       await push.close();
       await acknowledgements.flush();
       await profiles.settled();
+      await sender.close();
       await federation.close();
       stopWaking();
       delayedEvents[Symbol.dispose]();

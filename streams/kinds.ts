@@ -123,6 +123,10 @@ export const recordKinds = {
     version: 1,
     says: 'An event that was to be sent later was sent, or will not be.',
   },
+  'dehydrated_device.set': {
+    version: 1,
+    says: 'A device of a user is one that is nowhere: which one, and what its owner needs to bring it back apart, encrypted.',
+  },
   'media.reserved': {
     version: 1,
     says: 'A media id was given out for an upload to come: which one, to whom, and until when.',
@@ -210,6 +214,10 @@ export const recordKinds = {
   'content.read': {
     version: 1,
     says: 'Somebody who may redact in a room was shown what a redaction had taken away: who, and of which event.',
+  },
+  'federation.sent': {
+    version: 1,
+    says: 'Up to which position other servers have got what they are to get.',
   },
 } as const satisfies Readonly<Record<string, { readonly version: number; readonly says: string }>>;
 

@@ -7,6 +7,8 @@ const VERSIONS = Array.from({ length: 19 }, (_, index) => `v1.${index + 1}`);
 const UNSTABLE_FEATURES = {
   /** Delayed events. */
   'org.matrix.msc4140': true,
+  /** Dehydrated devices. */
+  'org.matrix.msc3814': true,
 } as const;
 
 /**
