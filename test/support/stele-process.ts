@@ -36,7 +36,7 @@ export class SteleProcess {
     const config = {
       server_name: 'localhost',
       data_dir: process.dataDir,
-      listeners: [{ bind: '127.0.0.1', port, serves: ['client', 'ops'] }],
+      listeners: [{ bind: '127.0.0.1', port, serves: ['client', 'federation', 'ops'] }],
       registration: { open: true, token_required: false },
       rate_limits: { enabled: false },
       logging: { level: 'warn' },
