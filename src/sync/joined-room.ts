@@ -110,7 +110,7 @@ export async function timelineOf(
     limit: Math.min(filter.limit ?? DEFAULT_TIMELINE_LIMIT, MAX_TIMELINE_LIMIT),
     pacer: run.pacer,
     read: (position) => run.shared.event(run.reader, position),
-    accepts: (event) => passes(filter, event) && !isIgnored(run, event) && visibility.canSee(event),
+    accepts: (event) => passes(filter, event, run.reader) && !isIgnored(run, event) && visibility.canSee(event),
   });
   return isUnwanted ? { ...timeline, isWhole: false } : timeline;
 }
@@ -150,7 +150,9 @@ async function changesOf(roomRun: RoomRun, timeline: Timeline, endVersion: numbe
     rememberMembers(roomRun, timeline, positions);
   }
   return {
-    events: isUnwanted ? [] : await stateEvents(source, positions.values(), (event) => passes(filter, event)),
+    events: isUnwanted
+      ? []
+      : await stateEvents(source, positions.values(), (event) => passes(filter, event, run.reader)),
     summary: tellsSummary ? summaryJson(run.reader, room, heroes) : undefined,
   };
 }

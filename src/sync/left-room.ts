@@ -55,7 +55,7 @@ export async function leftRoom(
 function ownEventOnly({ run }: RoomRun, position: Position): Timeline {
   const event = eventAt(run.reader, position);
   return {
-    events: event !== undefined && passes(run.filter.room.timeline, event) ? [event] : [],
+    events: event !== undefined && passes(run.filter.room.timeline, event, run.reader) ? [event] : [],
     isLimited: false,
     hasHoles: false,
     isWhole: false,
@@ -83,5 +83,5 @@ async function stateOf(
     const senders = new Set(timeline.events.map((event) => event.sender));
     addMembers(source, target, senders.add(run.viewer.userId), positions);
   }
-  return stateEvents(source, positions.values(), (event) => passes(filter, event));
+  return stateEvents(source, positions.values(), (event) => passes(filter, event, run.reader));
 }

@@ -399,3 +399,42 @@ describe('redacted content', () => {
     expect([status, body.errcode]).toEqual([404, 'FI.MAU.MSC2815_UNREDACTED_CONTENT_DELETED']);
   });
 });
+
+describe('filters', () => {
+  const history = async (client: TestClient, filter: object, dir = 'b') =>
+    ids(
+      (await client.ok(
+        'GET',
+        `/rooms/${roomId}/messages?dir=${dir}&limit=50&filter=${encodeURIComponent(JSON.stringify(filter))}`,
+      )) as unknown as Page,
+    );
+
+  it('let events through to which others relate', async () => {
+    const threaded = await sayIn(alice, roomId, 'threaded');
+    const reacted = await sayIn(alice, roomId, 'reacted to');
+    await sayIn(alice, roomId, 'left alone');
+    await relate(bob, 'm.thread', threaded);
+    await react(alice, threaded, 'x');
+    await react(bob, reacted, 'x');
+    expect(await history(alice, { related_by_rel_types: ['m.thread'] })).toEqual([threaded]);
+    expect(await history(alice, { related_by_senders: [alice.userId] })).toEqual([threaded]);
+    const byBob = { related_by_senders: [bob.userId], related_by_rel_types: ['m.annotation', 'm.thread'] };
+    expect(await history(alice, byBob)).toEqual([reacted, threaded]);
+    expect(await history(alice, byBob, 'f')).toEqual([threaded, reacted]);
+    expect(await history(alice, { related_by_senders: [bob.userId], related_by_rel_types: ['m.replace'] })).toEqual([]);
+    const timeline = { room: { timeline: { related_by_rel_types: ['m.thread'] } } };
+    const { rooms } = await sync(alice, { filter: timeline });
+    expect(rooms?.join?.[roomId]?.timeline.events.map(({ event_id }) => event_id)).toEqual([threaded]);
+  });
+
+  it('let events through that relate to others, or that do not', async () => {
+    const plain = await sayIn(alice, roomId, 'plain');
+    const inThread = await relate(bob, 'm.thread', plain);
+    const reaction = await react(bob, plain, 'x');
+    const onlyNew = { not_types: ['m.room.*'], types: ['*'] };
+    expect(await history(alice, { 'org.matrix.msc3874.rel_types': ['m.thread'] })).toEqual([inThread]);
+    expect(await history(alice, { ...onlyNew, 'org.matrix.msc3874.not_rel_types': ['m.thread'] })).toEqual([reaction]);
+    const main = { types: ['m.room.message'], 'org.matrix.msc3874.not_rel_types': ['m.thread'] };
+    expect(await history(alice, main)).toEqual([plain]);
+  });
+});

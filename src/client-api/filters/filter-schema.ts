@@ -32,6 +32,12 @@ export const roomEventFilterSchema = eventFilter.extend({
   lazy_load_members: z.boolean().optional(),
   include_redundant_members: z.boolean().optional(),
   unread_thread_notifications: z.boolean().optional(),
+  // MSC3440: only events to which others relate, in these ways or by these users.
+  related_by_senders: senders,
+  related_by_rel_types: types,
+  // MSC3874: only events that relate to others in these ways, or that do not.
+  'org.matrix.msc3874.rel_types': types,
+  'org.matrix.msc3874.not_rel_types': types,
 });
 
 /** A whole filter: what is uploaded, and the inline `filter` parameter of `/sync`. */

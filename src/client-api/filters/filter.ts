@@ -41,7 +41,17 @@ export interface RoomEventFilter extends EventFilter {
   readonly lazyLoadMembers: boolean;
   readonly includeRedundantMembers: boolean;
   readonly unreadThreadNotifications: boolean;
+  /** Conditions on what relates to the event; undefined for none. */
+  readonly relatedBy: RelatedBy | undefined;
+  /** Condition on how the event relates to another one, if it does; undefined for none. */
+  readonly matchesRelType: ((relType: string | undefined) => boolean) | undefined;
   matchesRoom(roomId: string): boolean;
+}
+
+/** What relates to an event: it takes one event that fits both lists, where they are given. */
+export interface RelatedBy {
+  readonly senders: readonly string[] | undefined;
+  readonly relTypes: readonly string[] | undefined;
 }
 
 /** A whole filter. What the filter leaves out has the specification's default. */
@@ -115,14 +125,35 @@ function eventFilterOf(json: EventFilterJson, containsUrl?: boolean): EventFilte
 }
 
 function roomEventFilterOf(json: RoomEventFilterJson): RoomEventFilter {
+  const { related_by_senders: senders, related_by_rel_types: relTypes } = json;
+  const relatedBy = senders === undefined && relTypes === undefined ? undefined : { senders, relTypes };
+  const matchesRelType = relTypeMatcher(json['org.matrix.msc3874.rel_types'], json['org.matrix.msc3874.not_rel_types']);
+  const filter = eventFilterOf(json, json.contains_url);
   return {
-    ...eventFilterOf(json, json.contains_url),
+    ...filter,
+    passesAll: filter.passesAll && relatedBy === undefined && matchesRelType === undefined,
+    relatedBy,
+    matchesRelType,
     containsUrl: json.contains_url,
     lazyLoadMembers: json.lazy_load_members ?? false,
     includeRedundantMembers: json.include_redundant_members ?? false,
     unreadThreadNotifications: json.unread_thread_notifications ?? false,
     matchesRoom: listMatcher(json.rooms, json.not_rooms, oneOf) ?? always,
   };
+}
+
+/** An event that relates to nothing is none of those that are listed. */
+function relTypeMatcher(
+  included: readonly string[] | undefined,
+  excluded: readonly string[] | undefined,
+): RoomEventFilter['matchesRelType'] {
+  if (included === undefined && excluded === undefined) return undefined;
+  const isIncluded = included && oneOf(included);
+  const isExcluded = oneOf(excluded ?? []);
+  return (relType) =>
+    relType === undefined
+      ? isIncluded === undefined
+      : (isIncluded === undefined || isIncluded(relType)) && !isExcluded(relType);
 }
 
 /** Undefined where neither list is there and everything matches. What both lists name is out. */

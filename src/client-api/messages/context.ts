@@ -76,5 +76,5 @@ async function stateAtLast(
   const version = Math.min(versionAfter(last), view.stateVersion);
   const positions = await stateAtVersion(source, version, !filter.lazyLoadMembers);
   if (filter.lazyLoadMembers) addMembers(source, version, new Set(shown.map(({ sender }) => sender)), positions);
-  return stateEvents(source, positions.values(), (event) => passes(filter, event));
+  return stateEvents(source, positions.values(), (event) => passes(filter, event, reader));
 }

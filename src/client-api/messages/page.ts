@@ -14,6 +14,7 @@ import { ignoredUsers } from '#src/sync/ignored-users.ts';
 import type { Pacer } from '#src/sync/pacer.ts';
 import { FIRST_PLACE, LAST_PLACE, type PaginationToken, placeAfter, placeBefore } from '#src/sync/tokens.ts';
 import type { RoomEventFilter } from '../filters/filter.ts';
+import { isIgnored } from './visible-event.ts';
 
 /** Most events that are looked at for one page; a page that needs more ends there, and the next one goes on. */
 export const MAX_EVENTS_SCANNED = 2000;
@@ -93,8 +94,7 @@ export function pageEvents(
 ): (event: Event) => boolean {
   if (filter.passesNone || !filter.matchesRoom(room.roomId)) return () => false;
   const ignored = ignoredUsers(reader, userId);
-  return (event) =>
-    passes(filter, event) && (event.stateKey !== undefined || !ignored.has(event.sender)) && visibility.canSee(event);
+  return (event) => passes(filter, event, reader) && !isIgnored(ignored, event) && visibility.canSee(event);
 }
 
 /** The place that a token stands for: a sync token, what of the room a client with it has seen. */

@@ -125,7 +125,7 @@ function shownEvent(
 ): Event | undefined {
   const event = eventAt(reader, position);
   if (event === undefined || event.room !== room.id || event.redactedBy !== undefined) return undefined;
-  if (!passes(filter, event) || isIgnored(ignored, event) || !visibility.canSee(event)) return undefined;
+  if (!passes(filter, event, reader) || isIgnored(ignored, event) || !visibility.canSee(event)) return undefined;
   const content = parseJson(event.contentJson) as JsonObject;
   return searchableText({ type: event.type, content }) === undefined ? undefined : event;
 }
