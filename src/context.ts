@@ -14,6 +14,7 @@ import type { Entrance } from './federation/entrance.ts';
 import type { Federation } from './federation/federation.ts';
 import type { Transactions } from './federation/inbound/transactions.ts';
 import type { Inviting } from './federation/inviting.ts';
+import type { Sender } from './federation/outbound/sender.ts';
 import type { MediaStore } from './media/media-store.ts';
 import type { RemoteMedia } from './media/remote-media.ts';
 import type { Thumbnailer } from './media/thumbnailer.ts';
@@ -59,6 +60,7 @@ export interface Context {
   readonly transactions: Transactions;
   readonly entrance: Entrance;
   readonly inviting: Inviting;
+  readonly sender: Sender;
   /** Milliseconds since the epoch. */
   readonly clock: () => number;
   /** 16 fresh bytes for a record's id. */

@@ -19,6 +19,7 @@ import {
   type RoomHeadRow,
   type RoomRow,
   referenceHashes,
+  relayedEvents,
   roomIds,
   roomServers,
   rooms,
@@ -256,6 +257,20 @@ export function* joinedMembers(reader: Reader, room: Position): Generator<string
 /** Names of the servers that have joined members in a room, in their order. */
 export function* serversIn(reader: Reader, room: Position): Generator<string> {
   for (const [, server] of reader.keys(roomServers, { prefix: [room] })) yield server;
+}
+
+/** Names of all servers that have joined members in some room, in their order. */
+export function* knownServers(reader: Reader): Generator<string> {
+  let last: string | undefined;
+  for (const [server] of reader.keys(serverRooms)) {
+    if (server !== last) yield server;
+    last = server;
+  }
+}
+
+/** Whether this server has to send an event of another one to the servers in its room. */
+export function isRelayed(reader: Reader, event: Position): boolean {
+  return reader.has(relayedEvents, [event]);
 }
 
 /** Whether a server has joined members in a room. */

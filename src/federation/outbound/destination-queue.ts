@@ -1,0 +1,183 @@
+/** What one server is to be sent next, and the sending of it. */
+import type { JsonObject } from '#protocol/pdu.ts';
+import type { Position } from '#streams/event-log.ts';
+import type { Edu, LastingEdus } from './edu.ts';
+
+/** Most events of a transaction. Source: server-server API, "Transactions". */
+export const MAX_PDUS_PER_TRANSACTION = 50;
+/** Most EDUs of a transaction. Source: as above. */
+export const MAX_EDUS_PER_TRANSACTION = 100;
+/** Events that wait in memory for one server; with more it is caught up from the log. */
+export const MAX_WAITING_EVENTS = 500;
+/** EDUs that wait for one server; the oldest go first, which are outdated first. */
+export const MAX_WAITING_EDUS = 500;
+
+/** A transaction that is ready to go. */
+export interface Transaction {
+  readonly id: string;
+  readonly pdus: readonly JsonObject[];
+  readonly edus: readonly Edu[];
+}
+
+/** A page of what a server has missed. */
+export interface MissedPage {
+  /** Positions of events, in the order of their places. */
+  readonly events: readonly { readonly place: Position; readonly position: Position }[];
+  readonly edus: readonly Edu[];
+  /** Up to where the server has everything once it has got the page. */
+  readonly upTo: Position;
+  readonly isLast: boolean;
+}
+
+export interface DestinationQueueOptions {
+  readonly destination: string;
+  /** Up to where the server has got everything. */
+  readonly sentUpTo: Position;
+  /** Whether there may be something after that which the queue was not told of. */
+  readonly isBehind: boolean;
+  /** What the server has missed after a position, the next page of it. */
+  readonly missed: (destination: string, after: Position) => Promise<MissedPage>;
+  readonly lasting: LastingEdus;
+  readonly pduAt: (position: Position) => Promise<JsonObject | undefined>;
+  /** Resolves to whether the server took it. */
+  readonly deliver: (destination: string, transaction: Transaction) => Promise<boolean>;
+  readonly newTransactionId: () => string;
+  /** Told when it has nothing to do any more: everything is sent, or the server does not answer. */
+  readonly onIdle: (queue: DestinationQueue) => void;
+}
+
+/** Sends in order, one transaction at a time. It is let go while it has nothing to do; what it is then is one position. */
+export class DestinationQueue {
+  readonly destination: string;
+  readonly #options: DestinationQueueOptions;
+  /** Up to where it has all events, and all lasting EDUs. */
+  #eventsUpTo: Position;
+  #lastingUpTo: Position;
+  #hasLasting = false;
+  #isBehind: boolean;
+  /** Whether something came while the server was caught up. */
+  #hasGrown = false;
+  #hasFailed = false;
+  #running: Promise<void> | undefined;
+  #events: { readonly place: Position; readonly position: Position }[] = [];
+  /** Those with a key replace the one before that has the same. */
+  #edus = new Map<string, Edu>();
+  #eduSerial = 0;
+
+  constructor(options: DestinationQueueOptions) {
+    this.#options = options;
+    this.destination = options.destination;
+    this.#eventsUpTo = options.sentUpTo;
+    this.#lastingUpTo = options.sentUpTo;
+    this.#isBehind = options.isBehind;
+  }
+
+  /** Up to where the server has got everything. */
+  get sentUpTo(): Position {
+    const hasEverything = !this.#isBehind && !this.#hasLasting && this.#events.length === 0;
+    return (hasEverything ? Math.max : Math.min)(this.#eventsUpTo, this.#lastingUpTo);
+  }
+
+  /** Whether the last transaction did not arrive: the server has to be caught up when it is back. */
+  get hasFailed(): boolean {
+    return this.#hasFailed;
+  }
+
+  /** An event came onto the timeline of a room at a place. */
+  addEvent(place: Position, position: Position): void {
+    if (this.#isBehind) {
+      this.#hasGrown = true;
+      return;
+    }
+    this.#events.push({ place, position });
+    if (this.#events.length > MAX_WAITING_EVENTS) this.fallBehind();
+  }
+
+  /** There is something new for the server among the lasting EDUs. */
+  addLasting(): void {
+    this.#hasGrown = true;
+    this.#hasLasting = true;
+  }
+
+  /** Something that is worth nothing later; `key` names what it replaces. */
+  addEdu(edu: Edu, key: string = `#${++this.#eduSerial}`): void {
+    this.#edus.delete(key);
+    this.#edus.set(key, edu);
+    const [oldest] = this.#edus.keys();
+    if (this.#edus.size > MAX_WAITING_EDUS && oldest !== undefined) this.#edus.delete(oldest);
+  }
+
+  /** Forgets what waits: it is found again in the log. */
+  fallBehind(): void {
+    this.#isBehind = true;
+    this.#events = [];
+  }
+
+  /** Sends what there is; resolves when there is nothing left, or the server does not answer. */
+  run(): Promise<void> {
+    this.#running ??= this.#work().finally(() => {
+      this.#running = undefined;
+      this.#options.onIdle(this);
+    });
+    return this.#running;
+  }
+
+  async #work(): Promise<void> {
+    this.#hasFailed = false;
+    while (this.#isBehind || this.#hasLasting || this.#events.length > 0 || this.#edus.size > 0) {
+      const isSent = this.#isBehind ? await this.#sendMissed() : await this.#sendNext();
+      if (isSent) continue;
+      this.#hasFailed = true;
+      this.fallBehind();
+      this.#edus.clear();
+      return;
+    }
+  }
+
+  async #sendMissed(): Promise<boolean> {
+    this.#hasGrown = false;
+    const page = await this.#options.missed(this.destination, Math.min(this.#eventsUpTo, this.#lastingUpTo));
+    if (!(await this.#send(page.events, page.edus))) return false;
+    this.#eventsUpTo = Math.max(this.#eventsUpTo, page.upTo);
+    this.#lastingUpTo = Math.max(this.#lastingUpTo, page.upTo);
+    if (page.isLast && !this.#hasGrown) {
+      this.#isBehind = false;
+      this.#hasLasting = false;
+    }
+    return true;
+  }
+
+  async #sendNext(): Promise<boolean> {
+    const events = this.#events.slice(0, MAX_PDUS_PER_TRANSACTION);
+    const passing = [...this.#edus].slice(0, MAX_EDUS_PER_TRANSACTION / 2);
+    const lasting = await this.#nextLasting(MAX_EDUS_PER_TRANSACTION - passing.length);
+    const edus = [...(lasting?.edus ?? []), ...passing.map(([, edu]) => edu)];
+    if (!(await this.#send(events, edus))) return false;
+    if (lasting !== undefined) this.#lastingUpTo = Math.max(this.#lastingUpTo, lasting.upTo);
+    // Meanwhile the queue may have fallen behind, or an EDU have been replaced.
+    if (!this.#isBehind) {
+      this.#events.splice(0, events.length);
+      this.#eventsUpTo = Math.max(this.#eventsUpTo, events.at(-1)?.place ?? this.#eventsUpTo);
+    }
+    for (const [key, edu] of passing) if (this.#edus.get(key) === edu) this.#edus.delete(key);
+    return true;
+  }
+
+  async #nextLasting(limit: number) {
+    if (!this.#hasLasting) return undefined;
+    this.#hasLasting = false;
+    const page = await this.#options.lasting.after(this.destination, this.#lastingUpTo, limit);
+    if (page.hasMore) this.#hasLasting = true;
+    return page;
+  }
+
+  async #send(events: MissedPage['events'], edus: readonly Edu[]): Promise<boolean> {
+    const pdus: JsonObject[] = [];
+    for (const { position } of events) {
+      const pdu = await this.#options.pduAt(position);
+      if (pdu !== undefined) pdus.push(pdu);
+    }
+    if (pdus.length === 0 && edus.length === 0) return true;
+    return this.#options.deliver(this.destination, { id: this.#options.newTransactionId(), pdus, edus });
+  }
+}

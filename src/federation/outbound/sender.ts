@@ -1,0 +1,300 @@
+/**
+ * Sends what happens here to the servers that are to know of it: each in order, none waiting for another.
+ * https://spec.matrix.org/v1.19/server-server-api/#transactions
+ */
+import type { ProjectionEngine } from '#projections/engine/engine.ts';
+import { sentPosition } from '#projections/federation/sent.ts';
+import { SENT_STREAM, type SentPosition, sentRecord } from '#projections/federation/sent-records.ts';
+import { eventsSince, knownServers, serversIn } from '#projections/rooms/queries.ts';
+import { serverNameOf } from '#protocol/identifiers.ts';
+import type { StreamCommands } from '#src/commands/stream-command.ts';
+import type { Logger } from '#src/log/logger.ts';
+import type { EventLog, Position } from '#streams/event-log.ts';
+import { type FederationClient, federationPath } from '../client.ts';
+import type { Destinations } from '../destinations.ts';
+import { FederationError } from '../errors.ts';
+import { pduAt } from '../pdus.ts';
+import {
+  DestinationQueue,
+  MAX_EDUS_PER_TRANSACTION,
+  MAX_PDUS_PER_TRANSACTION,
+  type MissedPage,
+  type Transaction,
+} from './destination-queue.ts';
+import type { Edu, LastingEdus } from './edu.ts';
+import { isOursToSend, newestMissed } from './missed-events.ts';
+
+/** How often is written down up to where servers have got everything. */
+export const CHECKPOINT_INTERVAL_MS = 60_000;
+/** How often servers are looked at that may be tried again. */
+const RETRY_INTERVAL_MS = 1000;
+/** Servers that are caught up at the same time; live traffic does not wait for them. */
+const MAX_CATCHING_UP = 32;
+/** Positions in one record. */
+const MAX_POSITIONS_PER_RECORD = 5000;
+/** For a transaction and its answer. */
+const TRANSACTION_DEADLINE_MS = 60_000;
+
+export interface SenderOptions {
+  readonly serverName: string;
+  readonly engine: ProjectionEngine;
+  readonly log: EventLog;
+  readonly client: FederationClient;
+  readonly destinations: Destinations;
+  readonly commands: StreamCommands;
+  readonly lasting: LastingEdus;
+  /** 16 fresh bytes for a record's id. */
+  readonly newRecordId: () => Uint8Array;
+  /** Milliseconds since the epoch. */
+  readonly clock: () => number;
+  /** Names this run of the server in the ids of transactions. */
+  readonly epoch: string;
+  readonly logger: Logger;
+}
+
+/** How a server stands, for operators. */
+export interface DestinationStatus {
+  readonly destination: string;
+  readonly sentUpTo: Position;
+  /** Whether there is something that it has not got yet. */
+  readonly isBehind: boolean;
+}
+
+/** The queues of all servers. Those with nothing to do cost nothing; one that does not answer is a name and a position. */
+export class Sender {
+  readonly #options: SenderOptions;
+  readonly #queues = new Map<string, DestinationQueue>();
+  /** Servers that are to be caught up, and are not at the moment: they wait for their turn, or do not answer. */
+  readonly #behind = new Set<string>();
+  /** Up to where servers have got everything, where the log does not know it. */
+  readonly #unrecorded = new Map<string, Position>();
+  readonly #stops: (() => void)[] = [];
+  #seen: Position;
+  #isScheduled = false;
+  #isClosed = false;
+  #transactions = 0;
+  #catchingUp = 0;
+
+  constructor(options: SenderOptions) {
+    this.#options = options;
+    this.#seen = options.engine.reader.frontier;
+  }
+
+  /** Begins with what servers have missed while this one was not running. */
+  start(): void {
+    const { engine, destinations, lasting, serverName } = this.#options;
+    for (const server of knownServers(engine.reader)) if (server !== serverName) this.#behind.add(server);
+    for (const server of lasting.destinationsSince(-1)) this.#behind.add(server);
+    this.#stops.push(engine.onAdvance((_, touched) => this.#onAdvance(touched)));
+    this.#stops.push(destinations.onRecovery((destination) => this.#retry(destination)));
+    const retries = setInterval(() => this.#retryAll(), RETRY_INTERVAL_MS).unref();
+    const checkpoints = setInterval(() => void this.#checkpoint(), CHECKPOINT_INTERVAL_MS).unref();
+    this.#stops.push(
+      () => clearInterval(retries),
+      () => clearInterval(checkpoints),
+    );
+    this.#retryAll();
+  }
+
+  /** Stops sending and writes down how far it got. What is under way is broken off by the client. */
+  async close(): Promise<void> {
+    this.#isClosed = true;
+    for (const stop of this.#stops) stop();
+    await this.#checkpoint();
+  }
+
+  /** Sends something that is worth nothing later. With a key, it takes the place of what waits under the same. */
+  sendEdu(destinations: Iterable<string>, edu: Edu, key?: string): void {
+    if (this.#isClosed) return;
+    for (const destination of destinations) {
+      // Whoever is away is told how things are when it is back.
+      if (destination === this.#options.serverName || this.#behind.has(destination)) continue;
+      const queue = this.#queueOf(destination);
+      queue.addEdu(edu, key === undefined ? undefined : `${edu.type} ${key}`);
+      void queue.run();
+    }
+  }
+
+  /** There is something new for servers among the lasting EDUs. */
+  wake(destinations: Iterable<string>): void {
+    for (const destination of destinations) {
+      if (destination === this.#options.serverName || this.#behind.has(destination)) continue;
+      const queue = this.#queueOf(destination);
+      queue.addLasting();
+      void queue.run();
+    }
+  }
+
+  /** Servers that have not got everything. */
+  *statuses(): Generator<DestinationStatus> {
+    for (const destination of this.#behind) {
+      yield { destination, sentUpTo: this.#sentUpTo(destination), isBehind: true };
+    }
+    for (const { destination, sentUpTo } of this.#queues.values()) yield { destination, sentUpTo, isBehind: false };
+  }
+
+  #onAdvance(touched: ReadonlySet<string>): void {
+    if (this.#isScheduled || !hasRoom(touched)) return;
+    this.#isScheduled = true;
+    // After those who wait for their own request.
+    setImmediate(() => {
+      this.#isScheduled = false;
+      if (!this.#isClosed) this.#distribute();
+    });
+  }
+
+  /** Hands what is new to the queues of the servers that are to get it. */
+  #distribute(): void {
+    const { engine, serverName } = this.#options;
+    const { reader } = engine;
+    const after = this.#seen;
+    this.#seen = reader.frontier;
+    const woken = new Set<DestinationQueue>();
+    for (const { place, event } of eventsSince(reader, after)) {
+      if (!isOursToSend(reader, serverName, event.position, event.sender)) continue;
+      const servers = new Set(serversIn(reader, event.room));
+      // Who was put out of the room is told so.
+      const about = event.type === 'm.room.member' ? serverNameOf(event.stateKey ?? '') : undefined;
+      if (about !== undefined && about !== '') servers.add(about);
+      servers.delete(serverName);
+      servers.delete(serverNameOf(event.sender) ?? '');
+      for (const server of servers) {
+        if (this.#behind.has(server)) continue;
+        const queue = this.#queueOf(server, place - 1);
+        queue.addEvent(place, event.position);
+        woken.add(queue);
+      }
+    }
+    for (const queue of woken) void queue.run();
+  }
+
+  #queueOf(destination: string, sentUpTo: Position = this.#seen, isBehind = false): DestinationQueue {
+    const known = this.#queues.get(destination);
+    if (known !== undefined) return known;
+    const { log, engine, epoch, lasting } = this.#options;
+    const queue = new DestinationQueue({
+      destination,
+      sentUpTo,
+      isBehind,
+      missed: (server, after) => this.#missed(server, after),
+      lasting,
+      pduAt: (position) => pduAt({ log, reader: engine.reader }, position),
+      deliver: (server, transaction) => this.#deliver(server, transaction),
+      newTransactionId: () => `${epoch}-${++this.#transactions}`,
+      onIdle: (idle) => this.#onIdle(idle),
+    });
+    this.#queues.set(destination, queue);
+    return queue;
+  }
+
+  async #missed(destination: string, after: Position): Promise<MissedPage> {
+    const { engine, serverName, lasting } = this.#options;
+    const until = engine.reader.frontier;
+    const edus = await lasting.after(destination, after, MAX_EDUS_PER_TRANSACTION);
+    const events = newestMissed(engine.reader, serverName, destination, after);
+    const limit = edus.hasMore ? edus.upTo : until;
+    const within = events.filter(({ place }) => place <= limit);
+    const page = within.slice(0, MAX_PDUS_PER_TRANSACTION);
+    const isLast = page.length === within.length && !edus.hasMore;
+    const upTo = page.length < within.length ? Math.min(page.at(-1)?.place ?? after, limit) : limit;
+    return { events: page, edus: edus.edus, upTo, isLast };
+  }
+
+  async #deliver(destination: string, { id, pdus, edus }: Transaction): Promise<boolean> {
+    const { client, serverName, clock, logger } = this.#options;
+    try {
+      const answer = await client.request({
+        destination,
+        method: 'PUT',
+        path: federationPath`/_matrix/federation/v1/send/${id}`,
+        content: {
+          origin: serverName,
+          origin_server_ts: clock(),
+          pdus,
+          edus: edus.map(({ type, content }) => ({ edu_type: type, content })),
+        },
+        deadlineMs: TRANSACTION_DEADLINE_MS,
+      });
+      logger.debug({ destination, pdus: pdus.length, edus: edus.length, answer }, 'a transaction was taken');
+      return true;
+    } catch (error) {
+      if (error instanceof FederationError && isRefused(error)) {
+        logger.warn(
+          { destination, err: error, pdus: pdus.length },
+          'a server refuses a transaction; it is not sent again',
+        );
+        return true;
+      }
+      if (!this.#isClosed) logger.info({ destination, reason: String(error) }, 'a transaction did not arrive');
+      return false;
+    }
+  }
+
+  #onIdle(queue: DestinationQueue): void {
+    const { destination, sentUpTo, hasFailed } = queue;
+    this.#queues.delete(destination);
+    if (this.#isClosed) return;
+    this.#unrecorded.set(destination, sentUpTo);
+    if (hasFailed) this.#behind.add(destination);
+  }
+
+  /** Catches up those that may be tried now, a few at a time. */
+  #retryAll(): void {
+    const { destinations, clock } = this.#options;
+    const now = clock();
+    for (const destination of this.#behind) {
+      if (this.#catchingUp >= MAX_CATCHING_UP) return;
+      const trouble = destinations.troubleOf(destination);
+      if (trouble === undefined || trouble.retryAtMs <= now) this.#retry(destination);
+    }
+  }
+
+  #retry(destination: string): void {
+    if (this.#isClosed || !this.#behind.delete(destination)) return;
+    this.#catchingUp += 1;
+    const queue = this.#queueOf(destination, this.#sentUpTo(destination), true);
+    void queue.run().finally(() => {
+      this.#catchingUp -= 1;
+    });
+  }
+
+  #sentUpTo(destination: string): Position {
+    return this.#unrecorded.get(destination) ?? sentPosition(this.#options.engine.reader, destination);
+  }
+
+  async #checkpoint(): Promise<void> {
+    const { commands, newRecordId, logger } = this.#options;
+    const positions: SentPosition[] = [...this.#unrecorded];
+    for (let at = 0; at < positions.length; at += MAX_POSITIONS_PER_RECORD) {
+      const some = positions.slice(at, at + MAX_POSITIONS_PER_RECORD);
+      try {
+        await commands.run(SENT_STREAM, () => ({ records: [sentRecord(newRecordId(), some)], result: undefined }));
+        for (const [destination, position] of some) {
+          if (this.#unrecorded.get(destination) === position) this.#unrecorded.delete(destination);
+        }
+      } catch (error) {
+        // A restart then only sends again what servers have.
+        logger.warn({ err: error }, 'it could not be recorded how far servers are');
+        return;
+      }
+    }
+  }
+}
+
+function hasRoom(touched: ReadonlySet<string>): boolean {
+  for (const topic of touched) if (topic.startsWith('room:')) return true;
+  return false;
+}
+
+/** The server is there and says that it will never take it. */
+function isRefused({ kind, status = 0 }: FederationError): boolean {
+  return (
+    kind === 'http' &&
+    status >= 400 &&
+    status < 500 &&
+    status !== 429 &&
+    status !== 401 &&
+    status !== 403 &&
+    status !== 408
+  );
+}
