@@ -38,7 +38,8 @@ export function addToAuthChains(
   tx.put(authChains, [room, chain, seq], event);
   for (const [toChain, toSeq] of linksOf(known, before)) {
     if (seq > 1) tx.put(authLinks, [room, chain, seq, toChain], toSeq);
-    if (!tx.has(authCitations, [room, toChain, toSeq, chain]))
+    // The first place from which a chain leads there is the one that counts.
+    if (seq === 1 || !tx.has(authCitations, [room, toChain, toSeq, chain]))
       tx.put(authCitations, [room, toChain, toSeq, chain], seq);
   }
 }

@@ -313,6 +313,41 @@ describe('events', () => {
   });
 });
 
+describe('what many events rest on', () => {
+  /** Power levels that follow each other, and members who cite them. */
+  function room(): TestRoom {
+    const made = new TestRoom();
+    made.add([CREATE, member(0, 0), levels(0, 1), levels(0, 1, 2)]);
+    made.add(Array.from({ length: 300 }, (_, user) => member(user + 1, 0, 3)));
+    made.add([levels(0, 1, 3), levels(0, 1, 3)]);
+    return made;
+  }
+
+  it('is in the shared state if any of them is, whichever', () => {
+    const made = room();
+    const states = [[made.at(304)], [made.at(305)]];
+    for (const user of [1, 2, 64, 65, 128, 129, 200, 300])
+      made.expectDifference(states, [made.at(0), made.at(user + 3)]);
+    made.expectDifference(states, [made.at(0)]);
+  });
+
+  it('is so too by way of another that they rest on', () => {
+    const made = new TestRoom();
+    made.add([CREATE, member(0, 0), levels(0, 1), member(1, 2)]);
+    made.add(Array.from({ length: 300 }, (_, user) => member(user + 2, 3)));
+    made.add([levels(2), levels(2)]);
+    for (const user of [0, 63, 64, 128, 299])
+      made.expectDifference([[made.at(304)], [made.at(305)], []], [made.at(4 + user)]);
+  });
+
+  it('is no difference if a hundred states have it, shared or not', () => {
+    const made = room();
+    const states = Array.from({ length: 100 }, (_, user) => [made.at(304), made.at(4 + user)]);
+    made.expectDifference(states, []);
+    made.expectDifference([...states, [made.at(305)]], [made.at(0)]);
+  });
+});
+
 describe('a hostile graph', () => {
   it('of a hundred thousand events in a row is no deeper than any other', () => {
     const room = new TestRoom();
@@ -339,7 +374,7 @@ describe('a hostile graph', () => {
     const ends = room.events.length;
     room.add([member(1, 0, 2, 3), member(1, 0, 2, 3)]);
     // All of them invited, and none in a state that is asked about.
-    const dead = 4 * MAX_CITATIONS;
+    const dead = 2 * MAX_CITATIONS;
     room.add(Array.from({ length: dead }, (_, user) => member(1000 + user, 0, 2, ends)));
     const states = [[room.at(ends)], [room.at(ends + 1)]];
     const events = [0, 1, 2, ...Array.from({ length: users - 1 }, (_, user) => user + 4)].map((index) =>
