@@ -40,19 +40,6 @@ const SSO = 'no single sign-on, and no login flow that names it';
 const LOGIN_TOKEN = 'optional, and not offered: the capability m.get_login_token says so';
 const APPSERVICES = 'no application services';
 
-/** What this version does not have. */
-const MISSING = 'not in this version';
-const MISSING_OPERATIONS: readonly string[] = [
-  'GET /_matrix/client/v1/rooms/{roomId}/relations/{eventId}',
-  'GET /_matrix/client/v1/rooms/{roomId}/relations/{eventId}/{relType}',
-  'GET /_matrix/client/v1/rooms/{roomId}/relations/{eventId}/{relType}/{eventType}',
-  'GET /_matrix/client/v1/rooms/{roomId}/threads',
-  'GET /_matrix/client/v1/rooms/{roomId}/timestamp_to_event',
-  'GET /_matrix/client/v3/notifications',
-  'POST /_matrix/client/v3/search',
-  'POST /_matrix/client/v3/user_directory/search',
-];
-
 /** What a server without an optional part of the specification does not know, and why. */
 export const NOT_OFFERED: ReadonlyMap<string, string> = new Map([
   ['GET /_matrix/client/v1/auth_metadata', OAUTH],
@@ -61,7 +48,6 @@ export const NOT_OFFERED: ReadonlyMap<string, string> = new Map([
   ['POST /_matrix/client/v1/login/get_token', LOGIN_TOKEN],
   ['POST /_matrix/client/v1/appservice/{appserviceId}/ping', APPSERVICES],
   ['PUT /_matrix/client/v3/directory/list/appservice/{networkId}/{roomId}', APPSERVICES],
-  ...MISSING_OPERATIONS.map((name): [string, string] => [name, MISSING]),
 ]);
 
 /** Names an operation, as in {@link NOT_OFFERED}. */
