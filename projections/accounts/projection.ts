@@ -8,6 +8,7 @@ import {
   type DeviceRow,
   departing,
   devices,
+  erased,
   guests,
   refreshTokens,
   registrationTokens,
@@ -26,8 +27,8 @@ interface Change {
 
 export const accountsProjection: Projection = {
   name: 'accounts',
-  version: 3,
-  tables: [users, guests, userStreams, devices, accessTokens, refreshTokens, registrationTokens, departing],
+  version: 4,
+  tables: [users, guests, erased, userStreams, devices, accessTokens, refreshTokens, registrationTokens, departing],
   apply(tx, record) {
     const read = readAccountRecord(record);
     if (read === undefined) return;
@@ -120,6 +121,7 @@ function applyChange(change: Change, read: UserRecord): void {
         passwordHash: null,
       });
       change.tx.remove(guests, [change.userId]);
+      if (read.fields.isErased) change.tx.put(erased, [change.userId], true);
       change.tx.put(departing, [change.userId], true);
       break;
     case 'user.departed':

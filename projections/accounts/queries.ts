@@ -1,6 +1,6 @@
 /** Questions that others ask about accounts. */
 import type { Reader } from '#projections/engine/reader.ts';
-import { guests, users } from './tables.ts';
+import { erased, guests, users } from './tables.ts';
 
 /** The stream of a local user, deactivated or not; undefined if the server has no such user. */
 export function streamOfUser(reader: Reader, userId: string): string | undefined {
@@ -15,6 +15,11 @@ export function isGuestUser(reader: Reader, userId: string): boolean {
 /** The guests of this server, in order. */
 export function* guestUsers(reader: Reader): Generator<string> {
   for (const [userId] of reader.keys(guests)) yield userId;
+}
+
+/** Whether a user of this server closed the account and wished to be forgotten. */
+export function isErasedUser(reader: Reader, userId: string): boolean {
+  return reader.has(erased, [userId]);
 }
 
 /** Whether this server has any guest. */

@@ -79,6 +79,13 @@ export const guests = defineTable({
   why: 'Few accounts are guests; who has to leave a room that admits none is found among them.',
 });
 
+export const erased = defineTable({
+  name: 'accounts.erased',
+  key: tuple<[userId: string]>(str),
+  value: empty,
+  why: 'Few accounts were closed with the wish to be forgotten; whoever reads history is asked for each event of others.',
+});
+
 export const userStreams = defineTable({
   name: 'accounts.user-streams',
   key: tuple<[stream: string]>(str),

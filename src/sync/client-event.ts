@@ -3,10 +3,13 @@
  * https://spec.matrix.org/v1.19/client-server-api/#room-event-format
  */
 
+import { isErasedUser } from '#projections/accounts/queries.ts';
 import type { Reader } from '#projections/engine/reader.ts';
-import { type Event, eventAt } from '#projections/rooms/queries.ts';
+import { type Event, eventAt, roomById } from '#projections/rooms/queries.ts';
 import { parseJson } from '#protocol/json-limits.ts';
 import type { JsonObject } from '#protocol/pdu.ts';
+import { redactContent } from '#protocol/redaction.ts';
+import { roomVersionRules } from '#protocol/room-version.ts';
 import type { Requester } from '#src/http/endpoint.ts';
 import type { RoomVisibility } from '#src/rooms/visibility.ts';
 
@@ -49,7 +52,9 @@ export function viewerOf({ userId, deviceId, tokenId }: Requester): Viewer {
 
 /** JSON text of an event for a client, with what the server adds in `unsigned`. */
 export function clientEvent(view: EventView, event: Event): string {
-  const text = `${openEvent(event, view.roomId)},"unsigned":{${unsignedOf(view, event)}}}`;
+  const membership = view.visibility.membershipAt(event);
+  const shown = asShown(view, event, membership);
+  const text = `${openEvent(shown, view.roomId)},"unsigned":{${unsignedOf(view, shown, membership)}}}`;
   if (view.selectFields === undefined) return text;
   return JSON.stringify(view.selectFields(parseJson(text) as JsonObject));
 }
@@ -83,13 +88,27 @@ function redactsOf(contentJson: string): string {
   return typeof redacts === 'string' ? `,"redacts":${quoted(redacts)}` : '';
 }
 
-function unsignedOf(view: EventView, event: Event): string {
+/**
+ * What somebody sees who was not in the room when the event came: of users who closed their account and wished to be forgotten,
+ * no more than redaction leaves. Source: client-server API, `POST /account/deactivate`, `erase`.
+ */
+function asShown(view: EventView, event: Event, membership: string): Event {
+  if (membership === 'join' || !isErasedUser(view.reader, event.sender)) return event;
+  const rules = roomVersionRules(roomById(view.reader, event.room)?.version ?? '');
+  const content = parseJson(event.contentJson) as JsonObject;
+  const kept = rules ? redactContent({ type: event.type, content }, rules) : {};
+  return { ...event, contentJson: JSON.stringify(kept) };
+}
+
+function unsignedOf(view: EventView, event: Event, membership: string): string {
   const { reader, visibility, viewer, nowMs } = view;
-  let text = `"age":${nowMs - event.originServerTs},"membership":${quoted(visibility.membershipAt(event))}`;
+  let text = `"age":${nowMs - event.originServerTs},"membership":${quoted(membership)}`;
   if (event.replaces !== undefined) {
     const replaced = eventAt(reader, event.replaces);
     if (replaced !== undefined) {
-      if (visibility.canSee(replaced)) text += `,"prev_content":${replaced.contentJson}`;
+      if (visibility.canSee(replaced)) {
+        text += `,"prev_content":${asShown(view, replaced, visibility.membershipAt(replaced)).contentJson}`;
+      }
       text += `,"replaces_state":${quoted(replaced.eventId)}`;
     }
   }
