@@ -147,6 +147,30 @@ describe('a server’s own answer', () => {
       },
     ],
   ];
+  it.each<[string, (name: string) => JsonObject]>([
+    ['what is not signed', (name) => ({ ...said(name, { keys: [key('a')] }), unsigned: { age: 1.5 } })],
+    [
+      'numbers among its signatures',
+      (name) => {
+        const mine = said(name, { keys: [key('a')] });
+        const own = (mine['signatures'] as Record<string, JsonObject>)[name];
+        return { ...mine, signatures: { [name]: { ...own, x: 1.5 }, other: 3 } };
+      },
+    ],
+  ])('is none the worse for %s', async (_what, answer) => {
+    const two = await peer((name) => answerJson(answer(name)));
+    expect(await find(two.name, ['ed25519:a'])).toEqual(['ed25519:a']);
+  });
+
+  it('that has half a surrogate pair among its signatures is not believed, and does no harm', async () => {
+    const two = await peer((name) => (_request, response) => {
+      const mine = said(name, { keys: [key('a')] });
+      const own = (mine['signatures'] as Record<string, JsonObject>)[name];
+      response.end(JSON.stringify({ ...mine, signatures: { [name]: { ...own, x: '\ud800' } } }));
+    });
+    expect(await find(two.name, ['ed25519:a'])).toEqual([]);
+  });
+
   it.each(refused)('that %s is not believed', async (_what, answer) => {
     const two = await peer((name) => answerJson(answer(name)));
     expect(await find(two.name, ['ed25519:a'])).toEqual([]);
@@ -223,6 +247,15 @@ describe('a notary', () => {
     expect(names.map((name) => found.get(name)?.has('ed25519:k'))).toEqual([true, true, true]);
     const criteria = { 'ed25519:k': { minimum_valid_until_ts: 7 } };
     expect(asked).toEqual([{ server_keys: Object.fromEntries(names.map((name) => [name, criteria])) }]);
+  });
+
+  it('is asked for all keys of a server where more are wanted than can be named', async () => {
+    const name = nobody();
+    const asked = await notary(() => [vouched(said(name, { keys: [key('k')] }))]);
+    const made = Array.from({ length: 100 }, (_, n) => `ed25519:made_up_${n}`);
+    // What others make up must not keep a key that is needed from being found.
+    expect(await find(name, [...made, 'ed25519:k'])).toEqual(['ed25519:k']);
+    expect(asked).toEqual([{ server_keys: { [name]: {} } }]);
   });
 
   it.each<[string, (name: string) => JsonObject]>([

@@ -44,7 +44,7 @@ export function readKeyAnswer(
   });
   const keys = [...inUse.map((key) => ({ ...key, expiredTs: undefined })), ...old];
   if (keys.length > MAX_KEYS_PER_ANSWER) throw new KeyAnswerError(`it lists ${keys.length} keys`);
-  const json = canonicalJson({ ...answer, signatures: signaturesOf(answer, serverName) });
+  const json = textToPassOn(answer, serverName);
   if (Buffer.byteLength(json) > MAX_KEY_ANSWER_BYTES) throw new KeyAnswerError('it is too large');
   return { serverName, fetchedAtMs, validUntilTs, notary, keys, json };
 }
@@ -79,11 +79,17 @@ function isTimestamp(value: JsonValue | undefined): value is number {
   return typeof value === 'number' && Number.isSafeInteger(value) && value >= 0;
 }
 
-/** The server's own signatures: those of notaries are theirs to make anew. */
-function signaturesOf(answer: JsonObject, serverName: string): JsonObject {
-  const { signatures } = answer;
+/** What was signed, with the server's own signatures: those of notaries are theirs to make anew. */
+function textToPassOn(answer: JsonObject, serverName: string): string {
+  const { signatures, unsigned: _unsigned, ...signed } = answer;
   const own = isJsonObject(signatures) ? ownValue(signatures, serverName) : undefined;
-  return { [serverName]: own };
+  const texts = Object.entries(isJsonObject(own) ? own : {}).filter(([, text]) => typeof text === 'string');
+  try {
+    return canonicalJson({ ...signed, signatures: { [serverName]: Object.fromEntries(texts) } });
+  } catch (error) {
+    // Signatures themselves are not covered by what was verified, so they can hold anything.
+    throw new KeyAnswerError(error instanceof Error ? error.message : String(error));
+  }
 }
 
 /** Keys as an answer lists them. */

@@ -12,6 +12,8 @@ const DIRECT_DEADLINE_MS = 15_000;
 const NOTARY_DEADLINE_MS = 20_000;
 /** Most servers that a notary is asked about at once. */
 export const NOTARY_BATCH = 50;
+/** Where more keys of one server are wanted, a notary is asked for all that it has. */
+const MAX_KEYS_NAMED = 16;
 /** Largest answer of a notary: several answers for each server. */
 const MAX_NOTARY_ANSWER_BYTES = 8 * 1024 * 1024;
 
@@ -98,7 +100,8 @@ export class KeyFetcher {
 
 function criteriaOf(wanted: readonly KeysWanted[]): JsonObject {
   const servers = wanted.map(({ serverName, keyIds, validUntilTs }) => {
-    const keys = keyIds.map((keyId) => [keyId, { minimum_valid_until_ts: validUntilTs }] as const);
+    const named = keyIds.length > MAX_KEYS_NAMED ? [] : keyIds;
+    const keys = named.map((keyId) => [keyId, { minimum_valid_until_ts: validUntilTs }] as const);
     return [serverName, Object.fromEntries(keys)] as const;
   });
   return Object.fromEntries(servers);
