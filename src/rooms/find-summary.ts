@@ -1,12 +1,11 @@
 import { findRoom, isServerIn, membershipOf } from '#projections/rooms/queries.ts';
 import { isServerName } from '#protocol/server-name.ts';
 import { notFound } from '#src/http/errors.ts';
-import type { Directory } from './directory.ts';
 import { type HierarchyContext, maySeeRemote } from './hierarchy.ts';
 import { maySeeSummary, type RoomSummary, roomSummary } from './room-summary.ts';
 
 export interface SummaryRequest {
-  readonly roomIdOrAlias: string;
+  readonly roomId: string;
   /** Undefined for somebody who is not logged in: for them no other server is asked. */
   readonly userId: string | undefined;
   /** Servers that may know the room. */
@@ -15,14 +14,12 @@ export interface SummaryRequest {
 
 /**
  * The summary of a room, with the user's membership.
- * @throws {MatrixError} M_NOT_FOUND, whether there is no such room or the user may not see it; M_INVALID_PARAM.
+ * @throws {MatrixError} M_NOT_FOUND, whether there is no such room or the user may not see it.
  */
 export async function findSummary(
-  context: HierarchyContext & { readonly directory: Directory },
-  { roomIdOrAlias, userId, via }: SummaryRequest,
+  { reader, serverName, remoteSpaces }: HierarchyContext,
+  { roomId, userId, via }: SummaryRequest,
 ): Promise<RoomSummary & { readonly membership?: string }> {
-  const { reader, serverName, directory, remoteSpaces } = context;
-  const roomId = directory.roomOf(roomIdOrAlias);
   const room = findRoom(reader, roomId);
   const membership = room && userId !== undefined ? membershipOf(reader, room.id, userId) : undefined;
   const withMembership = (summary: RoomSummary) => ({ ...summary, ...(membership !== undefined && { membership }) });

@@ -48,7 +48,7 @@ it('are shown as far as the other server tells, with what the user may see', asy
 });
 
 it('a room of another server has a summary for those who name a server that knows it', async () => {
-  const room = await create(bob, { preset: 'public_chat', name: 'Open' });
+  const room = await create(bob, { preset: 'public_chat', name: 'Open', room_alias_name: 'open' });
   const closed = await create(bob, {});
   const at = (roomId: string, via: string) =>
     `/_matrix/client/v1/room_summary/${encodeURIComponent(roomId)}?via=${via}`;
@@ -57,6 +57,8 @@ it('a room of another server has a summary for those who name a server that know
     name: 'Open',
     room_version: '12',
   });
+  expect(await alice.ok('GET', at('#open:two.test', ''))).toMatchObject({ room_id: room });
+  expect((await one.http.inject({ url: at('#open:two.test', '') })).statusCode).toBe(404);
   expect((await alice.call('GET', at(closed, 'two.test'))).status).toBe(404);
   expect((await one.http.inject({ url: at(room, 'two.test') })).statusCode).toBe(404);
 });

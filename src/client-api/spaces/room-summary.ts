@@ -1,9 +1,9 @@
-import { z } from 'zod';
 import type { Context } from '#src/context.ts';
 import { endpoint } from '#src/http/endpoint.ts';
 import { findSummary } from '#src/rooms/find-summary.ts';
+import { namedRoom, viaQuery } from '../rooms/named-room.ts';
 
-/** Servers that a client may name. */
+/** Servers that are asked at most, of those that a client or the server of the alias names. */
 const MAX_VIA = 20;
 
 /**
@@ -20,11 +20,14 @@ export const getRoomSummary = endpoint({
   ],
   auth: 'optional',
   rateLimit: 'read',
-  query: z.object({ via: z.union([z.string(), z.array(z.string())]).optional() }),
-  handler: ({ params, query, requester }, context: Context) =>
-    findSummary(context, {
-      roomIdOrAlias: params.roomIdOrAlias,
-      userId: requester?.userId,
-      via: [query.via ?? []].flat().slice(0, MAX_VIA),
-    }),
+  query: viaQuery,
+  handler: async ({ params: { roomIdOrAlias }, query, requester }, context: Context) => {
+    const userId = requester?.userId;
+    // Strangers do not make this server ask others.
+    const { roomId, via } =
+      userId === undefined
+        ? { roomId: context.directory.roomOf(roomIdOrAlias), via: [] }
+        : await namedRoom(context, roomIdOrAlias, query);
+    return findSummary(context, { roomId, userId, via: via.slice(0, MAX_VIA) });
+  },
 });
