@@ -292,7 +292,7 @@ export const settingsSchema = z.strictObject({
     .default(null)
     .register(settingNotes, {
       type: 'URL',
-      doc: 'Where clients reach this server. Default: the first client listener if it is on loopback, else https://SERVER_NAME.',
+      doc: 'Where clients reach this server, and other servers too where the same listeners answer them. Default: the first client listener if it is on loopback, else https://SERVER_NAME.',
     }),
   data_dir: z.string().min(1).default('./data').register(settingNotes, {
     type: 'path',

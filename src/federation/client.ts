@@ -121,6 +121,8 @@ export class FederationClient {
     const { destinations, isEnabled, serverName } = this.#options;
     if (!isEnabled) throw new FederationError('refused', destination, 'federation is off');
     if (destination === serverName) throw new FederationError('refused', destination, 'this is the server itself');
+    // What cannot be written down is our own mistake, not the other server's.
+    const body = bodyOf(request);
     const deadline = AbortSignal.timeout(request.deadlineMs ?? DEFAULT_DEADLINE_MS);
     const signal = request.signal === undefined ? deadline : AbortSignal.any([deadline, request.signal]);
     const attempt = destinations.begin(destination, request.isUrgent === true);
@@ -128,7 +130,7 @@ export class FederationClient {
     try {
       release = await this.#slots.take(destination, signal);
       if (release === undefined) throw new FederationError('busy', destination, 'too many requests wait for it');
-      const answer = await this.#send(request, signal);
+      const answer = await this.#send(request, body, signal);
       if (answer.statusCode < 200 || answer.statusCode > 299) throw await this.#errorOf(request, answer);
       if ((answer.headers['content-encoding'] ?? 'identity') !== 'identity') {
         discard(answer.body);
@@ -151,10 +153,13 @@ export class FederationClient {
     }
   }
 
-  async #send(request: FederationRequest, signal: AbortSignal): Promise<Dispatcher.ResponseData> {
+  async #send(
+    request: FederationRequest,
+    body: string | undefined,
+    signal: AbortSignal,
+  ): Promise<Dispatcher.ResponseData> {
     const { destination, method, path, isSigned = true } = request;
     const { serverName, signingKey, pools } = this.#options;
-    const body = bodyOf(request);
     const { pool, route } = await race(pools.of(destination), signal);
     const headers: Record<string, string> = { host: route.hostHeader, accept: 'application/json' };
     if (body !== undefined) headers['content-type'] = 'application/json';

@@ -153,6 +153,13 @@ describe('a request', () => {
     await expect(get({ destination })).rejects.toMatchObject({ kind: 'refused' });
   });
 
+  it('that cannot be written down says nothing about the other server', async () => {
+    await two(answerJson({}));
+    const content = { body: '\ud800' };
+    await expect(get({ method: 'POST', content })).rejects.toMatchObject({ problem: 'lone_surrogate' });
+    expect(await get()).toEqual({});
+  });
+
   it('does not go to the server itself', async () => {
     await expect(get({ destination: 'one.test' })).rejects.toMatchObject({ kind: 'refused' });
   });
