@@ -39,6 +39,10 @@ export const recordKinds = {
     version: 1,
     says: 'An account was locked, or is so no more.',
   },
+  'user.rate_limit_changed': {
+    version: 1,
+    says: 'A user may send more, or less, than others at a time.',
+  },
   'user.deactivated': {
     version: 1,
     says: 'An account was closed for ever.',

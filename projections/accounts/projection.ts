@@ -27,7 +27,7 @@ interface Change {
 
 export const accountsProjection: Projection = {
   name: 'accounts',
-  version: 4,
+  version: 5,
   tables: [users, guests, erased, userStreams, devices, accessTokens, refreshTokens, registrationTokens, departing],
   apply(tx, record) {
     const read = readAccountRecord(record);
@@ -58,6 +58,7 @@ function register(tx: Writer, record: LogRecord, fields: AccountRecords['user.re
     isGuest,
     isSuspended: false,
     isLocked: false,
+    allowance: null,
     isDeactivated: false,
     isErased: false,
     passwordHash,
@@ -107,6 +108,9 @@ function applyChange(change: Change, read: UserRecord): void {
       break;
     case 'user.suspension_changed':
       updateUser(change, { isSuspended: read.fields.isSuspended });
+      break;
+    case 'user.rate_limit_changed':
+      updateUser(change, { allowance: read.fields.allowance });
       break;
     case 'user.lock_changed':
       updateUser(change, { isLocked: read.fields.isLocked });

@@ -11,7 +11,7 @@ import type { StreamCommands } from '#src/commands/stream-command.ts';
 import type { Config } from '#src/config/schema.ts';
 import type { Requester } from '#src/http/endpoint.ts';
 import { forbidden, limitExceeded, MatrixError, unknownToken } from '#src/http/errors.ts';
-import { RateLimiter } from '#src/http/rate-limit.ts';
+import { type Allowance, RateLimiter } from '#src/http/rate-limit.ts';
 import type { Logger } from '#src/log/logger.ts';
 import type { EventLog, Position } from '#streams/event-log.ts';
 import { ActivityLog } from './activity.ts';
@@ -362,6 +362,14 @@ export class Accounts {
   async setLocked(userId: string, isLocked: boolean): Promise<void> {
     await this.#users.run(userId, (user) => ({
       records: user.isLocked === isLocked ? [] : [this.#users.record('user.lock_changed', { isLocked })],
+      result: undefined,
+    }));
+  }
+
+  /** Lets a user send more, or less, than others at a time; null for as much as everybody, a rate of 0 for no limit. */
+  async setAllowance(userId: string, allowance: Allowance | null): Promise<void> {
+    await this.#users.run(userId, () => ({
+      records: [this.#users.record('user.rate_limit_changed', { allowance })],
       result: undefined,
     }));
   }

@@ -9,6 +9,7 @@ import {
   devices,
   refreshTokens,
   type TokenPair,
+  type UserRow,
   users,
 } from '#projections/accounts/tables.ts';
 import type { Reader } from '#projections/engine/reader.ts';
@@ -156,6 +157,7 @@ export class Sessions {
         isGuest: user.isGuest,
         isAdmin: user.isAdmin,
         ...(user.isSuspended && { isSuspended: true }),
+        ...(user.allowance !== null && ownAllowance(user.allowance)),
       }),
       isLocked: user.isLocked,
       expiresAtMs: pair.accessExpiresAtMs,
@@ -262,6 +264,11 @@ export class Sessions {
 }
 
 const TOPIC_START = accountTopic('');
+
+/** A rate of 0 stands for no limit. */
+function ownAllowance(allowance: NonNullable<UserRow['allowance']>): Pick<Requester, 'allowance' | 'isUnlimited'> {
+  return allowance.perSecond === 0 ? { isUnlimited: true } : { allowance };
+}
 
 function checkRefreshable(device: DeviceRow | undefined, presented: Uint8Array): void {
   if (device === undefined) throw unknownToken(false, 'The device of this refresh token is gone.');

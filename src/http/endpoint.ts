@@ -18,7 +18,7 @@ import type { z } from 'zod';
 import type { JsonObject } from '#protocol/pdu.ts';
 import type { Logger } from '#src/log/logger.ts';
 import type { RawAnswer } from './answer.ts';
-import type { RateLimitClass } from './rate-limit.ts';
+import type { Allowance, RateLimitClass } from './rate-limit.ts';
 
 export type Method = 'GET' | 'PUT' | 'POST' | 'DELETE' | 'PATCH';
 
@@ -42,6 +42,8 @@ export interface Requester {
   readonly isSuspended?: boolean;
   /** Set when an application service calls, for itself or for one of its users. */
   readonly appserviceId?: string;
+  /** How much this requester may send, where it is not as much as everybody. */
+  readonly allowance?: Allowance;
   /** Set when this requester is exempt from rate limits. */
   readonly isUnlimited?: boolean;
 }

@@ -71,12 +71,14 @@ export class RateLimiter {
 
   /**
    * Takes a request out of the bucket of this user, or without one of this address.
+   * @param own how much this user may send, where it is not as much as everybody.
    * @returns 0 if it is allowed, otherwise the milliseconds until it would be.
    */
-  take(limitClass: RateLimitClass, userId: string | undefined, address: string): number {
+  take(limitClass: RateLimitClass, userId: string | undefined, address: string, own?: Allowance): number {
     if (limitClass === 'none') return 0;
     const limits: ClassLimits = RATE_LIMITS[limitClass];
-    const allowance = userId === undefined ? limits.perAddress : limits.perUser;
+    const usual = userId === undefined ? limits.perAddress : limits.perUser;
+    const allowance = limitClass === 'write' ? (own ?? usual) : usual;
     const key = userId === undefined ? `${limitClass} a ${network(address)}` : `${limitClass} u ${userId}`;
     return this.#take(key, allowance);
   }

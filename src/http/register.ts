@@ -182,7 +182,7 @@ function admission<C>(endpoint: Endpoint<C>, options: RegisterOptions<C>): Admit
   const limit = (call: Call): void => {
     const requester = call.requester as Requester | undefined;
     if (limiter === undefined || requester?.isUnlimited === true) return;
-    const waitMs = limiter.take(rateLimit, requester?.userId, call.ip);
+    const waitMs = limiter.take(rateLimit, requester?.userId, call.ip, requester?.allowance);
     if (waitMs > 0) throw limitExceeded(waitMs);
   };
   if (auth === 'server') {

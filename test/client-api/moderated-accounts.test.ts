@@ -1,5 +1,7 @@
 /** Suspending and locking accounts, and what administrators see of them. */
 import { afterAll, beforeAll, expect, test } from 'vitest';
+import { sendEvent } from '#src/client-api/rooms/send-event.ts';
+import { RATE_LIMITS, RateLimiter } from '#src/http/rate-limit.ts';
 import { startApplication, type TestApplication, type TestClient } from '#test/support/application.ts';
 import { errorOf } from './api-surface.ts';
 
@@ -111,4 +113,48 @@ test('whois says from where somebody was last seen, to them and to administrator
   const dave = await app.register('dave');
   expect(errorOf(await dave.call('GET', path))).toBe('403 M_FORBIDDEN');
   expect(errorOf(await admin.call('GET', '/admin/whois/@nobody:localhost'))).toBe('404 M_NOT_FOUND');
+});
+
+test('administrators can let a user send as much as they like, or little', async () => {
+  const erin = await app.register('erin');
+  const path = `/_synapse/admin/v1/users/${erin.userId}/override_ratelimit`;
+  const limiter = new RateLimiter({ now: () => 0 });
+  const sends = () => {
+    const { userId, allowance, isUnlimited } = app.context.accounts.authenticate(erin.accessToken, {
+      ip: '127.0.0.1',
+      userAgent: undefined,
+      endpoint: sendEvent,
+    });
+    if (isUnlimited === true) return Number.POSITIVE_INFINITY;
+    let count = 0;
+    while (count < 1_000 && limiter.take('write', `${userId}${JSON.stringify(allowance)}`, '', allowance) === 0)
+      count += 1;
+    return count;
+  };
+  expect(await admin.ok('GET', path)).toEqual({});
+  expect(sends()).toBe(RATE_LIMITS.write.perUser.burst);
+  await admin.ok('POST', path, { messages_per_second: 1, burst_count: 3 });
+  expect(await admin.ok('GET', path)).toEqual({ messages_per_second: 1, burst_count: 3 });
+  expect(sends()).toBe(3);
+  await admin.ok('POST', path, {});
+  expect(sends()).toBe(Number.POSITIVE_INFINITY);
+  await admin.ok('DELETE', path);
+  expect(await admin.ok('GET', path)).toEqual({});
+  expect(errorOf(await erin.call('POST', path, {}))).toBe('403 M_FORBIDDEN');
+  expect(errorOf(await admin.call('POST', path, { messages_per_second: -1 }))).toBe('400 M_BAD_JSON');
+});
+
+test('administrators can take an upload away', async () => {
+  const uploaded = await app.http.inject({
+    method: 'POST',
+    url: '/_matrix/media/v3/upload',
+    headers: { authorization: `Bearer ${admin.accessToken}` },
+    payload: 'bad',
+  });
+  const id = String(uploaded.json().content_uri).slice('mxc://'.length);
+  const path = `/_synapse/admin/v1/media/${id}`;
+  expect(errorOf(await alice.call('DELETE', path))).toBe('403 M_FORBIDDEN');
+  expect(await admin.ok('DELETE', path)).toEqual({ deleted_media: [id.split('/')[1]], total: 1 });
+  expect(errorOf(await admin.call('GET', `/_matrix/client/v1/media/download/${id}`))).toBe('404 M_NOT_FOUND');
+  expect(errorOf(await admin.call('DELETE', path))).toBe('404 M_NOT_FOUND');
 });

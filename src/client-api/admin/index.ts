@@ -1,10 +1,22 @@
+import type { Context } from '#src/context.ts';
 import type { Endpoint } from '#src/http/endpoint.ts';
+import { deleteMedia } from './delete-media.ts';
 import { getLock } from './get-lock.ts';
 import { getSuspend } from './get-suspend.ts';
 import { putLock } from './put-lock.ts';
 import { putSuspend } from './put-suspend.ts';
-import type { AdminContext } from './target-user.ts';
+import { deleteRateLimitOverride, getRateLimitOverride, postRateLimitOverride } from './rate-limit-override.ts';
 import { whois } from './whois.ts';
 
-/** What the specification gives server administrators. */
-export const adminEndpoints: readonly Endpoint<AdminContext>[] = [whois, getSuspend, putSuspend, getLock, putLock];
+/** What server administrators can do here. */
+export const adminEndpoints: readonly Endpoint<Context>[] = [
+  whois,
+  getSuspend,
+  putSuspend,
+  getLock,
+  putLock,
+  getRateLimitOverride,
+  postRateLimitOverride,
+  deleteRateLimitOverride,
+  deleteMedia,
+];
