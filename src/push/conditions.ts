@@ -5,7 +5,7 @@
  */
 import type { JsonObject, JsonValue } from '#protocol/pdu.ts';
 import { type EventFacts, parsePropertyPath } from './event-facts.ts';
-import { compileGlob, compileLiteral } from './glob.ts';
+import { compileGlob, type Glob } from './glob.ts';
 
 /** What conditions ask about the room at the event, and about the user whose rules they are. */
 export interface RuleSurroundings {
@@ -13,8 +13,8 @@ export interface RuleSurroundings {
   memberCount(): number;
   /** Whether the sender of the event has the power to notify everybody under a key. */
   senderMayNotify(key: string): boolean;
-  /** The user's display name in the room just before the event. */
-  displayName(): string | undefined;
+  /** The user's display name in the room just before the event, compiled; undefined for somebody without one. */
+  displayName(): Glob | undefined;
 }
 
 /** Whether a condition holds, the number of members aside. */
@@ -109,8 +109,7 @@ function propertyContains(key: string, expected: Simple): Condition {
 function containsDisplayName(facts: EventFacts, surroundings: RuleSurroundings): boolean {
   const body = facts.lowered(BODY);
   if (body === undefined) return false;
-  const name = surroundings.displayName();
-  return name !== undefined && name !== '' && compileLiteral(name).matchesWords(body);
+  return surroundings.displayName()?.matchesWords(body) === true;
 }
 
 const MEMBER_COUNT = /^(==|<=|>=|<|>)?(\d{1,15})$/;

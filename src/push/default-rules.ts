@@ -16,6 +16,14 @@ export const LEGACY_MENTION_RULES: ReadonlySet<string> = new Set([
   '.m.rule.contains_user_name',
 ]);
 
+/** Rules whose conditions name the user, or ask for the user's name: all others of the server say the same for everybody. */
+export const PERSONAL_RULES: ReadonlySet<string> = new Set([
+  '.m.rule.invite_for_me',
+  '.m.rule.is_user_mention',
+  '.m.rule.contains_display_name',
+  '.m.rule.contains_user_name',
+]);
+
 const DEFAULT_SOUND: PushAction = { set_tweak: 'sound', value: 'default' };
 const RING: PushAction = { set_tweak: 'sound', value: 'ring' };
 const HIGHLIGHT: PushAction = { set_tweak: 'highlight' };

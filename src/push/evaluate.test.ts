@@ -4,6 +4,7 @@ import type { JsonObject } from '#protocol/pdu.ts';
 import type { RuleSurroundings } from './conditions.ts';
 import { CompiledRules, type Outcome } from './evaluate.ts';
 import { EventFacts, parsePropertyPath } from './event-facts.ts';
+import { compileLiteral } from './glob.ts';
 import { NO_CHANGES, type PushRuleChanges } from './rules.ts';
 import { changesOfStored, rulesOf } from './user-rules.ts';
 
@@ -36,7 +37,7 @@ function facts({ type = 'm.room.message', sender = '@bob:example.org', stateKey,
 const SURROUNDINGS: RuleSurroundings = {
   memberCount: () => 3,
   senderMayNotify: () => true,
-  displayName: () => 'Ali Baba',
+  displayName: () => compileLiteral('Ali Baba'),
 };
 
 function outcome(

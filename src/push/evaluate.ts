@@ -12,8 +12,8 @@ import {
   type RuleSurroundings,
   type Test,
 } from './conditions.ts';
-import { LEGACY_MENTION_RULES } from './default-rules.ts';
-import type { EventFacts } from './event-facts.ts';
+import { LEGACY_MENTION_RULES, PERSONAL_RULES } from './default-rules.ts';
+import { type EventFacts, MAX_SHARED_TESTS } from './event-facts.ts';
 import { type PushAction, type PushRule, RULE_KINDS, type RuleKind, type Ruleset } from './rules.ts';
 
 /** What counts of a rule's actions: 0 does not notify, 1 notifies, 2 notifies and highlights. */
@@ -37,6 +37,8 @@ interface CompiledRule {
   readonly type: string | undefined;
   readonly tests: readonly Test[];
   readonly countTests: readonly CountTest[];
+  /** Names the tests among those that are the same for all users; undefined for tests of this user alone. */
+  readonly sharedId: number | undefined;
 }
 
 /** Types of events for which the rules that may match are remembered. */
@@ -53,9 +55,8 @@ export class CompiledRules {
 
   /** What the first rule that matches says; undefined if none does. */
   outcomeOf(facts: EventFacts, surroundings: RuleSurroundings): Outcome | undefined {
-    for (const { outcome, tests, countTests } of this.#rulesFor(facts.event.type)) {
-      if (!tests.every((test) => test(facts, surroundings))) continue;
-      if (countTests.every((test) => test(surroundings.memberCount()))) return outcome;
+    for (const rule of this.#rulesFor(facts.event.type)) {
+      if (holds(rule, facts, surroundings) && countHolds(rule, surroundings)) return rule.outcome;
     }
     return undefined;
   }
@@ -65,7 +66,7 @@ export class CompiledRules {
     let undecided: CompiledRule[] | undefined;
     let weight: Weight = SILENT;
     for (const rule of this.#rulesFor(facts.event.type)) {
-      if (!rule.tests.every((test) => test(facts, surroundings))) continue;
+      if (!holds(rule, facts, surroundings)) continue;
       if (rule.countTests.length === 0) {
         weight = rule.outcome.weight;
         break;
@@ -75,9 +76,8 @@ export class CompiledRules {
     }
     if (undecided === undefined) return weight;
     // From the least important one up: what is below each is decided already.
-    for (const { outcome, countTests } of undecided.reverse()) {
-      if (outcome.weight === weight) continue;
-      if (countTests.every((test) => test(surroundings.memberCount()))) weight = outcome.weight;
+    for (const rule of undecided.reverse()) {
+      if (rule.outcome.weight !== weight && countHolds(rule, surroundings)) weight = rule.outcome.weight;
     }
     return weight;
   }
@@ -98,6 +98,34 @@ export class CompiledRules {
   }
 }
 
+/** Whether all conditions of a rule hold, the number of members aside. */
+function holds({ tests, sharedId }: CompiledRule, facts: EventFacts, surroundings: RuleSurroundings): boolean {
+  if (sharedId === undefined) return allHold(tests, facts, surroundings);
+  return facts.ask(sharedId, () => allHold(tests, facts, surroundings));
+}
+
+function allHold(tests: readonly Test[], facts: EventFacts, surroundings: RuleSurroundings): boolean {
+  for (const test of tests) if (!test(facts, surroundings)) return false;
+  return true;
+}
+
+function countHolds({ countTests }: CompiledRule, surroundings: RuleSurroundings): boolean {
+  for (const test of countTests) if (!test(surroundings.memberCount())) return false;
+  return true;
+}
+
+/** The tests of the server's rules that are the same for everybody, by rule id. */
+const sharedIds = new Map<string, number>();
+
+function sharedIdOf({ default: isDefault, rule_id: ruleId }: PushRule): number | undefined {
+  if (!isDefault || PERSONAL_RULES.has(ruleId)) return undefined;
+  const known = sharedIds.get(ruleId);
+  if (known !== undefined || sharedIds.size >= MAX_SHARED_TESTS) return known;
+  const id = sharedIds.size;
+  sharedIds.set(ruleId, id);
+  return id;
+}
+
 /** Undefined for a rule that never matches. */
 function compileRule(kind: RuleKind, rule: PushRule): CompiledRule | undefined {
   if (rule.enabled !== true) return undefined;
@@ -114,7 +142,7 @@ function compileRule(kind: RuleKind, rule: PushRule): CompiledRule | undefined {
     else if (type !== undefined && type !== condition.type) return undefined;
     else type = condition.type;
   }
-  return { outcome: outcomeOf(rule), type, tests, countTests };
+  return { outcome: outcomeOf(rule), type, tests, countTests, sharedId: sharedIdOf(rule) };
 }
 
 function conditionsOf(kind: RuleKind, rule: PushRule): readonly Condition[] | undefined {

@@ -7,17 +7,25 @@ import type { JsonObject, JsonValue } from '#protocol/pdu.ts';
 /** A property of an event: its names from the outside in, `['content', 'body']`. */
 export interface PropertyPath {
   readonly names: readonly string[];
-  /** The path as it is written in rules; the same for the same property. */
+  /** The path as it is written in rules. */
   readonly text: string;
 }
 
 const EMPTY: JsonObject = {};
+/** Rules whose answer is remembered for an event; more are asked again. */
+export const MAX_SHARED_TESTS = 32;
+const UNKNOWN = 0;
+const HOLDS = 1;
+const FAILS = 2;
 
 export class EventFacts {
   readonly event: Event;
   readonly roomId: string;
   #content: JsonObject | undefined;
-  readonly #lowered = new Map<string, string | undefined>();
+  #saysMentions: boolean | undefined;
+  readonly #values = new Map<PropertyPath, JsonValue | undefined>();
+  readonly #lowered = new Map<PropertyPath, string | undefined>();
+  readonly #shared = new Uint8Array(MAX_SHARED_TESTS);
 
   constructor(event: Event, roomId: string) {
     this.event = event;
@@ -34,11 +42,28 @@ export class EventFacts {
 
   /** Whether the event says whom it mentions, if only that it mentions nobody. */
   get saysMentions(): boolean {
-    return Object.hasOwn(this.content, 'm.mentions');
+    this.#saysMentions ??= Object.hasOwn(this.content, 'm.mentions');
+    return this.#saysMentions;
+  }
+
+  /** What a test that many users' rules share says of the event: asked once. `id` is below {@link MAX_SHARED_TESTS}. */
+  ask(id: number, test: () => boolean): boolean {
+    const known = this.#shared[id] ?? UNKNOWN;
+    if (known !== UNKNOWN) return known === HOLDS;
+    const holds = test();
+    this.#shared[id] = holds ? HOLDS : FAILS;
+    return holds;
   }
 
   /** The value of a property; undefined if there is none. What is within a list is not a property. */
-  value({ names }: PropertyPath): JsonValue | undefined {
+  value(path: PropertyPath): JsonValue | undefined {
+    if (this.#values.has(path)) return this.#values.get(path);
+    const value = this.#find(path);
+    this.#values.set(path, value);
+    return value;
+  }
+
+  #find({ names }: PropertyPath): JsonValue | undefined {
     const [first = '', ...inner] = names;
     if (first !== 'content') return inner.length === 0 ? this.#field(first) : undefined;
     let value: JsonValue | undefined = this.content;
@@ -51,10 +76,10 @@ export class EventFacts {
 
   /** The value of a property in lower case; undefined if it is not a text. */
   lowered(path: PropertyPath): string | undefined {
-    if (this.#lowered.has(path.text)) return this.#lowered.get(path.text);
+    if (this.#lowered.has(path)) return this.#lowered.get(path);
     const value = this.value(path);
     const lowered = typeof value === 'string' ? value.toLowerCase() : undefined;
-    this.#lowered.set(path.text, lowered);
+    this.#lowered.set(path, lowered);
     return lowered;
   }
 
@@ -79,11 +104,23 @@ export class EventFacts {
   }
 }
 
+/** Paths that are remembered, so that rules of many users name a property by the same object. */
+const MAX_PATHS_REMEMBERED = 1000;
+const paths = new Map<string, PropertyPath>();
+
 /**
  * Reads a path: names with dots between them, a dot or a backslash of a name behind a backslash.
  * https://spec.matrix.org/v1.19/appendices/#dot-separated-property-paths
  */
 export function parsePropertyPath(text: string): PropertyPath {
+  const known = paths.get(text);
+  if (known !== undefined) return known;
+  const path = { names: namesIn(text), text };
+  if (paths.size < MAX_PATHS_REMEMBERED) paths.set(text, path);
+  return path;
+}
+
+function namesIn(text: string): string[] {
   const names: string[] = [];
   let name = '';
   for (let index = 0; index < text.length; index += 1) {
@@ -100,5 +137,5 @@ export function parsePropertyPath(text: string): PropertyPath {
     }
   }
   names.push(name);
-  return { names, text };
+  return names;
 }

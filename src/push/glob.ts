@@ -61,11 +61,13 @@ class TextGlob implements Glob {
 
   matchesAll(text: string): boolean {
     if (this.#exact !== undefined) return text === this.#exact;
-    return coversAll(unitsOf(text), this.#pieces);
+    return coversAll(new Units(text), this.#pieces);
   }
 
   matchesWords(text: string): boolean {
-    return isWithin(unitsOf(text), this.#pieces);
+    // Most patterns are one short word that is not there.
+    if (this.#exact !== undefined && !text.includes(this.#exact)) return false;
+    return isWithin(new Units(text), this.#pieces);
   }
 }
 
@@ -86,14 +88,24 @@ class CodeGlob implements Glob {
   }
 }
 
-function unitsOf(text: string): Text {
-  return { text, length: text.length, code: (index) => text.charCodeAt(index) };
+class Units implements Text {
+  readonly text: string;
+  readonly length: number;
+
+  constructor(text: string) {
+    this.text = text;
+    this.length = text.length;
+  }
+
+  code(index: number): number {
+    return this.text.charCodeAt(index);
+  }
 }
 
 const SURROGATE = /[\ud800-\udfff]/;
 
 function codesOf(text: string): Text {
-  if (!SURROGATE.test(text)) return unitsOf(text);
+  if (!SURROGATE.test(text)) return new Units(text);
   const codes = Uint32Array.from(text, (character) => character.codePointAt(0) ?? 0);
   return { text: '', length: codes.length, code: (index) => codes[index] ?? 0 };
 }

@@ -22,6 +22,7 @@ import { roomVersionRules } from '#protocol/room-version.ts';
 import type { Position } from '#streams/event-log.ts';
 import type { RuleSurroundings } from './conditions.ts';
 import type { EventFacts } from './event-facts.ts';
+import { compileLiteral, type Glob } from './glob.ts';
 
 const MEMBER = 'm.room.member';
 const POWER_LEVELS = 'm.room.power_levels';
@@ -48,6 +49,7 @@ export class RoomHistory {
 
   /** Joined members at a version of the room's state. */
   memberCount(reader: Reader, version: number): number {
+    if (this.#members?.version === version) return this.#members.joined;
     const known = this.#members ?? headCount(reader, this.room.id);
     const head = Math.abs(known.version - version) > MAX_CHANGES_COUNTED ? headCount(reader, this.room.id) : known;
     if (Math.abs(head.version - version) > MAX_CHANGES_COUNTED) return head.joined;
@@ -76,17 +78,21 @@ export class RoomHistory {
 
 /** What a user was called in a room, at each version of its state. */
 export class DisplayNames {
-  #standing: Standing<string | undefined> | undefined;
+  #standing: Standing<Glob | undefined> | undefined;
 
-  at(reader: Reader, room: Position, userId: string, version: number): string | undefined {
+  at(reader: Reader, room: Position, userId: string, version: number): Glob | undefined {
     const known = this.#standing;
     if (known !== undefined && version >= known.from && version < known.until) return known.value;
     const { content, from, until } = contentSpan(reader, room, MEMBER, userId, version);
-    const name = content?.displayname;
-    const value = typeof name === 'string' ? name : undefined;
+    const value = content && nameIn(content);
     this.#standing = { from, until, value };
     return value;
   }
+}
+
+/** The display name that a member event gives, compiled. */
+export function nameIn({ displayname: name }: JsonObject): Glob | undefined {
+  return typeof name === 'string' && name !== '' ? compileLiteral(name) : undefined;
 }
 
 /** The surroundings of one event for one user. */

@@ -43,6 +43,8 @@ const MAX_WEIGHT = 4_000_000;
 const BASE_WEIGHT = 60;
 /** Rooms whose members and power levels are remembered. */
 const MAX_HISTORIES = 5000;
+/** Events whose content stays parsed, for the next member who asks for the same. */
+const MAX_FACTS = 256;
 /** Events that are judged before others get their turn. */
 const SLICE_EVENTS = 64;
 
@@ -106,7 +108,7 @@ export class UnreadCounts {
   readonly #profiles: PushProfiles;
   readonly #counted = new Lru<string, Counted>(MAX_WEIGHT, weightOf);
   readonly #histories = new Lru<Position, RoomHistory>(MAX_HISTORIES);
-  readonly #facts = new WeakMap<Event, EventFacts>();
+  readonly #facts = new Map<Position, EventFacts>();
 
   constructor(profiles: PushProfiles) {
     this.#profiles = profiles;
@@ -151,12 +153,13 @@ export class UnreadCounts {
     return history;
   }
 
-  /** The facts of an event; the same for the same object. */
+  /** The facts of an event; the same for the same object, where it was asked for a short while ago. */
   factsOf(event: Event, room: Room): EventFacts {
-    const known = this.#facts.get(event);
-    if (known !== undefined) return known;
+    const known = this.#facts.get(event.position);
+    if (known?.event === event) return known;
     const facts = new EventFacts(event, room.roomId);
-    this.#facts.set(event, facts);
+    if (this.#facts.size >= MAX_FACTS) this.#facts.clear();
+    this.#facts.set(event.position, facts);
     return facts;
   }
 

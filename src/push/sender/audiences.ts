@@ -9,19 +9,23 @@ import {
   type Room,
   stateEventPosition,
 } from '#projections/rooms/queries.ts';
+import { parseJson } from '#protocol/json-limits.ts';
+import { isJsonObject } from '#protocol/json-object.ts';
 import { membershipIn } from '#src/rooms/visibility.ts';
 import { Lru } from '#src/sync/lru.ts';
 import type { Position } from '#streams/event-log.ts';
-import { DisplayNames } from '../room-history.ts';
+import type { Glob } from '../glob.ts';
+import { nameIn } from '../room-history.ts';
 
 /** Members of rooms that are remembered, each counted for each room. */
 const MAX_MEMBERS_REMEMBERED = 1_000_000;
 
 /** A member of a room who has pushers. */
 export interface Listener {
-  readonly names: DisplayNames;
   /** Position of the member event that said so last, as far as it has been seen. */
   readonly memberEvent: Position;
+  /** The display name that it gives; null for none, undefined where it has not been asked for. */
+  name: Glob | null | undefined;
 }
 
 /** By user id. */
@@ -51,7 +55,7 @@ export class Audiences {
   note(audience: Audience, { stateKey, contentJson, position }: Event): void {
     if (stateKey === undefined || !this.#users().has(stateKey)) return;
     if (membershipIn(contentJson) !== 'join') audience.delete(stateKey);
-    else audience.set(stateKey, { names: audience.get(stateKey)?.names ?? new DisplayNames(), memberEvent: position });
+    else audience.set(stateKey, listenerSince(position));
   }
 
   /** Other users have pushers than before. */
@@ -63,13 +67,13 @@ export class Audiences {
     const users = this.#users();
     if ((headOf(this.#reader, room.id)?.joined ?? 0) <= users.size) {
       for (const { userId, membership, event } of membersOf(this.#reader, room.id)) {
-        if (membership === 'join' && users.has(userId)) yield [userId, listener(event)];
+        if (membership === 'join' && users.has(userId)) yield [userId, listenerSince(event)];
       }
       return;
     }
     for (const userId of users.keys()) {
       const member = memberOf(this.#reader, room.id, userId);
-      if (member?.membership === 'join') yield [userId, listener(member.event)];
+      if (member?.membership === 'join') yield [userId, listenerSince(member.event)];
     }
   }
 }
@@ -82,8 +86,19 @@ export function hears(reader: Reader, userId: string, { memberEvent }: Listener,
   return member !== undefined && membershipIn(member.contentJson) === 'join';
 }
 
-function listener(memberEvent: Position): Listener {
-  return { names: new DisplayNames(), memberEvent };
+/** A member as the member event at a position says. */
+export function listenerSince(memberEvent: Position): Listener {
+  return { memberEvent, name: undefined };
+}
+
+/** What a listener is called in the room. */
+export function nameOf(reader: Reader, listener: Listener): Glob | undefined {
+  if (listener.name === undefined) {
+    const event = eventAt(reader, listener.memberEvent);
+    const content = event && parseJson(event.contentJson);
+    listener.name = (isJsonObject(content) ? nameIn(content) : undefined) ?? null;
+  }
+  return listener.name ?? undefined;
 }
 
 function weightOf({ size }: Audience): number {

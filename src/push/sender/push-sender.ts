@@ -27,10 +27,9 @@ import type { Logger } from '#src/log/logger.ts';
 import { sharedPacer } from '#src/sync/pacer.ts';
 import { BEFORE_FIRST, type Position, type RecordDraft } from '#streams/event-log.ts';
 import { type Outcome, SILENT } from '../evaluate.ts';
-import type { PushProfiles } from '../push-profiles.ts';
-import { DisplayNames, surroundingsOf } from '../room-history.ts';
+import type { PushProfile, PushProfiles } from '../push-profiles.ts';
 import type { UnreadCounts } from '../unread.ts';
-import { type Audience, Audiences, hears, type Listener } from './audiences.ts';
+import { type Audience, Audiences, hears, type Listener, listenerSince, nameOf } from './audiences.ts';
 import { Badges } from './badges.ts';
 import { type Gateway, type GatewayAnswer, GatewayFailed } from './gateway.ts';
 import { countsNotification, eventNotification } from './notification.ts';
@@ -77,6 +76,8 @@ export class PushSender {
   readonly #perGateway = new Slots({ perName: MAX_PER_GATEWAY, maxWaiting: MAX_WAITING_PER_GATEWAY });
   readonly #altogether = new Slots({ perName: MAX_ON_THEIR_WAY, maxWaiting: MAX_WAITING_PER_GATEWAY });
   readonly #stopping = new AbortController();
+  /** Of users with pushers. */
+  readonly #profiles = new Map<string, PushProfile>();
   readonly #recorded = new Map<PusherQueue, string>();
   #touchedRooms = new Set<string>();
   #arePushersStale = true;
@@ -128,7 +129,10 @@ export class PushSender {
       this.#at = this.#options.reader.frontier;
       return;
     }
-    for (const topic of touched) if (topic.startsWith('room:')) this.#touchedRooms.add(topic.slice('room:'.length));
+    for (const topic of touched) {
+      if (topic.startsWith('room:')) this.#touchedRooms.add(topic.slice('room:'.length));
+      else if (topic.startsWith('user:')) this.#profiles.delete(topic.slice('user:'.length));
+    }
     this.#run();
   }
 
@@ -191,7 +195,10 @@ export class PushSender {
     const { userId, pusher } = queue.active;
     const queues = this.#users.get(userId);
     queues?.delete(JSON.stringify([pusher.app_id, pusher.pushkey]));
-    if (queues?.size === 0) this.#users.delete(userId);
+    if (queues?.size === 0) {
+      this.#users.delete(userId);
+      this.#profiles.delete(userId);
+    }
     this.#recorded.delete(queue);
     void queue.stop();
   }
@@ -269,7 +276,7 @@ export class PushSender {
     this.#badges.forget(userId);
     // Nobody else hears of events in a room that they are not in.
     if (!audience.has(userId)) {
-      this.#judgeFor(room, event, userId, { names: new DisplayNames(), memberEvent: event.position });
+      this.#judgeFor(room, event, userId, listenerSince(event.position));
       for (const queue of queues.values()) queue.tellCounts();
     }
   }
@@ -297,13 +304,27 @@ export class PushSender {
     }
   }
 
-  #outcomeFor(room: Room, event: Event, userId: string, { names }: Listener): Outcome | undefined {
-    const { reader, profiles, unread } = this.#options;
+  #outcomeFor(room: Room, event: Event, userId: string, listener: Listener): Outcome | undefined {
+    const { reader, unread } = this.#options;
     if (event.sender === userId) return undefined;
-    const profile = profiles.of(reader, userId);
+    const profile = this.#profileOf(userId);
     if (profile.ignored.has(event.sender)) return undefined;
-    const facts = unread.factsOf(event, room);
-    return profile.rules.outcomeOf(facts, surroundingsOf(reader, unread.historyOf(room), names, userId, facts));
+    const history = unread.historyOf(room);
+    const { sender, stateVersion } = event;
+    return profile.rules.outcomeOf(unread.factsOf(event, room), {
+      memberCount: () => history.memberCount(reader, stateVersion),
+      senderMayNotify: (key) => history.mayNotify(reader, stateVersion, sender, key),
+      displayName: () => nameOf(reader, listener),
+    });
+  }
+
+  /** Remembered until something about the user is committed: asking for each user and event whether anything was takes longer. */
+  #profileOf(userId: string): PushProfile {
+    const known = this.#profiles.get(userId);
+    if (known !== undefined) return known;
+    const profile = this.#options.profiles.of(this.#options.reader, userId);
+    this.#profiles.set(userId, profile);
+    return profile;
   }
 
   /** A user may have less to read than before. */
