@@ -11,7 +11,7 @@ import type { StreamCommands } from '#src/commands/stream-command.ts';
 import type { Config } from '#src/config/schema.ts';
 import type { Requester } from '#src/http/endpoint.ts';
 import { forbidden, limitExceeded, MatrixError, unknownToken } from '#src/http/errors.ts';
-import { type Allowance, RateLimiter } from '#src/http/rate-limit.ts';
+import { RateLimiter } from '#src/http/rate-limit.ts';
 import type { Logger } from '#src/log/logger.ts';
 import type { EventLog, Position } from '#streams/event-log.ts';
 import { ActivityLog } from './activity.ts';
@@ -25,6 +25,7 @@ import {
 } from './credentials.ts';
 import { Devices } from './devices.ts';
 import { InteractiveAuth } from './interactive-auth.ts';
+import { Moderation } from './moderation.ts';
 import { PasswordHasher } from './password-hasher.ts';
 import { RegistrationTokens } from './registration-tokens.ts';
 import { userLocked } from './restrictions.ts';
@@ -90,6 +91,7 @@ export class Accounts {
   readonly sessions: Sessions;
   readonly registrationTokens: RegistrationTokens;
   readonly interactive: InteractiveAuth;
+  readonly moderation: Moderation;
   readonly nonces: SharedSecretNonces;
   readonly #config: AccountsConfig;
   readonly #log: EventLog;
@@ -129,6 +131,7 @@ export class Accounts {
     options.engine.onAdvance((_frontier, touched) => {
       for (const topic of touched) this.sessions.onTouched(topic);
     });
+    this.moderation = new Moderation(this.#users);
     this.nonces = new SharedSecretNonces({ clock, random });
   }
 
@@ -346,30 +349,6 @@ export class Accounts {
   async setAdmin(userId: string, isAdmin: boolean): Promise<void> {
     await this.#users.run(userId, (user) => ({
       records: user.isAdmin === isAdmin ? [] : [this.#users.record('user.admin_changed', { isAdmin })],
-      result: undefined,
-    }));
-  }
-
-  /** Suspends an account, or lifts that; see restrictions.ts. */
-  async setSuspended(userId: string, isSuspended: boolean): Promise<void> {
-    await this.#users.run(userId, (user) => ({
-      records: user.isSuspended === isSuspended ? [] : [this.#users.record('user.suspension_changed', { isSuspended })],
-      result: undefined,
-    }));
-  }
-
-  /** Locks an account, or unlocks it. Its tokens stay good, and are of no use but for logging out. */
-  async setLocked(userId: string, isLocked: boolean): Promise<void> {
-    await this.#users.run(userId, (user) => ({
-      records: user.isLocked === isLocked ? [] : [this.#users.record('user.lock_changed', { isLocked })],
-      result: undefined,
-    }));
-  }
-
-  /** Lets a user send more, or less, than others at a time; null for as much as everybody, a rate of 0 for no limit. */
-  async setAllowance(userId: string, allowance: Allowance | null): Promise<void> {
-    await this.#users.run(userId, () => ({
-      records: [this.#users.record('user.rate_limit_changed', { allowance })],
       result: undefined,
     }));
   }

@@ -14,7 +14,7 @@ export const putLock = endpoint({
   body: z.object({ locked: z.boolean() }),
   handler: async ({ params, body: { locked } }, context: AdminContext) => {
     targetOfRestriction(context, params.userId);
-    await context.accounts.setLocked(params.userId, locked);
+    await context.accounts.moderation.setLocked(params.userId, locked);
     return { locked };
   },
 });

@@ -14,7 +14,7 @@ export const putSuspend = endpoint({
   body: z.object({ suspended: z.boolean() }),
   handler: async ({ params, body: { suspended } }, context: AdminContext) => {
     targetOfRestriction(context, params.userId);
-    await context.accounts.setSuspended(params.userId, suspended);
+    await context.accounts.moderation.setSuspended(params.userId, suspended);
     return { suspended };
   },
 });

@@ -36,7 +36,7 @@ export const postRateLimitOverride = endpoint({
     targetUser(context, params.userId);
     const { messages_per_second: perSecond, burst_count: burst } = body;
     // A bucket that holds no request would let none through.
-    await context.accounts.setAllowance(params.userId, { perSecond, burst: Math.max(burst, 1) });
+    await context.accounts.moderation.setAllowance(params.userId, { perSecond, burst: Math.max(burst, 1) });
     return { messages_per_second: perSecond, burst_count: burst };
   },
 });
@@ -49,7 +49,7 @@ export const deleteRateLimitOverride = endpoint({
   rateLimit: 'none',
   handler: async ({ params }, context: AdminContext) => {
     targetUser(context, params.userId);
-    await context.accounts.setAllowance(params.userId, null);
+    await context.accounts.moderation.setAllowance(params.userId, null);
     return {};
   },
 });
