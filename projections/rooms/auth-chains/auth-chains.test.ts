@@ -158,15 +158,13 @@ interface Spec {
   readonly isHonest: boolean;
 }
 
-const anyGraph = fc.array(
-  fc.record<Spec>({
-    key: fc.nat(KEYS.length - 1),
-    near: fc.array(fc.nat(3), { maxLength: 3 }),
-    far: fc.array(fc.nat(), { maxLength: 2 }),
-    isHonest: fc.boolean(),
-  }),
-  { minLength: 1, maxLength: 60 },
-);
+const anySpec = fc.record<Spec>({
+  key: fc.nat(KEYS.length - 1),
+  near: fc.array(fc.nat(3), { maxLength: 3 }),
+  far: fc.array(fc.nat(), { maxLength: 2 }),
+  isHonest: fc.boolean(),
+});
+const anyGraph = fc.array(anySpec, { minLength: 1, maxLength: 60 });
 const anyEvents = fc.array(fc.nat(), { maxLength: 5 });
 
 function roomOf(specs: readonly Spec[]): TestRoom {
@@ -228,6 +226,20 @@ describe('in any graph', () => {
         for (const indexes of asked) room.expectSubgraph(indexes.map((index) => room.at(index % room.events.length)));
       }),
       { numRuns: 300 },
+    );
+  });
+
+  it('the conflicted subgraph is so too where less is behind the events than rests on them, and the other way round', () => {
+    const large = fc.array(anySpec, { minLength: 250, maxLength: 300 });
+    const few = fc.array(fc.nat(10), { minLength: 1, maxLength: 3 });
+    fc.assert(
+      fc.property(large, few, (specs, indexes) => {
+        const room = roomOf(specs);
+        room.expectSubgraph(indexes.map((index) => room.at(index)));
+        room.expectSubgraph(indexes.map((index) => room.at(room.events.length - 1 - index)));
+        room.expectSubgraph(indexes.map((index) => room.at(index * 20)));
+      }),
+      { numRuns: 20 },
     );
   });
 
@@ -384,6 +396,24 @@ describe('a hostile graph', () => {
     const counting = countingReader(tables.reader);
     authChainDifference(counting.reader, room.room, states, room.shared(events, true));
     expect(counting.count).toBeLessThan(dead);
+  });
+
+  it('above events or below them is not read, if the other is smaller', () => {
+    const room = new TestRoom();
+    const length = 3000;
+    room.add([CREATE, member(0, 0), levels(0, 1)]);
+    // Each invited by the one before, with power levels in between.
+    room.add(
+      Array.from({ length }, (_, user) => (user % 10 === 9 ? levels(0, user + 2) : member(user + 1, 0, user + 2))),
+    );
+    const readFor = (...events: readonly Position[]): number => {
+      const counting = countingReader(tables.reader);
+      conflictedSubgraph(counting.reader, room.room, new Set(events));
+      return counting.count;
+    };
+    expect(readFor(room.at(length), room.at(length + 1))).toBeLessThan(1000);
+    expect(readFor(room.at(1), room.at(3))).toBeLessThan(1000);
+    expect(readFor(room.at(1), room.at(length))).toBeGreaterThan(length);
   });
 
   it('in which nothing is a chain is answered as well', () => {

@@ -13,6 +13,11 @@ export interface ChainLink extends ChainPlace {
   readonly at: number;
 }
 
+/** Links that are read at a time. */
+export const LINKS_PER_READ = 64;
+/** After every place there is. */
+export const TOP = 2 ** 32 - 1;
+
 /** The chains of one room, as the rows say. */
 export class ChainGraph {
   readonly #reader: Reader;
@@ -44,40 +49,32 @@ export class ChainGraph {
   }
 
   /** Where a stretch of a chain leads: after one place, up to another; by place. */
-  linksBetween(chain: Position, after: number, upTo: number): ChainLink[] {
-    const links: ChainLink[] = [];
+  *linksBetween(chain: Position, after: number, upTo: number): Generator<ChainLink> {
     if (after < 1 && upTo >= 1) {
       for (const place of this.placesOf(this.node(chain)?.authEvents ?? []))
-        links.push({ at: 1, chain: place.chain, seq: place.seq });
+        yield { at: 1, chain: place.chain, seq: place.seq };
     }
-    if (upTo <= 1) return links;
-    const from = [this.#room, chain, Math.max(after, 1)] as const;
-    const rows = this.#reader.range(authLinks, {
-      prefix: [this.#room, chain],
-      gt: from,
-      lte: [this.#room, chain, upTo],
-    });
-    for (const { key, value } of rows) links.push({ at: key[2], chain: key[3], seq: value });
-    return links;
+    if (upTo <= 1) return;
+    const prefix = [this.#room, chain] as const;
+    const rows = this.#reader.range(authLinks, { prefix, gt: [...prefix, Math.max(after, 1)], lte: [...prefix, upTo] });
+    for (const { key, value } of rows) yield { at: key[2], chain: key[3], seq: value };
   }
 
   /**
-   * What leads to a stretch of a chain: from a place on, to before another, the newest target first. `at` is the place
-   * there; the place is where the link comes from.
+   * What leads to a stretch of a chain: from a place on, to before another, the newest target first; at most
+   * {@link LINKS_PER_READ}. `at` is the place there; the place is where the link comes from.
    *
    * @param last the link after which to go on.
    */
-  citationsBetween(
-    chain: Position,
-    from: number,
-    before: number,
-    limit: number,
-    last: ChainLink | undefined,
-  ): ChainLink[] {
+  citationsBetween(chain: Position, from: number, before: number, last: ChainLink | undefined): ChainLink[] {
     const prefix = [this.#room, chain] as const;
     const lt = last === undefined ? ([...prefix, before] as const) : ([...prefix, last.at, last.chain] as const);
-    const rows = this.#reader.range(authCitations, { prefix, gte: [...prefix, from], lt, reverse: true, limit });
-    return Array.from(rows, ({ key, value }) => ({ at: key[2], chain: key[3], seq: value }));
+    const range = { prefix, gte: [...prefix, from], lt, reverse: true, limit: LINKS_PER_READ } as const;
+    return Array.from(this.#reader.range(authCitations, range), ({ key, value }) => ({
+      at: key[2],
+      chain: key[3],
+      seq: value,
+    }));
   }
 
   /** The events of a stretch of a chain: after one place, up to another. */

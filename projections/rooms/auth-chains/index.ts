@@ -19,6 +19,7 @@
  * hold, and those that rest on them. Nothing is recursive, and each chain is entered once for each answer.
  */
 export { addToAuthChains, removeAuthChains } from './add.ts';
-export { authChainDifference, authChainOf, authEventsOf, conflictedSubgraph, isIndexed } from './queries.ts';
+export { conflictedSubgraph } from './conflicted-subgraph.ts';
+export { authChainDifference, authChainOf, authEventsOf, isIndexed } from './queries.ts';
 export type { SharedEvents } from './shared-floor.ts';
 export { authChainTables } from './tables.ts';

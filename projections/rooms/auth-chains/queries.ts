@@ -1,8 +1,8 @@
 import type { Reader } from '#projections/engine/reader.ts';
 import type { Position } from '#streams/event-log.ts';
-import { ChainGraph, type ChainLink, type ChainPlace } from './chain-graph.ts';
+import { ChainGraph, type ChainPlace } from './chain-graph.ts';
 import { commonHeights } from './common-heights.ts';
-import { type Reached, reachedFrom } from './reached.ts';
+import { reachedFrom } from './reached.ts';
 import { type SharedEvents, SharedFloor } from './shared-floor.ts';
 import { authNodes } from './tables.ts';
 
@@ -68,60 +68,4 @@ export function authChainDifference(
     if (from < reached.top) difference.push(...graph.eventsBetween(chain, from, reached.top));
   }
   return difference.sort((a, b) => a - b);
-}
-
-/**
- * The events on paths of auth events from one of the given events to another, ends included, by position. Events that are
- * not in the index are passed over. Time grows with the chains behind the events, counted in chains and links.
- */
-export function conflictedSubgraph(reader: Reader, room: Position, conflicted: ReadonlySet<Position>): Position[] {
-  const graph = new ChainGraph(reader, room);
-  const ends = graph.placesOf(conflicted);
-  const chains = reachedFrom(graph, ends, () => 0);
-  const lowest = leadingTo(ends, chains);
-  const subgraph: Position[] = [];
-  for (const [chain, seq] of lowest)
-    subgraph.push(...graph.eventsBetween(chain, seq - 1, (chains.get(chain) as Reached).top));
-  return subgraph.sort((a, b) => a - b);
-}
-
-/** Chain → the first place from which some place leads to one of the ends. */
-function leadingTo(ends: readonly ChainPlace[], chains: ReadonlyMap<Position, Reached>): Map<Position, number> {
-  const citations = new Map<Position, ChainLink[]>();
-  for (const [chain, { links }] of chains) {
-    for (const { at, chain: toChain, seq } of links) {
-      const list = citations.get(toChain);
-      const citation = { at: seq, chain, seq: at };
-      if (list === undefined) citations.set(toChain, [citation]);
-      else list.push(citation);
-    }
-  }
-  for (const list of citations.values()) list.sort((a, b) => a.at - b.at);
-  const lowest = new Map<Position, number>();
-  const pending: ChainPlace[] = [...ends];
-  for (let place = pending.pop(); place !== undefined; place = pending.pop()) {
-    const { chain, seq } = place;
-    const before = lowest.get(chain) ?? Number.POSITIVE_INFINITY;
-    if (seq >= before) continue;
-    lowest.set(chain, seq);
-    const list = citations.get(chain) ?? [];
-    for (let index = firstAfter(list, seq - 1); index < list.length; index += 1) {
-      const citation = list[index] as ChainLink;
-      if (citation.at >= before) break;
-      pending.push(citation);
-    }
-  }
-  return lowest;
-}
-
-/** Index of the first link after a place, in links by place. */
-function firstAfter(links: readonly ChainLink[], place: number): number {
-  let low = 0;
-  let high = links.length;
-  while (low < high) {
-    const middle = (low + high) >>> 1;
-    if ((links[middle] as ChainLink).at <= place) low = middle + 1;
-    else high = middle;
-  }
-  return low;
 }

@@ -1,5 +1,5 @@
 import type { Position } from '#streams/event-log.ts';
-import type { ChainGraph, ChainLink, ChainPlace } from './chain-graph.ts';
+import { type ChainGraph, type ChainLink, type ChainPlace, LINKS_PER_READ, TOP } from './chain-graph.ts';
 import { reachedFrom } from './reached.ts';
 
 /** What states have in common, as far as the index asks. */
@@ -20,10 +20,6 @@ export interface SharedEvents {
  * it is a handful; but somebody can have made any number of events that rest on his own and are in no state.
  */
 export const MAX_CITATIONS = 5_000;
-
-/** Links that are read at a time. */
-const LINKS_PER_READ = 64;
-const TOP = 2 ** 32 - 1;
 
 /** A stretch of a chain whose citations are still to be looked at. */
 interface Stretch extends ChainPlace {
@@ -89,7 +85,7 @@ export class SharedFloor {
   }
 
   #citationsOf({ chain, seq, before, last }: Stretch): ChainLink[] {
-    const citations = this.#graph.citationsBetween(chain, seq, before, LINKS_PER_READ, last);
+    const citations = this.#graph.citationsBetween(chain, seq, before, last);
     this.#citationsLeft -= citations.length;
     return citations;
   }
