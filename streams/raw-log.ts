@@ -56,6 +56,8 @@ export interface ScannableLog {
 export interface LogLayout {
   /** Folder of the log. */
   readonly folder: string;
+  /** Where its master key is, if not in the folder. */
+  readonly masterKeyFile: string | undefined;
   readonly segments: readonly {
     readonly firstPosition: Position;
     /** Durable records. */

@@ -16,10 +16,7 @@ export async function openRecords(stored: readonly StoredRecord[], keys: KeyStor
       const slot = one.firstKeySlot + index;
       let key = keys.peek(slot);
       // Waiting only where the key is not in memory keeps replay free of a promise for each section.
-      if (key === undefined) {
-        await keys.load(slot);
-        key = keys.peek(slot);
-      }
+      if (key === undefined) key = await keyFor(keys, slot);
       sections.push(key === null ? null : open(one, header.id, index, key));
     }
     records.push({
@@ -37,11 +34,24 @@ export async function openRecords(stored: readonly StoredRecord[], keys: KeyStor
   return records;
 }
 
-function open(stored: StoredRecord, id: Uint8Array, index: number, key: Buffer | undefined): Buffer {
+/** The key in a slot that is not in memory, `null` where it was destroyed. Throws {@link Damaged} where it is lost. */
+export async function keyFor(keys: KeyStore, slot: number): Promise<Buffer | null> {
+  await keys.load(slot);
+  const key = keys.peek(slot);
+  if (key === undefined) throw new Damaged(`the key in slot ${slot} of the keyring is lost. Run \`stele verify\`.`);
+  return key;
+}
+
+function open(stored: StoredRecord, id: Uint8Array, index: number, key: Buffer): Buffer {
   const sealed = stored.sections[index];
-  const plain = sealed && key && openSection(sealed, id, index, key);
+  const plain = sealed && openSection(sealed, id, index, key);
   if (plain !== undefined) return plain;
-  throw new Damaged(
+  throw unopened(stored, index);
+}
+
+/** What to say of a section that does not open. */
+export function unopened(stored: StoredRecord, index: number): Damaged {
+  return new Damaged(
     `section ${index} of the record at position ${stored.position} does not open with the key in slot ` +
       `${stored.firstKeySlot + index} of the keyring: one of them is not what was written. Run \`stele verify\`.`,
   );

@@ -11,9 +11,8 @@ import { KEY_BYTES } from './keyring/key-store.ts';
 
 const ZERO_NONCE = Buffer.alloc(sodium.crypto_aead_xchacha20poly1305_ietf_NPUBBYTES);
 /** Zero bytes before the plain ones, see above. */
-const COMMITMENT_BYTES = 32;
+export const COMMITMENT_BYTES = 32;
 const COMMITMENT_WORDS = COMMITMENT_BYTES / Int32Array.BYTES_PER_ELEMENT;
-const COMMITMENT = Buffer.alloc(COMMITMENT_BYTES);
 const TAG_BYTES = sodium.crypto_aead_xchacha20poly1305_ietf_ABYTES;
 /** What sealing adds to a section. */
 export const SEAL_BYTES = COMMITMENT_BYTES + TAG_BYTES;
@@ -65,13 +64,31 @@ export function sealSection(plain: Uint8Array, id: Uint8Array, index: number, ke
 export function openSection(sealed: Buffer, id: Uint8Array, index: number, key: Buffer): Buffer | undefined {
   if (sealed.length < SEAL_BYTES) return undefined;
   const plain = Buffer.allocUnsafe(sealed.length - TAG_BYTES);
+  return openSectionInto(plain, 0, sealed, id, index, key) === undefined ? undefined : plain.subarray(COMMITMENT_BYTES);
+}
+
+/**
+ * The same for many, into a buffer of whoever asks: the plain bytes lie `COMMITMENT_BYTES` behind `at`. Gives their number, or
+ * undefined as {@link openSection} does.
+ */
+export function openSectionInto(
+  target: Buffer,
+  at: number,
+  sealed: Buffer,
+  id: Uint8Array,
+  index: number,
+  key: Buffer,
+): number | undefined {
+  if (sealed.length < SEAL_BYTES) return undefined;
+  const plain = target.subarray(at, at + sealed.length - TAG_BYTES);
   try {
     sodium.crypto_aead_xchacha20poly1305_ietf_decrypt(plain, null, sealed, associatedData(id, index), ZERO_NONCE, key);
   } catch {
     return undefined;
   }
-  if (plain.compare(COMMITMENT, 0, COMMITMENT_BYTES, 0, COMMITMENT_BYTES) !== 0) return undefined;
-  return plain.subarray(COMMITMENT_BYTES);
+  let bits = 0;
+  for (let byte = 0; byte < COMMITMENT_BYTES; byte++) bits |= plain[byte] as number;
+  return bits === 0 ? plain.length - COMMITMENT_BYTES : undefined;
 }
 
 /** Whether {@link openSection} would open it: for verification, which keeps nothing of what it says. */

@@ -11,6 +11,7 @@ import { diskFiles, type FileSystem, type OpenFile } from './files.ts';
 import type { Frame } from './frame.ts';
 import { type LoadedLog, loadLog, openSegment, SegmentScan, type Tail } from './load.ts';
 import { logPaths } from './paths.ts';
+import { isWorthReadingAhead, readAhead } from './read-ahead.ts';
 import { openKeyringReadOnly } from './read-only-keyring.ts';
 import { RecordStore } from './record-store.ts';
 import { layoutOf } from './scan-log.ts';
@@ -54,7 +55,7 @@ export async function openLogReadOnly(options: ReadOnlyOptions): Promise<ReadOnl
   try {
     const accept = (frames: readonly Frame[], file: OpenFile) => isDurable(frames, file, keyring);
     const loaded = await loadLog({ files, folder: paths.segments, logId: keyring?.logId, accept });
-    const log = new BesideLog(files, options.folder, keyring, loaded);
+    const log = new BesideLog(files, options, keyring, loaded);
     if (loaded.last?.tail.verdict.verdict === 'damaged') await log.refresh().catch(orTell(options.onDamage));
     return log;
   } catch (error) {
@@ -84,15 +85,22 @@ async function isDurable(frames: readonly Frame[], file: OpenFile, keyring: File
 class BesideLog implements ReadOnlyLog {
   readonly #files: FileSystem;
   readonly #folder: string;
+  readonly #masterKeyFile: string | undefined;
   readonly #segmentFolder: string;
   readonly #keyring: FileKeyring | undefined;
   readonly #store: RecordStore;
   #scan: SegmentScan | undefined;
   #refreshing: Promise<unknown> = Promise.resolve();
 
-  constructor(files: FileSystem, folder: string, keyring: FileKeyring | undefined, loaded: LoadedLog) {
+  constructor(
+    files: FileSystem,
+    { folder, masterKeyFile }: ReadOnlyOptions,
+    keyring: FileKeyring | undefined,
+    loaded: LoadedLog,
+  ) {
     this.#files = files;
     this.#folder = folder;
+    this.#masterKeyFile = masterKeyFile;
     this.#segmentFolder = logPaths(folder).segments;
     this.#keyring = keyring;
     this.#store = new RecordStore(loaded.segments, loaded.heads);
@@ -127,7 +135,7 @@ class BesideLog implements ReadOnlyLog {
   }
 
   layout(): LogLayout {
-    return layoutOf(this.#folder, this.#store.segments);
+    return layoutOf(this.#folder, this.#masterKeyFile, this.#store.segments);
   }
 
   async *readStream(stream: string, options: ReadStreamOptions = {}): AsyncIterable<LogRecord> {
@@ -135,6 +143,12 @@ class BesideLog implements ReadOnlyLog {
   }
 
   async *readAll(from: Position): AsyncIterable<readonly LogRecord[]> {
+    const to = this.head();
+    // Files of a test's are not those that another thread would open.
+    if (this.#files === diskFiles && this.#keyring !== undefined && isWorthReadingAhead(to - from)) {
+      yield* readAhead({ layout: this.layout(), from, to });
+      return;
+    }
     for await (const stored of this.#store.readAll(from)) yield await openRecords(stored, this.#keys());
   }
 

@@ -4,7 +4,9 @@
  */
 import type { LogRecord, Position } from '../event-log.ts';
 import type { FileKeyring } from '../keyring/file-keyring.ts';
+import type { KeyStore } from '../keyring/key-store.ts';
 import { MasterKeyProblem } from '../keyring/master-key.ts';
+import type { StoredRecord } from '../log-driver.ts';
 import type { LogLayout, RawRecord, ScannableLog } from '../raw-log.ts';
 import { openRecords, rawRecord, storedRecord } from '../record-reader.ts';
 import { checkSections, type SectionCheck } from '../section-check.ts';
@@ -16,9 +18,10 @@ import { RecordStore } from './record-store.ts';
 import { OffsetList, Segments, segmentAt } from './segments.ts';
 
 /** What is to be told to other threads of the segments of a log. */
-export function layoutOf(folder: string, segments: Segments): LogLayout {
+export function layoutOf(folder: string, masterKeyFile: string | undefined, segments: Segments): LogLayout {
   return {
     folder,
+    masterKeyFile,
     segments: segments.all.map(({ firstPosition, count, end, offsets }) => ({
       firstPosition,
       count,
@@ -39,13 +42,41 @@ export async function openLayout(
   layout: LogLayout,
   options: { readonly withKeys: boolean },
 ): Promise<ScannableLog & { close(): Promise<void> }> {
+  const keyring = options.withKeys ? await openKeyring(layout) : undefined;
+  return new LaidOutLog(storeOf(layout), keyring);
+}
+
+/**
+ * Hands the stored records after `from` up to `to` to `take`, a batch at a time, with the keys that open them. A batch is valid
+ * until `take` is done. Throws as {@link openLayout} does.
+ */
+export async function scanLayout(
+  layout: LogLayout,
+  from: Position,
+  to: Position,
+  take: (stored: readonly StoredRecord[], keys: KeyStore) => Promise<void>,
+): Promise<void> {
+  const store = storeOf(layout);
+  const keyring = await openKeyring(layout);
+  try {
+    for await (const stored of store.scan(from, to)) await take(stored, keyring);
+  } finally {
+    await store.segments.close();
+    await keyring.close();
+  }
+}
+
+function storeOf(layout: LogLayout): RecordStore {
   const segments = new Segments(blockingFiles);
   for (const { firstPosition, count, end, offsets } of layout.segments) {
     const segment = segmentAt(logPaths(layout.folder).segments, firstPosition);
     segments.add({ ...segment, count, end, offsets: offsets && new OffsetList(offsets) });
   }
-  const keyring = options.withKeys ? await openKeyringReadOnly(blockingFiles, layout.folder) : undefined;
-  return new LaidOutLog(new RecordStore(segments, new StreamHeads()), keyring);
+  return new RecordStore(segments, new StreamHeads());
+}
+
+function openKeyring({ folder, masterKeyFile }: LogLayout): Promise<FileKeyring> {
+  return openKeyringReadOnly(blockingFiles, folder, masterKeyFile);
 }
 
 class LaidOutLog implements ScannableLog {
