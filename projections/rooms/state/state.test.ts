@@ -201,6 +201,11 @@ describe('states', () => {
         (steps, asked, rows) => {
           const room = grownRoom(steps, rows);
           for (const indexes of asked) room.checkDifference(indexes);
+          // Neighbours are likely to be of one branch, or of branches that lie on one.
+          for (const at of room.states.keys()) {
+            room.checkDifference([at, at + 1]);
+            room.checkDifference([at, at + 2, at + 3]);
+          }
           room.checkDifference(room.states.keys().toArray());
         },
       ),
