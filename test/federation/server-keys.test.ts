@@ -209,6 +209,20 @@ describe('a server that is not there', () => {
     expect(attempts()).toBe(3);
   });
 
+  it('does not hold up whoever has no more patience', async () => {
+    const hanging = Promise.withResolvers<void>();
+    const two = await peer((name) => (request, response) => {
+      void hanging.promise.then(() => answerJson(said(name, { keys: [key('a')] }))(request, response));
+    });
+    const { keys } = one.context.federation;
+    const requests = [{ serverName: two.name, keyIds: ['ed25519:a'], validAtMs: 0 }];
+    expect((await keys.keysFor(requests, 50)).get(two.name)?.size).toBe(0);
+    const patient = keys.keysFor(requests);
+    hanging.resolve();
+    expect((await patient).get(two.name)?.size).toBe(1);
+    expect(two.requests).toHaveLength(1);
+  });
+
   it('that answers nonsense is not asked for ever either', async () => {
     const two = await peer(() => answerJson({ errcode: 'M_UNKNOWN' }, 400));
     for (let n = 0; n < 100; n += 1) await find(two.name, [`ed25519:${n}`]);
@@ -247,6 +261,22 @@ describe('a notary', () => {
     expect(names.map((name) => found.get(name)?.has('ed25519:k'))).toEqual([true, true, true]);
     const criteria = { 'ed25519:k': { minimum_valid_until_ts: 7 } };
     expect(asked).toEqual([{ server_keys: Object.fromEntries(names.map((name) => [name, criteria])) }]);
+  });
+
+  it('is asked first about many servers, which then are not asked themselves', async () => {
+    const two = await peer((name) => answerJson(said(name, { keys: [key('k')] })));
+    const names = [two.name, ...Array.from({ length: 120 }, nobody)];
+    const asked = await notary(() => names.map((name) => vouched(said(name, { keys: [key('k')] }))));
+    const dialledBefore = network.dialled.length;
+    const requests = names.map((serverName) => ({ serverName, keyIds: ['ed25519:k'], validAtMs: 0 }));
+    const found = await one.context.federation.keys.keysFor(requests);
+    expect(names.filter((name) => !found.get(name)?.has('ed25519:k'))).toEqual([]);
+    // In batches, and to nobody but the notary.
+    expect(asked.map(({ server_keys: servers }) => Object.keys(servers as object).length)).toEqual([50, 50, 21]);
+    expect(two.requests).toEqual([]);
+    expect(new Set(network.dialled.slice(dialledBefore).map((place) => place.includes('three.test')))).toEqual(
+      new Set([true]),
+    );
   });
 
   it('is asked for all keys of a server where more are wanted than can be named', async () => {

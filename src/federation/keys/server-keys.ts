@@ -15,8 +15,14 @@ import type { OwnKeys } from './own-keys.ts';
 
 /** Keys that are held in memory. */
 const MAX_HELD_KEYS = 20_000;
-/** Servers that are asked at the same time. */
-const MAX_FETCHES = 32;
+/** Servers that are asked at the same time, for all who need keys together. */
+const MAX_FETCHES = 64;
+/** Servers that one who needs keys waits for at the same time. */
+const MAX_FETCHES_PER_CALL = 100;
+/** From so many servers on notaries are asked first, who answer for all of them at once. */
+const MANY_SERVERS = 8;
+/** How long one who needs keys waits for them, unless they say otherwise; what comes later is known the next time. */
+export const DEFAULT_PATIENCE_MS = 60_000;
 /** Servers that may wait to be asked; those beyond are not. */
 const MAX_WAITING_FETCHES = 1000;
 /** Most bytes of answers that go to the log in one append. */
@@ -86,12 +92,9 @@ export class ServerKeys {
    * key may count for less long than was asked for; whoever uses it has to look. All requests of one call are worked on at the
    * same time, and each server is asked once, however many want its keys. Never rejects for what another server does.
    */
-  async keysFor(requests: readonly KeyRequest[]): Promise<FoundKeys> {
+  async keysFor(requests: readonly KeyRequest[], patienceMs = DEFAULT_PATIENCE_MS): Promise<FoundKeys> {
     const wanted = this.#missing(mergeByServer(requests));
-    if (wanted.length > 0) {
-      await Promise.all(wanted.map((want) => this.#fetch(want)));
-      await this.#askNotaries(this.#missing(wanted));
-    }
+    if (wanted.length > 0) await atMost(patienceMs, this.#ask(wanted));
     const found = new Map<string, Map<string, VerifyKey>>();
     for (const { serverName, keyIds } of requests) {
       const ofServer = found.get(serverName) ?? new Map<string, VerifyKey>();
@@ -151,6 +154,21 @@ export class ServerKeys {
       if (lacking.length > 0) missing.push({ serverName, keyIds: lacking, validUntilTs });
     }
     return missing;
+  }
+
+  async #ask(wanted: readonly KeysWanted[]): Promise<void> {
+    let left = wanted;
+    const isMuch = wanted.length >= MANY_SERVERS;
+    if (isMuch) {
+      await this.#askNotaries(left);
+      left = this.#missing(left);
+    }
+    const queue = left.values();
+    const lines = Array.from({ length: Math.min(MAX_FETCHES_PER_CALL, left.length) }, async () => {
+      for (const want of queue) await this.#fetch(want);
+    });
+    await Promise.all(lines);
+    if (!isMuch) await this.#askNotaries(this.#missing(left));
   }
 
   /** Asks a server, unless it is being asked, or was asked too often. */
@@ -250,6 +268,19 @@ export class ServerKeys {
         this.#held.set(`${serverName} ${keyId}`, { publicKey, validity, fetchedAtMs });
       }
     }
+  }
+}
+
+/** Resolves when the work is done, or when it has taken so long; then it goes on by itself. */
+async function atMost(ms: number, work: Promise<void>): Promise<void> {
+  const { promise: late, resolve } = Promise.withResolvers<void>();
+  const timer = setTimeout(resolve, ms);
+  try {
+    await Promise.race([work, late]);
+  } finally {
+    clearTimeout(timer);
+    // Whoever waited would have been told; nobody is there to be told now.
+    work.catch(() => {});
   }
 }
 
