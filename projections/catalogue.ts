@@ -23,9 +23,6 @@ import { receiptsProjection } from './receipts/projection.ts';
 import { relationsProjection } from './relations/projection.ts';
 import { reportsProjection } from './reports/projection.ts';
 import { roomsProjection } from './rooms/projection.ts';
-import { searchProjection } from './search/projection.ts';
-import { timesProjection } from './search/times.ts';
-import { userDirectoryProjection } from './user-directory/projection.ts';
 
 /** What requests read: one environment, one checkpoint, so that a reader sees one moment of the log in all of it. */
 export const coreProjections: readonly Projection[] = [
@@ -50,8 +47,7 @@ export const coreProjections: readonly Projection[] = [
   federationKeysProjection,
 ];
 
-/** What may lag behind the log: an environment and a checkpoint of its own. */
-export const searchProjections: readonly Projection[] = [searchProjection, timesProjection, userDirectoryProjection];
-
 checkNames(coreProjections);
-checkNames(searchProjections);
+
+// What may lag behind: an environment and a checkpoint of its own.
+export { searchProjections } from './search/catalogue.ts';

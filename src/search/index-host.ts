@@ -1,7 +1,7 @@
 /** Keeps the search index in step with what it is fed: in a thread of its own, so that cutting words never holds up a send. */
 import type { MessagePort } from 'node:worker_threads';
-import { searchProjections } from '#projections/catalogue.ts';
 import { ProjectionEngine } from '#projections/engine/engine.ts';
+import { searchProjections } from '#projections/search/catalogue.ts';
 import type { Position } from '#streams/event-log.ts';
 import { FedLog } from './fed-log.ts';
 import type { FromIndex, ToIndex } from './feed-messages.ts';

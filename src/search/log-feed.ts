@@ -17,7 +17,7 @@ const MAX_BATCH_BYTES = 2 * 1024 * 1024;
 const MAX_BATCHES_WAITING = 4;
 
 /** What the projections of the index are made of. */
-const FED_KINDS: ReadonlySet<string> = new Set([PDU_KIND, DISPOSITION_KIND, ...DIRECTORY_KINDS]);
+export const FED_KINDS: ReadonlySet<string> = new Set([PDU_KIND, DISPOSITION_KIND, ...DIRECTORY_KINDS]);
 
 interface Waiting {
   readonly position: Position;
@@ -38,6 +38,7 @@ export class LogFeed {
   #handedOver: Position[] = [];
   #applied: Position = BEFORE_FIRST;
   #goOn: (() => void) | undefined;
+  #lastHandedOverMs = performance.now();
   #waiting: Waiting[] = [];
 
   constructor(log: ProjectedLog, port: MessagePort) {
@@ -48,6 +49,16 @@ export class LogFeed {
   /** The index has all events up to this position. */
   get applied(): Position {
     return this.#applied;
+  }
+
+  /** Whether nothing waits to be applied. */
+  get isSettled(): boolean {
+    return this.#gathered.length === 0 && this.#handedOver.length === 0;
+  }
+
+  /** When something was handed over last, by the monotonic clock. */
+  get lastHandedOverMs(): number {
+    return this.#lastHandedOverMs;
   }
 
   /** Begins to hand over what is in the log after a position. */
@@ -134,12 +145,13 @@ export class LogFeed {
     this.#gathered = [];
     this.#gatheredBytes = 0;
     this.#handedOver.push(this.#seen);
+    this.#lastHandedOverMs = performance.now();
     this.#tell({ kind: 'records', packed, head: this.#log.head() }, [packed.buffer]);
   }
 
   /** Where nothing waits to be applied, everything seen is. */
   #settle(): void {
-    if (this.#handedOver.length === 0 && this.#gathered.length === 0) this.#applied = this.#seen;
+    if (this.isSettled) this.#applied = this.#seen;
     for (const one of this.#waiting) if (one.position <= this.#applied) one.resolve();
   }
 

@@ -1,23 +1,31 @@
 /** The search index as the rest of the server sees it. */
 import { MessageChannel, type MessagePort, Worker } from 'node:worker_threads';
-import { searchProjections } from '#projections/catalogue.ts';
 import type { Environment } from '#projections/engine/environment.ts';
 import { EnvironmentFolder } from '#projections/engine/folder.ts';
 import { machineBootId } from '#projections/engine/mark.ts';
 import type { ProjectedLog } from '#projections/engine/projection.ts';
 import type { Reader } from '#projections/engine/reader.ts';
 import { RowReader } from '#projections/engine/row-access.ts';
+import { searchProjections } from '#projections/search/catalogue.ts';
 import { unavailable } from '#src/http/errors.ts';
 import type { Logger } from '#src/log/logger.ts';
-import type { Position } from '#streams/event-log.ts';
+import { BEFORE_FIRST, type Position, type Subscription } from '#streams/event-log.ts';
 import type { FromIndex, ToIndex } from './feed-messages.ts';
 import { hostIndex } from './index-host.ts';
-import { LogFeed } from './log-feed.ts';
+import { FED_KINDS, LogFeed } from './log-feed.ts';
 
 /** How long a search waits for an index that is being built, or lags. */
 const MAX_WAIT_MS = 3_000;
+/** Of the thread's memory; the usual size would be kept also by an idle server. */
+const YOUNG_GENERATION_MIB = 8;
 /** When an index that failed is opened again. */
 const RESTART_MS = 60_000;
+/** After so long without anything to index or to search the thread is ended: it takes some 30 MiB. */
+const REST_AFTER_MS = 120_000;
+/** How often that is looked at. */
+const REST_CHECK_MS = 30_000;
+/** A log of no more records is looked through first: a fresh server has nothing to index. */
+const FEW_RECORDS = 1000;
 
 export interface SearchIndexOptions {
   /** Folder of the environment. */
@@ -26,6 +34,8 @@ export interface SearchIndexOptions {
   readonly logger: Logger;
   /** Whether it works in a thread of its own, as in a server, or in this one. */
   readonly isThreaded: boolean;
+  /** Default {@link REST_AFTER_MS}. */
+  readonly restAfterMs?: number;
 }
 
 /** One run of the index, from its opening to its end. */
@@ -34,15 +44,26 @@ interface Run {
   readonly feed: LogFeed;
   /** Resolves when it can be read; rejects if it ends before. */
   readonly ready: Promise<Environment>;
+  /** Once it is ready. */
+  environment?: Environment;
   /** Resolves when it is closed. */
   readonly closed: Promise<void>;
 }
 
-/** Opens the index, feeds it with the log, and gives it to readers. It follows by itself, and may lag. */
+/**
+ * Opens the index, feeds it with the log, and gives it to readers. It follows by itself, and may lag; where there is nothing
+ * to do for long it is closed, and opened again when there is.
+ */
 export class SearchIndex {
   readonly #options: SearchIndexOptions;
   #run: Run | undefined;
   #restartTimer: NodeJS.Timeout | undefined;
+  #restTimer: NodeJS.Timeout | undefined;
+  /** While a run is being closed that has nothing to do. */
+  #resting: Promise<void> | undefined;
+  /** Tells when there is something to index again. */
+  #watch: Subscription | undefined;
+  #lastSearchMs = performance.now();
   #isClosed = false;
 
   constructor(options: SearchIndexOptions) {
@@ -51,8 +72,46 @@ export class SearchIndex {
 
   /** Begins to follow the log, if it does not yet. */
   start(): void {
+    if (this.#isClosed || this.#run !== undefined || this.#resting !== undefined || this.#watch !== undefined) return;
+    if (this.#restartTimer !== undefined) return;
+    if (this.#options.log.head() < FEW_RECORDS) this.#watchFrom(BEFORE_FIRST);
+    else this.#wake();
+  }
+
+  /** Whether the index is at work: open, or being opened. */
+  get isAwake(): boolean {
+    return this.#run !== undefined;
+  }
+
+  #wake(): void {
     if (this.#isClosed || this.#run !== undefined || this.#restartTimer !== undefined) return;
+    void this.#watch?.stop();
+    this.#watch = undefined;
+    this.#lastSearchMs = performance.now();
+    const { restAfterMs = REST_AFTER_MS } = this.#options;
     this.#run = this.#open();
+    this.#restTimer ??= setInterval(() => this.#considerRest(restAfterMs), Math.min(REST_CHECK_MS, restAfterMs));
+    this.#restTimer.unref();
+  }
+
+  #considerRest(restAfterMs: number): void {
+    const run = this.#run;
+    if (run?.environment === undefined || !run.feed.isSettled) return;
+    if (performance.now() - Math.max(this.#lastSearchMs, run.feed.lastHandedOverMs) < restAfterMs) return;
+    this.#run = undefined;
+    const { applied } = run.feed;
+    this.#resting = this.#end(run).finally(() => {
+      this.#resting = undefined;
+      if (!this.#isClosed) this.#watchFrom(applied);
+    });
+  }
+
+  #watchFrom(position: Position): void {
+    this.#watch = this.#options.log.subscribeAll(position, {
+      onRecords: (records) => {
+        if (records.some(({ kind }) => FED_KINDS.has(kind))) this.#wake();
+      },
+    });
   }
 
   /**
@@ -62,7 +121,9 @@ export class SearchIndex {
    * @throws {MatrixError} with status 503 while there is none.
    */
   async readerAt(position: Position): Promise<Reader> {
-    this.start();
+    await this.#resting;
+    this.#wake();
+    this.#lastSearchMs = performance.now();
     const run = this.#run;
     const environment = run && (await within(run.ready, MAX_WAIT_MS));
     if (run === undefined || environment === undefined) {
@@ -79,8 +140,13 @@ export class SearchIndex {
   async close(): Promise<void> {
     this.#isClosed = true;
     clearTimeout(this.#restartTimer);
-    const run = this.#run;
-    if (run === undefined) return;
+    clearInterval(this.#restTimer);
+    await this.#watch?.stop();
+    await this.#resting;
+    if (this.#run !== undefined) await this.#end(this.#run);
+  }
+
+  async #end(run: Run): Promise<void> {
     await run.feed.stop();
     run.port.postMessage({ kind: 'close' } satisfies ToIndex);
     await run.closed;
@@ -116,7 +182,11 @@ export class SearchIndex {
           return void feed.read(message.position).catch((error: unknown) => fail(String(error)));
         case 'ready':
           return void this.#openForReading().then(
-            (environment) => (isOver ? environment.close() : ready.resolve(environment)),
+            (environment) => {
+              run.environment = environment;
+              if (isOver) void environment.close();
+              else ready.resolve(environment);
+            },
             (error: unknown) => fail(String(error)),
           );
         case 'failed':
@@ -130,6 +200,7 @@ export class SearchIndex {
       const worker = new Worker(new URL('./index-worker.ts', import.meta.url), {
         workerData: host,
         transferList: [far],
+        resourceLimits: { maxYoungGenerationSizeMb: YOUNG_GENERATION_MIB },
       });
       worker.on('error', (error) => fail(String(error)));
       worker.on('exit', over);
@@ -154,12 +225,10 @@ export class SearchIndex {
     this.#options.logger.error({ reason }, 'the search index has stopped; it is opened again in a minute');
     this.#restartTimer = setTimeout(() => {
       this.#restartTimer = undefined;
-      this.start();
+      this.#wake();
     }, RESTART_MS);
     this.#restartTimer.unref();
-    void run.feed.stop();
-    run.port.postMessage({ kind: 'close' } satisfies ToIndex);
-    void run.closed.then(() => this.#leave(run));
+    void this.#end(run);
   }
 
   async #leave(run: Run): Promise<void> {
