@@ -6,7 +6,7 @@ import { state, stateVersions } from '../tables.ts';
 import { differenceBetween } from './difference.ts';
 import { newestVersion, putChange, seekChange } from './lines.ts';
 import { compareStateKeys, overlayOf, pathOf } from './look-up.ts';
-import { MAIN_LINE, NO_EVENT, type StateChange, type StateRef } from './state-ref.ts';
+import { isSameRef, MAIN_LINE, NO_EVENT, type StateChange, type StateRef } from './state-ref.ts';
 import {
   branches,
   branchState,
@@ -67,7 +67,7 @@ export function extendState(tx: Writer, room: Position, parent: StateRef, change
 }
 
 function extend(tx: Writer, room: Position, parent: StateRef, changes: readonly StateChange[]): StateRef {
-  const at = withinWidth(tx, room, tx.get(twins, [room, parent.branch, parent.version]) ?? parent, changes.length);
+  const at = tx.get(twins, [room, parent.branch, parent.version]) ?? withinWidth(tx, room, parent, changes.length);
   if (at.branch !== MAIN_LINE && newestVersion(tx, room, at.branch) === at.version) {
     return appendTo(tx, room, at, changes);
   }
@@ -120,21 +120,31 @@ function openBranch(tx: Writer, room: Position, path: StatePath): number {
 function withinDepth(tx: Writer, room: Position, path: StatePath): StatePath {
   if (path.levels.length < MAX_LEVELS) return path;
   const shared = path.levels[KEPT_LEVELS] as StateRef;
+  const known = tx.get(twins, [room, shared.branch, shared.version]);
   const twin =
-    tx.get(twins, [room, shared.branch, shared.version]) ??
-    writeTwin(tx, room, shared, nearest(tx, room, { levels: path.levels.slice(KEPT_LEVELS), base: path.base }, shared));
+    known === undefined || isSameRef(known, shared)
+      ? writeTwin(tx, room, shared, nearest(tx, room, { ...path, levels: path.levels.slice(KEPT_LEVELS) }, shared))
+      : known;
   const below = pathOf(tx, room, twin);
   return { levels: [...path.levels.slice(0, KEPT_LEVELS), ...below.levels], base: below.base };
 }
 
-/** The same state, or its twin on a newer version of the main line if it has become wide and that is narrower. */
+/**
+ * The same state, or its twin on a newer version of the main line if it has become wide and that is narrower. If it is not,
+ * the state is its own twin, so that this is found out once.
+ */
 function withinWidth(tx: Writer, room: Position, ref: StateRef, added: number): StateRef {
   if (ref.branch === MAIN_LINE) return ref;
   const path = pathOf(tx, room, ref);
   const width = widthOf(path);
   if (width + added < WIDE_CHANGES || Math.clz32(width) === Math.clz32(width + added)) return ref;
+  const wanted = width * WORTHWHILE_SHARE;
+  // What the main line has not changed since it cannot have taken in.
+  if (newestVersion(tx, room, MAIN_LINE) - path.base < width - wanted) return ref;
   const narrow = nearest(tx, room, path, ref);
-  return narrow.changes.length <= width * WORTHWHILE_SHARE ? writeTwin(tx, room, ref, narrow) : ref;
+  if (narrow.changes.length <= wanted) return writeTwin(tx, room, ref, narrow);
+  tx.put(twins, [room, ref.branch, ref.version], ref);
+  return ref;
 }
 
 /** A state as changes to a version of the main line. */

@@ -177,6 +177,11 @@ function changes(count: number, first = 0): StateChange[] {
   }));
 }
 
+/** How many levels each branch of a room lies on. */
+function pathLengths(room: number): number[] {
+  return Array.from(tables.reader.range(branches, { prefix: [room] }), ({ value }) => value.levels.length);
+}
+
 function entriesOf(ref: StateRef): StateChange[] {
   return [...stateEntriesAt(tables.reader, ROOM, ref)];
 }
@@ -224,8 +229,7 @@ describe('states', () => {
     const room = grownRoom(deep, true);
     room.check();
     room.checkDifference(room.states.keys().toArray());
-    const levels = [...tables.reader.range(branches, { prefix: [room.room] })].map(({ value }) => value.levels.length);
-    expect(Math.max(...levels)).toBeLessThan(MAX_LEVELS);
+    expect(Math.max(...pathLengths(room.room))).toBeLessThan(MAX_LEVELS);
     expect(tables.reader.count(twins, { prefix: [room.room] })).toBeGreaterThan(5);
   });
 });
@@ -333,11 +337,34 @@ describe('branches', () => {
     expect(entriesOf(ref)).toEqual([...changes(3), ...wide.slice(0, -1)].sort(byBytes));
   });
 
-  it('stay as they are if that would not make them narrower', () => {
+  it('stay as they are if that would not make them narrower, which is found out once', () => {
     const wide = changes(WIDE_CHANGES, 100);
     const ref = tables.write((tx) => extendState(tx, ROOM, parent, wide.slice(0, -1)));
+    tables.write((tx) => appendToMainLine(tx, ROOM, 5, changes(WIDE_CHANGES, 5000)));
     const after = tables.write((tx) => extendState(tx, ROOM, ref, wide.slice(-1)));
     expect(after).toEqual({ branch: ref.branch, version: WIDE_CHANGES });
+    const counts = [1, 2].map(() => {
+      const before = tables.rowCount();
+      const other = tables.write((tx) => extendState(tx, ROOM, ref, changes(1, 9000)));
+      expect(entriesOf(other)).toEqual([...changes(3), ...wide.slice(0, -1), ...changes(1, 9000)].sort(byBytes));
+      return tables.rowCount() - before;
+    });
+    expect(counts).toEqual([3, 3]);
+    expect(tables.reader.count(twins, { prefix: [ROOM] })).toBe(1);
+  });
+
+  it('that are wide and deep as well are written again all the same', () => {
+    const wide = changes(WIDE_CHANGES, 100);
+    let ref = tables.write((tx) => extendState(tx, ROOM, parent, wide.slice(0, -1)));
+    tables.write((tx) => appendToMainLine(tx, ROOM, 5, changes(WIDE_CHANGES, 5000)));
+    for (let depth = 0; depth < 3 * MAX_LEVELS; depth += 1) {
+      const at = ref;
+      tables.write((tx) => extendState(tx, ROOM, at, changes(1, 8000)));
+      ref = tables.write((tx) => extendState(tx, ROOM, at, changes(1, 9000 + depth)));
+    }
+    const all = [...changes(3), ...wide.slice(0, -1), ...changes(3 * MAX_LEVELS, 9000)];
+    expect(entriesOf(ref)).toEqual(all.sort(byBytes));
+    expect(Math.max(...pathLengths(ROOM))).toBeLessThan(MAX_LEVELS);
   });
 
   it('that grow from one deep state by the thousand share what is written again', () => {
