@@ -22,8 +22,8 @@ type PusherRow = readonly [deviceId: string | null, pusherJson: string, setAtMs:
 /** How far a pusher has come; see {@link PusherProgress}. */
 type ProgressRow = readonly [position: Position, failingSinceMs: number | null];
 
-/** Touched when pushers are made, changed or removed: the sender of notifications looks for what is different. */
-export const PUSHERS_TOPIC = 'pushers';
+/** Touched, with the user id behind it, when a user's pushers are made, changed or removed. */
+export const PUSHERS_TOPIC = 'pushers:';
 
 const pushers = defineTable({
   name: 'pushers.pushers',
@@ -59,7 +59,7 @@ export const pushersProjection: Projection = {
       const row: PusherRow = [deviceId, JSON.stringify(pusher), recordedAtMs, position];
       tx.put(pushers, [userId, pusher.app_id, pusher.pushkey], row);
       tx.put(usersOfKey, [pusher.app_id, pusher.pushkey, userId], true);
-      tx.touch(PUSHERS_TOPIC);
+      tx.touch(`${PUSHERS_TOPIC}${userId}`);
     } else if (record.kind === PUSHER_REMOVED) {
       const read = readPusherRemoved(record);
       if (read !== undefined) remove(tx, read.userId, read.appId, read.pushkey);
@@ -95,13 +95,18 @@ export interface ActivePusher {
   readonly failingSinceMs: number | undefined;
 }
 
-/** The pushers of all users, in order of user id. */
-export function* allPushers(reader: Reader): Generator<ActivePusher> {
-  for (const { key, value } of reader.range(pushers)) {
+/** The users who have pushers, each once. */
+export function usersWithPushers(reader: Reader): Set<string> {
+  return new Set(Iterator.from(reader.keys(pushers)).map(([userId]) => userId));
+}
+
+/** A user's pushers as the sender of notifications knows them. */
+export function* activePushersOf(reader: Reader, userId: string): Generator<ActivePusher> {
+  for (const { key, value } of [...reader.range(pushers, { prefix: [userId] })]) {
     const [, pusherJson, setAtMs, setAt] = value;
     const [sentUpTo = setAt, failingSinceMs = null] = reader.get(progress, key) ?? [];
     yield {
-      userId: key[0],
+      userId,
       pusher: parseJson(pusherJson) as unknown as Pusher,
       setAtMs,
       setAt,
@@ -132,5 +137,5 @@ function remove(tx: Writer, userId: string, appId: string, pushkey: string): voi
   tx.remove(pushers, [userId, appId, pushkey]);
   tx.remove(usersOfKey, [appId, pushkey, userId]);
   tx.remove(progress, [userId, appId, pushkey]);
-  tx.touch(PUSHERS_TOPIC);
+  tx.touch(`${PUSHERS_TOPIC}${userId}`);
 }

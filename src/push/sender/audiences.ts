@@ -7,6 +7,7 @@ import {
   memberOf,
   membersOf,
   type Room,
+  roomsOf,
   stateEventPosition,
 } from '#projections/rooms/queries.ts';
 import { parseJson } from '#protocol/json-limits.ts';
@@ -35,7 +36,7 @@ export type Audience = Map<string, Listener>;
 export class Audiences {
   readonly #reader: Reader;
   readonly #users: () => ReadonlyMap<string, unknown>;
-  #audiences = new Lru<Position, Audience>(MAX_MEMBERS_REMEMBERED, weightOf);
+  readonly #audiences = new Lru<Position, Audience>(MAX_MEMBERS_REMEMBERED, weightOf);
 
   /** `users` gives those who have pushers now, by user id. */
   constructor(reader: Reader, users: () => ReadonlyMap<string, unknown>) {
@@ -58,9 +59,14 @@ export class Audiences {
     else audience.set(stateKey, listenerSince(position));
   }
 
-  /** Other users have pushers than before. */
-  forgetAll(): void {
-    this.#audiences = new Lru(MAX_MEMBERS_REMEMBERED, weightOf);
+  /** A user has pushers now, who had none; or none any more. */
+  noteUser(userId: string): void {
+    for (const { room, membership, event } of roomsOf(this.#reader, userId)) {
+      const audience = this.#audiences.get(room);
+      if (audience === undefined) continue;
+      if (membership === 'join' && this.#users().has(userId)) audience.set(userId, listenerSince(event));
+      else audience.delete(userId);
+    }
   }
 
   *#find(room: Room): Generator<[string, Listener]> {

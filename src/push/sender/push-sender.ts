@@ -9,7 +9,7 @@
 import { streamOfUser } from '#projections/accounts/queries.ts';
 import type { AdvanceListener } from '#projections/engine/engine.ts';
 import type { Reader } from '#projections/engine/reader.ts';
-import { allPushers, PUSHERS_TOPIC, usersOfPushkey } from '#projections/pushers/projection.ts';
+import { activePushersOf, PUSHERS_TOPIC, usersOfPushkey, usersWithPushers } from '#projections/pushers/projection.ts';
 import { pusherProgressRecord, pusherRemovedRecord } from '#projections/pushers/records.ts';
 import { receiptSendersSince } from '#projections/receipts/queries.ts';
 import {
@@ -80,7 +80,8 @@ export class PushSender {
   readonly #profiles = new Map<string, PushProfile>();
   readonly #recorded = new Map<PusherQueue, string>();
   #touchedRooms = new Set<string>();
-  #arePushersStale = true;
+  /** Users whose pushers may be other ones than before. */
+  readonly #changedUsers = new Set<string>();
   /** Everything up to here has been looked at. */
   #at: Position = BEFORE_FIRST;
   #running: Promise<void> | undefined;
@@ -99,7 +100,7 @@ export class PushSender {
     const { onAdvance, reader } = this.#options;
     this.#stopListening = onAdvance((_, touched) => this.#note(touched));
     this.#at = reader.frontier;
-    this.#readPushers();
+    for (const userId of usersWithPushers(reader)) this.#changedUsers.add(userId);
     this.#running = this.#backfill(this.#at)
       .then(() => this.#catchUp())
       .finally(() => this.#ended());
@@ -124,8 +125,10 @@ export class PushSender {
 
   /** Called with every commit: it must cost next to nothing where nobody has a pusher. */
   #note(touched: ReadonlySet<string>): void {
-    if (touched.has(PUSHERS_TOPIC)) this.#arePushersStale = true;
-    else if (this.#users.size === 0 && this.#running === undefined) {
+    for (const topic of touched) {
+      if (topic.startsWith(PUSHERS_TOPIC)) this.#changedUsers.add(topic.slice(PUSHERS_TOPIC.length));
+    }
+    if (this.#users.size === 0 && this.#changedUsers.size === 0 && this.#running === undefined) {
       this.#at = this.#options.reader.frontier;
       return;
     }
@@ -156,7 +159,7 @@ export class PushSender {
       const roomIds = this.#touchedRooms;
       this.#touchedRooms = new Set();
       try {
-        this.#readPushers();
+        await this.#readPushers();
         for (const roomId of roomIds) await this.#lookAt(findRoom(reader, roomId), after, upTo);
         for (const { userId, roomId } of [...receiptSendersSince(reader, after, upTo)]) this.#hasRead(userId, roomId);
       } catch (error) {
@@ -166,39 +169,43 @@ export class PushSender {
     }
   }
 
-  /** Makes queues for the pushers that there are now, and ends those of the others. */
-  #readPushers(): void {
-    if (!this.#arePushersStale) return;
-    this.#arePushersStale = false;
-    const gone = new Set(this.#queues());
-    const before = new Set(this.#users.keys());
-    for (const active of allPushers(this.#options.reader)) {
-      const queues = this.#users.get(active.userId) ?? new Map<string, PusherQueue>();
-      this.#users.set(active.userId, queues);
-      const key = JSON.stringify([active.pusher.app_id, active.pusher.pushkey]);
-      const known = queues.get(key);
-      if (known !== undefined) {
-        gone.delete(known);
-        known.renew(active);
-      } else {
-        const queue = new PusherQueue(active, this.#queueOptions());
-        queues.set(key, queue);
-        this.#recorded.set(queue, progressText(queue));
-      }
+  async #readPushers(): Promise<void> {
+    for (const userId of this.#changedUsers) {
+      if (sharedPacer.isDue) await sharedPacer.pause();
+      this.#changedUsers.delete(userId);
+      this.#readPushersOf(userId);
     }
-    for (const queue of gone) this.#end(queue);
-    const isSame = before.size === this.#users.size && this.#users.keys().every((userId) => before.has(userId));
-    if (!isSame) this.#audiences.forgetAll();
   }
 
-  #end(queue: PusherQueue): void {
-    const { userId, pusher } = queue.active;
-    const queues = this.#users.get(userId);
-    queues?.delete(JSON.stringify([pusher.app_id, pusher.pushkey]));
-    if (queues?.size === 0) {
-      this.#users.delete(userId);
-      this.#profiles.delete(userId);
+  /** Makes queues for the pushers that a user has now, and ends those of the others. */
+  #readPushersOf(userId: string): void {
+    const queues = this.#users.get(userId) ?? new Map<string, PusherQueue>();
+    const gone = new Set(queues.keys());
+    for (const active of activePushersOf(this.#options.reader, userId)) {
+      const key = JSON.stringify([active.pusher.app_id, active.pusher.pushkey]);
+      const known = queues.get(key);
+      gone.delete(key);
+      if (known !== undefined) {
+        known.renew(active);
+        continue;
+      }
+      const queue = new PusherQueue(active, this.#queueOptions());
+      queues.set(key, queue);
+      this.#recorded.set(queue, progressText(queue));
     }
+    for (const key of gone) this.#end(queues, key);
+    const hadNone = !this.#users.has(userId);
+    if (hadNone === (queues.size === 0)) return;
+    if (hadNone) this.#users.set(userId, queues);
+    else this.#users.delete(userId);
+    this.#profiles.delete(userId);
+    this.#audiences.noteUser(userId);
+  }
+
+  #end(queues: Map<string, PusherQueue>, key: string): void {
+    const queue = queues.get(key);
+    queues.delete(key);
+    if (queue === undefined) return;
     this.#recorded.delete(queue);
     void queue.stop();
   }
@@ -222,6 +229,7 @@ export class PushSender {
   async #backfill(upTo: Position): Promise<void> {
     const { reader, logger } = this.#options;
     try {
+      await this.#readPushers();
       const rooms = new Set<Position>();
       let after = upTo;
       for (const [userId, queues] of this.#users) {
