@@ -51,6 +51,7 @@ import { isPersonal } from './ephemeral/activity.ts';
 import { Presence } from './ephemeral/presence.ts';
 import { Serials } from './ephemeral/serials.ts';
 import { Typing } from './ephemeral/typing.ts';
+import { Backfilling } from './federation/backfilling.ts';
 import { Entrance } from './federation/entrance.ts';
 import { createFederation, type FederationNetwork } from './federation/federation.ts';
 import { Peers } from './federation/inbound/peers.ts';
@@ -76,6 +77,7 @@ import { RemoteSpaces } from './rooms/remote-spaces.ts';
 import { Rooms } from './rooms/rooms.ts';
 import { sendState } from './rooms/send-state.ts';
 import { SearchIndex } from './search/search-index.ts';
+import { ServerNotices } from './server-notices/server-notices.ts';
 import { ShownLog } from './shown-log.ts';
 import { Sync } from './sync/sync.ts';
 
@@ -216,6 +218,7 @@ export function createApplication(parts: ApplicationParts): Application {
   });
   const remote = { client: federation.client, rooms, receiver, reader, log, serverName };
   const inviting = new Inviting(remote);
+  const backfilling = new Backfilling({ ...remote, logger });
   const entrance = new Entrance({ ...remote, clock, newEventId: () => rooms.newEventId(), logger });
   const transactions = new Transactions({ reader, serverName, receiver, edus: new Map(), logger });
   const epoch = randomBytes(EPOCH_BYTES).toString('hex');
@@ -323,6 +326,7 @@ export function createApplication(parts: ApplicationParts): Application {
     remoteSpaces,
     profiles,
     delayedEvents,
+    serverNotices: new ServerNotices(config),
     typing,
     presence,
     acknowledgements,
@@ -337,6 +341,7 @@ export function createApplication(parts: ApplicationParts): Application {
     entrance,
     inviting,
     sender,
+    backfilling,
     clock,
     newRecordId,
     newRoomId: () => `!${randomLetters(ROOM_ID_CHARACTERS)}:${serverName}`,

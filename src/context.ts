@@ -10,6 +10,7 @@ import type { DelayedEvents } from './delayed-events/delayed-events.ts';
 import type { Acknowledgements } from './encryption/acknowledgements.ts';
 import type { Presence } from './ephemeral/presence.ts';
 import type { Typing } from './ephemeral/typing.ts';
+import type { Backfilling } from './federation/backfilling.ts';
 import type { Entrance } from './federation/entrance.ts';
 import type { Federation } from './federation/federation.ts';
 import type { Transactions } from './federation/inbound/transactions.ts';
@@ -25,6 +26,7 @@ import type { Receiver } from './rooms/receive/receiver.ts';
 import type { RemoteSpaces } from './rooms/remote-spaces.ts';
 import type { Rooms } from './rooms/rooms.ts';
 import type { SearchIndex } from './search/search-index.ts';
+import type { ServerNotices } from './server-notices/server-notices.ts';
 import type { Sync } from './sync/sync.ts';
 
 /** What the endpoints of this server work with. Made once, in server.ts. */
@@ -45,6 +47,7 @@ export interface Context {
   readonly remoteSpaces: RemoteSpaces;
   readonly profiles: Profiles;
   readonly delayedEvents: DelayedEvents;
+  readonly serverNotices: ServerNotices;
   readonly typing: Typing;
   readonly presence: Presence;
   readonly acknowledgements: Acknowledgements;
@@ -61,6 +64,7 @@ export interface Context {
   readonly entrance: Entrance;
   readonly inviting: Inviting;
   readonly sender: Sender;
+  readonly backfilling: Backfilling;
   /** Milliseconds since the epoch. */
   readonly clock: () => number;
   /** 16 fresh bytes for a record's id. */

@@ -205,6 +205,28 @@ const presence = z
   })
   .prefault({});
 
+const serverNotices = z
+  .strictObject({
+    localpart: z
+      .string()
+      .regex(/^[a-z0-9.=\-/+][a-z0-9._=\-/+]*$/, 'is not the first part of a user id, such as notices')
+      .nullable()
+      .default(null)
+      .register(settingNotes, {
+        type: 'user name',
+        doc: 'The user that messages of the server to its users come from, such as notices; it is made when it is needed. Without it there are no such messages.',
+      }),
+    display_name: z.string().min(1).max(256).default('Server notices').register(settingNotes, {
+      type: 'text',
+      doc: 'The name of that user.',
+    }),
+    room_name: z.string().min(1).max(256).default('Server notices').register(settingNotes, {
+      type: 'text',
+      doc: 'The name of the room in which a user gets these messages.',
+    }),
+  })
+  .prefault({});
+
 const supportContact = z
   .strictObject({
     role: z.string().min(1).default('m.role.admin').register(settingNotes, {
@@ -331,6 +353,7 @@ export const settingsSchema = z.strictObject({
   media,
   push,
   presence,
+  server_notices: serverNotices,
   support,
   access_token_in_query: z.boolean().default(true).register(settingNotes, {
     type: 'true or false',

@@ -6,6 +6,7 @@ import { getSuspend } from './get-suspend.ts';
 import { putLock } from './put-lock.ts';
 import { putSuspend } from './put-suspend.ts';
 import { deleteRateLimitOverride, getRateLimitOverride, postRateLimitOverride } from './rate-limit-override.ts';
+import { postServerNotice, putServerNotice } from './send-server-notice.ts';
 import { whois } from './whois.ts';
 
 /** What server administrators can do here. */
@@ -19,4 +20,6 @@ export const adminEndpoints: readonly Endpoint<Context>[] = [
   postRateLimitOverride,
   deleteRateLimitOverride,
   deleteMedia,
+  postServerNotice,
+  putServerNotice,
 ];

@@ -14,6 +14,7 @@ export const leave = endpoint({
   rateLimit: 'write',
   body: z.object({ reason: z.string().optional() }),
   handler: async ({ params, body, requester }, context: Context) => {
+    context.serverNotices.requireMayLeave(context, requester.userId, params.roomId);
     await membership.leave(context, requester.userId, params.roomId, { reason: body.reason });
     return {};
   },
