@@ -1,5 +1,6 @@
 /** What any error means to the client: the one place where errors become answers. */
 import { JsonSyntaxError, JsonTooDeepError } from '#protocol/json-limits.ts';
+import { isServerName } from '#protocol/server-name.ts';
 import { FederationError, type FederationErrorKind } from '#src/federation/errors.ts';
 import { Conflict, NotWritten, OutcomeUnknown, TooLarge } from '#streams/event-log.ts';
 import { type Errcode, limitExceeded, MatrixError, unavailable } from './errors.ts';
@@ -63,16 +64,19 @@ function ofFramework(error: unknown): Failure | undefined {
   return { answer: new MatrixError('M_UNKNOWN', 'The request could not be read.', { status }), isFault: false };
 }
 
-/** What another server's refusal may tell a client as it is. Above all nothing about tokens: clients would log out. */
-const PASSED_ON: ReadonlySet<string> = new Set<Errcode>([
-  'M_BAD_STATE',
-  'M_FORBIDDEN',
-  'M_INCOMPATIBLE_ROOM_VERSION',
-  'M_INVALID_PARAM',
-  'M_NOT_FOUND',
-  'M_TOO_LARGE',
-  'M_UNABLE_TO_AUTHORISE_JOIN',
-  'M_UNABLE_TO_GRANT_JOIN',
+/** What another server says of its own doings, and not of what a user of this one may do: above all clients would log out. */
+const KEPT_BACK: ReadonlySet<string> = new Set<Errcode>([
+  'M_GUEST_ACCESS_FORBIDDEN',
+  'M_LIMIT_EXCEEDED',
+  'M_MISSING_PARAM',
+  'M_MISSING_TOKEN',
+  'M_NOT_JSON',
+  'M_UNAUTHORIZED',
+  'M_UNKNOWN_TOKEN',
+  'M_UNRECOGNIZED',
+  'M_USER_DEACTIVATED',
+  'M_USER_LOCKED',
+  'M_USER_SUSPENDED',
 ]);
 
 const OTHER_SERVER: Readonly<Record<FederationErrorKind, Errcode>> = {
@@ -89,8 +93,17 @@ const OTHER_SERVER: Readonly<Record<FederationErrorKind, Errcode>> = {
 function ofOtherServer(error: FederationError): MatrixError {
   const { kind, destination, status, errcode, reason } = error;
   if (kind === 'http' && status === 429) return limitExceeded(Math.max(0, (error.retryAtMs ?? 0) - Date.now()));
-  if (kind === 'http' && errcode !== undefined && PASSED_ON.has(errcode)) {
-    return new MatrixError(errcode as Errcode, reason ?? `${destination} said no.`, { cause: error });
+  const isRefusal = kind === 'http' && status !== undefined && status >= 400 && status < 500;
+  if (isRefusal && errcode !== undefined && !KEPT_BACK.has(errcode)) {
+    // It may have a code that only that server knows.
+    return new MatrixError(errcode as Errcode, reason ?? `${destination} said no.`, {
+      status,
+      ...(error.roomVersion !== undefined && { extra: { room_version: error.roomVersion } }),
+      cause: error,
+    });
+  }
+  if (!isServerName(destination)) {
+    return new MatrixError('M_INVALID_PARAM', 'A server is named that cannot be one.', { cause: error });
   }
   const message = kind === 'timed_out' ? 'took too long to answer' : 'could not be asked';
   return new MatrixError(OTHER_SERVER[kind], `The server ${destination} ${message}.`, { cause: error });
