@@ -110,7 +110,7 @@ describe('patterns', () => {
 
   it('take no time, whatever they look like', () => {
     const began = performance.now();
-    expect(matchesGlob('a'.repeat(255), `${'*a'.repeat(120)}*b`)).toBe(false);
-    expect(performance.now() - began).toBeLessThan(50);
+    expect(matchesGlob('a'.repeat(10_000), `${'*a'.repeat(120)}*b`)).toBe(false);
+    expect(performance.now() - began).toBeLessThan(1000);
   });
 });
