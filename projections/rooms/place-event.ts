@@ -366,6 +366,7 @@ function awaitTarget(tx: Writer, { room, position }: Arrival, eventId: string): 
 function changeMembershipElsewhere(tx: Writer, { room, position, place, row, pdu }: Arrival): void {
   const userId = row.stateKey;
   if (row.type !== 'm.room.member' || userId === undefined) return;
+  tx.put(lateEvents, [place], position);
   const membership = String(contentOf(row).membership);
   if (tx.has(heads, [room.id])) changeMember(tx, room.id, userId, membership, position, place);
   else tx.put(userRooms, [userId, room.id], { membership, event: position, since: place, forgotten: false });

@@ -22,7 +22,7 @@ export const TRANSACTION_WINDOW = 1_000_000;
 
 export const roomsProjection: Projection = {
   name: 'rooms',
-  version: 4,
+  version: 5,
   tables: roomTables,
   apply(tx, record) {
     switch (record.kind) {

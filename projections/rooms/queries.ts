@@ -10,6 +10,7 @@ import { type EventRow, versionAfter } from './event-row.ts';
 import { eventIdKey } from './keys.ts';
 import { differenceBetween, MAIN_LINE, NO_EVENT, type StateKey } from './state/index.ts';
 import {
+  awaitedEvents,
   eventIds,
   events,
   heads,
@@ -265,6 +266,16 @@ export function* knownServers(reader: Reader): Generator<string> {
   for (const [server] of reader.keys(serverRooms)) {
     if (server !== last) yield server;
     last = server;
+  }
+}
+
+/** The backward extremities of a room: events that are shown follow these, which nobody has sent. */
+export function* awaitedEventsOf(
+  reader: Reader,
+  room: Position,
+): Generator<{ readonly eventId: string; readonly follower: Position }> {
+  for (const { key, value } of reader.range(awaitedEvents, { prefix: [room] })) {
+    if (value.follower !== undefined) yield { eventId: key[1], follower: value.follower };
   }
 }
 

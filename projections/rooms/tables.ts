@@ -136,7 +136,7 @@ export const lateEvents = defineTable({
   name: 'rooms.late-events',
   key: tuple<[place: number]>(u48),
   value: u48,
-  why: 'Events that came onto the timeline after their own position, so that what is new since a position is found.',
+  why: 'What is new with another record than its own, or is on no timeline, such as invites from elsewhere: so that it is found.',
 });
 
 export const givenStates = defineTable({

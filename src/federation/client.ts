@@ -194,11 +194,13 @@ export class FederationClient {
       .catch(() => ({}));
     const errcode = stringIn(said, 'errcode');
     const reason = stringIn(said, 'error');
+    const roomVersion = stringIn(said, 'room_version');
     const retryAtMs = status === 429 ? this.#retryAt(textOf(headers['retry-after']), said) : undefined;
     return new FederationError('http', destination, `answered ${status} ${errcode ?? ''} ${reason ?? ''}`.trimEnd(), {
       status,
       ...(errcode !== undefined && { errcode }),
       ...(reason !== undefined && { reason }),
+      ...(roomVersion !== undefined && { roomVersion }),
       ...(retryAtMs !== undefined && { retryAtMs }),
     });
   }

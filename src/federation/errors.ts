@@ -22,6 +22,8 @@ export interface FederationErrorDetails {
   readonly errcode?: string;
   /** The sentence of an `http` error, where the answer has one. Written by the other server. */
   readonly reason?: string;
+  /** `room_version` of an `M_INCOMPATIBLE_ROOM_VERSION` error. */
+  readonly roomVersion?: string;
   /** For `backing_off`, and for status 429 where the answer says it: milliseconds since the epoch. */
   readonly retryAtMs?: number;
   readonly cause?: unknown;
@@ -36,6 +38,7 @@ export class FederationError extends Error {
   readonly status: number | undefined;
   readonly errcode: string | undefined;
   readonly reason: string | undefined;
+  readonly roomVersion: string | undefined;
   readonly retryAtMs: number | undefined;
 
   constructor(kind: FederationErrorKind, destination: string, message: string, details: FederationErrorDetails = {}) {
@@ -45,6 +48,7 @@ export class FederationError extends Error {
     this.status = details.status;
     this.errcode = details.errcode;
     this.reason = details.reason;
+    this.roomVersion = details.roomVersion;
     this.retryAtMs = details.retryAtMs;
   }
 

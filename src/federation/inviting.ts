@@ -1,12 +1,13 @@
 /** Invites to users of other servers. https://spec.matrix.org/v1.19/server-server-api/#inviting-to-a-room */
 import type { Reader } from '#projections/engine/reader.ts';
 import { findRoom } from '#projections/rooms/queries.ts';
+import { CanonicalJsonError } from '#protocol/canonical-json.ts';
 import { eventIdOf } from '#protocol/hashing.ts';
 import { serverNameOf } from '#protocol/identifiers.ts';
 import { isJsonObject } from '#protocol/json-object.ts';
 import type { JsonObject, Pdu } from '#protocol/pdu.ts';
-import { roomVersionRules } from '#protocol/room-version.ts';
-import { MatrixError } from '#src/http/errors.ts';
+import { type RoomVersionRules, roomVersionRules } from '#protocol/room-version.ts';
+import { badJson, MatrixError } from '#src/http/errors.ts';
 import type { Receiver } from '#src/rooms/receive/receiver.ts';
 import type { EventToSend, Rooms } from '#src/rooms/rooms.ts';
 import type { EventLog } from '#streams/event-log.ts';
@@ -63,11 +64,7 @@ export class Inviting {
         });
       });
     const signed = answer.event;
-    if (
-      !isJsonObject(signed) ||
-      !isJsonObject(signed.signatures) ||
-      eventIdOf(signed as Pdu, rules) !== built.eventId
-    ) {
+    if (!isJsonObject(signed) || !isJsonObject(signed.signatures) || idOf(signed, rules) !== built.eventId) {
       throw new FederationError('bad_answer', destination, 'it gave back another event than the invite');
     }
     const both = { ...built.pdu, signatures: { ...signed.signatures, ...built.pdu.signatures } };
@@ -79,6 +76,16 @@ export class Inviting {
   #inviteOlder(destination: string, roomId: string, eventId: string, event: JsonObject): Promise<JsonObject> {
     const path = federationPath`/_matrix/federation/v1/invite/${roomId}/${eventId}`;
     return this.#options.client.request({ destination, method: 'PUT', path, content: event, isUrgent: true });
+  }
+}
+
+/** @throws {MatrixError} M_BAD_JSON for an event without a canonical form. */
+function idOf(event: JsonObject, rules: RoomVersionRules): string {
+  try {
+    return eventIdOf(event as Pdu, rules);
+  } catch (error) {
+    if (!(error instanceof CanonicalJsonError)) throw error;
+    throw badJson(`The other server gave back an event that has no canonical form: ${error.message}`);
   }
 }
 

@@ -85,7 +85,8 @@ export class MatrixError extends Error {
 
   /** @param message A sentence a person can act on; default the code's own. It is sent to the client. */
   constructor(errcode: Errcode, message?: string, options: MatrixErrorOptions = {}) {
-    const [status, sentence] = ERRORS[errcode];
+    // What another server says is passed on with its code, which need not be in the table.
+    const [status, sentence] = Object.hasOwn(ERRORS, errcode) ? ERRORS[errcode] : ERRORS.M_UNKNOWN;
     super(message ?? sentence, options.cause === undefined ? undefined : { cause: options.cause });
     this.errcode = errcode;
     this.status = options.status ?? status;

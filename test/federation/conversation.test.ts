@@ -39,7 +39,7 @@ async function hear(who: TestClient, ...bodies: string[]): Promise<string[]> {
     const sync = await who.ok('GET', `/sync?timeout=1000${since}`);
     since = `&since=${String(sync['next_batch'])}`;
     const joined = (
-      sync['rooms'] as { join?: Record<string, { timeline: { events: { content: { body?: string } }[] } }> }
+      sync['rooms'] as unknown as { join?: Record<string, { timeline: { events: { content: { body?: string } }[] } }> }
     )?.join;
     for (const { content } of joined?.[roomId]?.timeline.events ?? []) if (content.body) heard.push(content.body);
   }

@@ -12,7 +12,7 @@ import { sharedPacer } from '#src/sync/pacer.ts';
 import { formatPlace, parsePaginationToken } from '#src/sync/tokens.ts';
 import { roomEventFilter } from '../sync/filter-param.ts';
 import { membersOfSenders } from './lazy-members.ts';
-import { outermostPlace, pageEvents, placeOf, readPage } from './page.ts';
+import { outermostPlace, type Page, pageEvents, placeOf, readPage } from './page.ts';
 import { eventViewFor } from './visible-event.ts';
 
 /** Events of a page when the client does not say. Source: the endpoint's specification. */
@@ -44,16 +44,24 @@ export const messages = endpoint({
     const until = query.to ? parsePaginationToken(query.to) : undefined;
     const room = viewRoom(reader, params.roomId, requester.userId);
     const from = given === undefined ? outermostPlace(reader, room, query.dir) : placeOf(reader, room, given);
-    const { events, end } = await readPage({
-      reader,
-      view: room,
-      from,
-      to: until && placeOf(reader, room, until),
-      direction: query.dir,
-      limit: Math.min(query.limit, filter.limit ?? query.limit),
-      pacer: sharedPacer,
-      accepts: pageEvents(reader, room, requester.userId, filter),
-    });
+    const read = (): Promise<Page> =>
+      readPage({
+        reader,
+        view: room,
+        from,
+        to: until && placeOf(reader, room, until),
+        direction: query.dir,
+        limit: Math.min(query.limit, filter.limit ?? query.limit),
+        pacer: sharedPacer,
+        accepts: pageEvents(reader, room, requester.userId, filter),
+      });
+    let page = await read();
+    if (query.dir === 'b' && room.departure === undefined) {
+      // What lies in this part of the room and is not here yet, another server may have.
+      const depths = { from: page.end?.depth ?? 0, to: from.depth };
+      if (await context.backfilling.fill(params.roomId, depths)) page = await read();
+    }
+    const { events, end } = page;
     const ignored = ignoredUsers(reader, requester.userId);
     const view = eventViewFor(context, requester, { roomId: params.roomId, visibility: room.visibility, ignored });
     const text = (event: (typeof events)[number]): string => clientEvent(view, event);

@@ -10,7 +10,7 @@ import { redact } from '#protocol/redaction.ts';
 import { type RoomVersionRules, roomVersionRules } from '#protocol/room-version.ts';
 import { type SigningKey, signatureOn, signJson } from '#protocol/signing.ts';
 import type { Context } from '#src/context.ts';
-import { forbidden, invalidParam, MatrixError } from '#src/http/errors.ts';
+import { badJson, forbidden, invalidParam, MatrixError } from '#src/http/errors.ts';
 import { authoriserOf } from '#src/rooms/membership.ts';
 import type { Verdict } from '#src/rooms/receive/types.ts';
 import { admittedRoom } from './admission.ts';
@@ -127,7 +127,7 @@ export function signEvent(event: JsonObject, rules: RoomVersionRules, serverName
 export function refusal(verdict: Exclude<Verdict, { readonly kind: 'accept' }>): MatrixError {
   switch (verdict.kind) {
     case 'drop':
-      return verdict.step === 'signatures' ? forbidden(verdict.reason) : invalidParam(verdict.reason);
+      return verdict.step === 'signatures' ? forbidden(verdict.reason) : badJson(verdict.reason);
     case 'retry':
       return new MatrixError('M_FORBIDDEN', `The event cannot be judged now: ${verdict.reason}`);
     default:

@@ -1,4 +1,5 @@
 /** What other servers may read of the past of a room. */
+import { isErasedUser } from '#projections/accounts/queries.ts';
 import { contentOf } from '#projections/rooms/event-content.ts';
 import { stateBefore } from '#projections/rooms/event-row.ts';
 import { type KnownEvent, knownEvent, knownEventAt } from '#projections/rooms/known-events.ts';
@@ -37,7 +38,8 @@ export class HistoryReader {
    */
   async pdu(event: KnownEvent): Promise<Pdu | undefined> {
     const pdu = await pduOf(this.#source, event);
-    if (pdu === undefined || this.#rules === undefined || this.#canSee(event)) return pdu;
+    if (pdu === undefined || this.#rules === undefined) return pdu;
+    if (this.#canSee(event) && !this.#isErasedFor(event)) return pdu;
     return redact(pdu, this.#rules);
   }
 
@@ -102,6 +104,15 @@ export class HistoryReader {
   #shown(eventId: string): KnownEvent | undefined {
     const event = knownEvent(this.#source.reader, eventId);
     return event?.row.room === this.#room.id && event.disposition === 'accepted' ? event : undefined;
+  }
+
+  /** What erased users said is only for those servers that were there to hear it. */
+  #isErasedFor({ row }: KnownEvent): boolean {
+    if (row.stateKey !== undefined || !isErasedUser(this.#source.reader, row.sender)) return false;
+    const state = stateBefore(row);
+    return !this.#membersOfOrigin().some(
+      (userId) => this.#contentIn(state, 'm.room.member', userId)?.membership === 'join',
+    );
   }
 
   #canSee({ row }: KnownEvent): boolean {

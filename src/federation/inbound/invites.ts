@@ -7,7 +7,7 @@ import { isJsonObject } from '#protocol/json-object.ts';
 import type { JsonObject, Pdu } from '#protocol/pdu.ts';
 import { roomVersionRules } from '#protocol/room-version.ts';
 import type { Context } from '#src/context.ts';
-import { forbidden, invalidParam, MatrixError, notFound } from '#src/http/errors.ts';
+import { badJson, forbidden, invalidParam, MatrixError, notFound } from '#src/http/errors.ts';
 import { requireInvitable } from '#src/rooms/invite-permission.ts';
 import { strippedEvents } from '../stripped-room-state.ts';
 import { aclOf } from './admission.ts';
@@ -53,7 +53,9 @@ export async function acceptInvite(
   if (!isActiveUser(reader, target)) throw notFound('There is no such user on this server.');
   requireInvitable(reader, target);
   if (rules.roomIdFormat === 'create_event_hash') checkTold(told, roomId);
-  if (idOf(sent, rules) !== eventId) throw invalidParam('The id in the path is not that of the event.');
+  const named = idOf(sent, rules);
+  if (named === undefined) throw badJson('The event has no canonical form.');
+  if (named !== eventId) throw invalidParam('The id in the path is not that of the event.');
 
   const signed = signEvent(sent, rules, serverName, federation.ownKeys.signingKey);
   if (!rooms.isResident(roomId)) {

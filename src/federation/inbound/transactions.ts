@@ -141,8 +141,9 @@ export class Transactions {
   }
 }
 
+/** What is rejected is taken in all the same, so that nobody sends it again. */
 function answerTo(verdict: Verdict): { error?: string } {
-  return verdict.kind === 'accept' || verdict.kind === 'soft_fail' ? {} : { error: verdict.reason };
+  return verdict.kind === 'drop' || verdict.kind === 'retry' ? { error: verdict.reason } : {};
 }
 
 /** The id of an event; by the newest rules if its room is not known. */
