@@ -7,6 +7,11 @@ const VERSIONS = Array.from({ length: 19 }, (_, index) => `v1.${index + 1}`);
 const UNSTABLE_FEATURES = {
   /** Delayed events. */
   'org.matrix.msc4140': true,
+  /** Mutual rooms, which clients looked for under this name before they were in the specification. */
+  'uk.half-shot.msc2666.query_mutual_rooms': true,
+  /** Reporting rooms, and users, likewise. */
+  'org.matrix.msc4151': true,
+  'org.matrix.msc4260': true,
   /** Dehydrated devices. */
   'org.matrix.msc3814': true,
 } as const;
