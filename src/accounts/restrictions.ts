@@ -26,6 +26,7 @@ const REFUSED_WHILE_SUSPENDED: ReadonlySet<string> = new Set([
   'PUT /_matrix/client/v3/profile/{userId}/{keyName}',
   'DELETE /_matrix/client/v3/profile/{userId}/{keyName}',
   'PUT /_matrix/client/v3/rooms/{roomId}/send/{eventType}/{txnId}',
+  'POST /_matrix/client/v3/rooms/{roomId}/send/{eventType}',
   'PUT /_matrix/client/v3/rooms/{roomId}/state/{eventType}/{stateKey}',
   'PUT /_matrix/client/v3/rooms/{roomId}/typing/{userId}',
   'POST /_matrix/media/v1/create',

@@ -6,6 +6,8 @@ import type { Endpoint } from '#src/http/endpoint.ts';
  */
 const PERSONAL_PATHS: ReadonlySet<string> = new Set([
   '/_matrix/client/v3/rooms/{roomId}/send/{eventType}/{txnId}',
+  '/_matrix/client/v3/rooms/{roomId}/send/{eventType}',
+  '/_matrix/client/v3/rooms/{roomId}/redact/{eventId}',
   '/_matrix/client/v3/rooms/{roomId}/redact/{eventId}/{txnId}',
   '/_matrix/client/v3/rooms/{roomId}/state/{eventType}/{stateKey}',
   '/_matrix/client/v3/rooms/{roomId}/typing/{userId}',

@@ -1,6 +1,6 @@
 /** The event stream and the initial syncs of old, which some bots still live on. */
 import { afterEach, beforeEach, describe, expect, test } from 'vitest';
-import { startApplication, type TestApplication, type TestClient } from '#test/support/application.ts';
+import { request, startApplication, type TestApplication, type TestClient } from '#test/support/application.ts';
 import { errorOf } from './api-surface.ts';
 
 let app: TestApplication;
@@ -118,9 +118,24 @@ describe('the event stream', () => {
     expect(bodies(await waiting)).toEqual(['to the world']);
   });
 
+  test('goes on from the initial sync of a room', async () => {
+    const { messages } = (await alice.ok('GET', `/rooms/${roomId}/initialSync`)) as unknown as OldRoom;
+    await say(alice, 'since');
+    expect(bodies(await events(alice, { room_id: roomId, from: messages.end }))).toEqual(['since']);
+  });
+
+  test('is for guests in one room only', async () => {
+    await worldReadable();
+    const { body } = await request(app.http, 'POST', '/register?kind=guest', {});
+    const guest = (at: string) => request(app.http, 'GET', at, undefined, String(body['access_token']));
+    expect(errorOf(await guest('/events'))).toBe('403 M_GUEST_ACCESS_FORBIDDEN');
+    expect(errorOf(await guest(`/events?room_id=${roomId}`))).toBe('200');
+  });
+
   test('refuses tokens that are not the server’s', async () => {
     expect(errorOf(await alice.call('GET', '/events?from=nonsense'))).toBe('400 M_INVALID_PARAM');
     expect(errorOf(await alice.call('GET', '/events?timeout=soon'))).toBe('400 M_INVALID_PARAM');
+    expect(errorOf(await alice.call('GET', '/events?limit=-1'))).toBe('400 M_INVALID_PARAM');
   });
 });
 

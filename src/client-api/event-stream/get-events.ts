@@ -5,6 +5,7 @@ import { Waiter } from '#src/bus/wait.ts';
 import type { Context } from '#src/context.ts';
 import { jsonTextAnswer } from '#src/http/answer.ts';
 import { endpoint } from '#src/http/endpoint.ts';
+import { MatrixError } from '#src/http/errors.ts';
 import { queryInteger, queryText } from '#src/http/query.ts';
 import { viewRoom } from '#src/rooms/room-view.ts';
 import { viewerOf } from '#src/sync/client-event.ts';
@@ -17,7 +18,7 @@ const MAX_TIMEOUT_MS = 180_000;
 
 /**
  * `GET /_matrix/client/v3/events`: what is new, event by event, for clients of old; those of today sync. With `room_id` it
- * follows one room that the user need not be in, if the world may read it.
+ * follows one room that the user need not be in, if the world may read it; guests have only that. A `limit` makes no difference.
  * https://spec.matrix.org/v1.19/client-server-api/#get_matrixclientv3events
  * https://spec.matrix.org/v1.19/client-server-api/#get_matrixclientv3events-1
  */
@@ -29,11 +30,13 @@ export const getEvents = endpoint({
   query: z.object({
     from: queryText().optional(),
     timeout: queryInteger({ cap: MAX_TIMEOUT_MS }).default(0),
+    limit: queryInteger().optional(),
     room_id: queryText().optional(),
   }),
   handler: async (request, context: Context) => {
     const { query, requester } = request;
     const viewer = viewerOf(requester);
+    if (query.room_id === undefined && requester.isGuest) throw new MatrixError('M_GUEST_ACCESS_FORBIDDEN');
     if (query.room_id !== undefined) viewRoom(context.reader, query.room_id, viewer.userId);
     const since = query.from ? parseSyncToken(query.from) : context.sync.now();
     const question: StreamQuestion = { viewer, since, peekedRoomId: query.room_id };

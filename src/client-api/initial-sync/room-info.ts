@@ -11,7 +11,7 @@ import { pacedEvents } from '#src/sync/paced-events.ts';
 import { sharedPacer } from '#src/sync/pacer.ts';
 import { MAX_PRESENCE_EVENTS } from '#src/sync/presence-news.ts';
 import { stateAtVersion, stateEvents } from '#src/sync/room-state.ts';
-import { formatPlace, placeAfter } from '#src/sync/tokens.ts';
+import { formatPlace, formatSyncToken } from '#src/sync/tokens.ts';
 import { BEFORE_FIRST } from '#streams/event-log.ts';
 import { oldEvent, oldPresenceEvent } from '../event-stream/old-events.ts';
 import { NO_ROOM_EVENT_FILTER } from '../filters/filter.ts';
@@ -29,9 +29,11 @@ export async function roomInfo(
   view: RoomView,
   limit: number,
 ): Promise<string[]> {
-  const { reader, directory, clock } = context;
+  const { reader, directory, clock, sync } = context;
   const { room, visibility, stateVersion } = view;
   const { userId } = requester;
+  // Good for the event stream too, which goes on from here.
+  const end = formatSyncToken(sync.now());
   const from = outermostPlace(reader, view, 'b');
   const page = await readPage({
     reader,
@@ -52,8 +54,6 @@ export async function roomInfo(
     roomId: room.roomId,
   };
   const text = (event: (typeof state)[number]): string => oldEvent(eventView, event);
-  const [newest] = page.events;
-  const end = formatPlace(newest === undefined ? from : placeAfter(newest));
   const start = formatPlace(page.end ?? from);
   const membership = userRoomOf(reader, userId, room.id)?.membership;
   const accountData = Array.from(roomAccountData(reader, userId, room.roomId), ({ type, contentJson }) =>

@@ -23,14 +23,14 @@ export interface RelatingEvent {
  *
  * @throws {MatrixError} M_DUPLICATE_ANNOTATION, or M_UNKNOWN with status 400.
  */
-export function checkRelation(reader: Reader, roomId: string, event: RelatingEvent, transaction: Transaction): void {
+export function checkRelation(reader: Reader, roomId: string, event: RelatingEvent, transaction?: Transaction): void {
   const relatesTo = event.content['m.relates_to'];
   if (!isJsonObject(relatesTo)) return;
   const { rel_type: relType, event_id: parent } = relatesTo;
   if (typeof parent !== 'string' || (relType !== ANNOTATION && relType !== THREAD)) return;
   const refusal = relType === THREAD ? whyNoThread(reader, parent) : whyNoAnnotation(reader, roomId, event, parent);
   if (refusal === undefined) return;
-  if (reader.has(transactions, transactionKey(event.sender, roomId, event.type, transaction))) return;
+  if (transaction && reader.has(transactions, transactionKey(event.sender, roomId, event.type, transaction))) return;
   throw refusal;
 }
 

@@ -11,6 +11,8 @@ import { kick } from './kick.ts';
 import { knock } from './knock.ts';
 import { leave } from './leave.ts';
 import { mutualRooms } from './mutual-rooms.ts';
+import { postEvent } from './post-event.ts';
+import { postRedaction } from './post-redaction.ts';
 import { putState } from './put-state.ts';
 import { redactEvent } from './redact-event.ts';
 import { sendEvent } from './send-event.ts';
@@ -32,6 +34,8 @@ export const roomEndpoints: readonly Endpoint<Context>[] = [
   sendEvent,
   putState,
   redactEvent,
+  postEvent,
+  postRedaction,
   joinedRooms,
   upgrade,
   mutualRooms,

@@ -1,8 +1,9 @@
 import { z } from 'zod';
+import type { Transaction } from '#projections/rooms/pdu-record.ts';
 import { eventById } from '#projections/rooms/queries.ts';
 import { userSuspended } from '#src/accounts/restrictions.ts';
 import type { Context } from '#src/context.ts';
-import { endpoint } from '#src/http/endpoint.ts';
+import { endpoint, type Requester } from '#src/http/endpoint.ts';
 import { sentBy } from './sent-by.ts';
 
 /**
@@ -15,19 +16,26 @@ export const redactEvent = endpoint({
   auth: 'guest',
   rateLimit: 'write',
   body: z.looseObject({ reason: z.string().optional() }),
-  handler: async ({ params, body, requester }, context: Context) => {
-    if (requester.isSuspended === true && eventById(context.reader, params.eventId)?.sender !== requester.userId) {
-      throw userSuspended();
-    }
-    const { eventId } = await context.rooms.send(
-      params.roomId,
-      {
-        sender: requester.userId,
-        type: 'm.room.redaction',
-        content: { redacts: params.eventId, ...(body.reason !== undefined && { reason: body.reason }) },
-      },
-      sentBy(requester, params.txnId),
-    );
-    return { event_id: eventId };
-  },
+  handler: ({ params, body, requester }, context: Context) =>
+    redact(context, requester, params, body.reason, sentBy(requester, params.txnId)),
 });
+
+/** Redacts an event; gives the answer. @throws {MatrixError} `M_USER_SUSPENDED`, and as {@link Rooms.send} */
+export async function redact(
+  context: Pick<Context, 'rooms' | 'reader'>,
+  requester: Requester,
+  { roomId, eventId }: { readonly roomId: string; readonly eventId: string },
+  reason: string | undefined,
+  transaction: Transaction | undefined,
+): Promise<object> {
+  if (requester.isSuspended === true && eventById(context.reader, eventId)?.sender !== requester.userId) {
+    throw userSuspended();
+  }
+  const content = { redacts: eventId, ...(reason !== undefined && { reason }) };
+  const sent = await context.rooms.send(
+    roomId,
+    { sender: requester.userId, type: 'm.room.redaction', content },
+    transaction,
+  );
+  return { event_id: sent.eventId };
+}

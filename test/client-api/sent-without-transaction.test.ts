@@ -1,0 +1,36 @@
+/** The sending endpoints of old, without transaction ids. */
+import { afterAll, beforeAll, expect, test } from 'vitest';
+import { startApplication, type TestApplication, type TestClient } from '#test/support/application.ts';
+import { errorOf } from './api-surface.ts';
+
+let app: TestApplication;
+let alice: TestClient;
+let roomId: string;
+beforeAll(async () => {
+  app = await startApplication();
+  alice = await app.register('alice');
+  roomId = String((await alice.ok('POST', '/createRoom', {})).room_id);
+});
+afterAll(() => app.close());
+
+test('a message is sent as often as it is asked for, and redacted the same way', async () => {
+  const send = () => alice.ok('POST', `/rooms/${roomId}/send/m.room.message`, { msgtype: 'm.text', body: 'again' });
+  const one = String((await send()).event_id);
+  const two = String((await send()).event_id);
+  expect(one).not.toBe(two);
+  await alice.ok('POST', `/rooms/${roomId}/redact/${encodeURIComponent(one)}`, { reason: 'twice' });
+  const event = (eventId: string) => alice.ok('GET', `/rooms/${roomId}/event/${encodeURIComponent(eventId)}`);
+  expect(await event(one)).toMatchObject({
+    content: {},
+    unsigned: { redacted_because: { content: { reason: 'twice' } } },
+  });
+  expect(await event(two)).toMatchObject({ content: { body: 'again' } });
+});
+
+test('what is no event is refused', async () => {
+  for (const body of ['{"n":1.5}', '{"n":9007199254740992}']) {
+    expect(errorOf(await alice.call('POST', `/rooms/${roomId}/send/org.example.x`, body))).toBe('400 M_BAD_JSON');
+  }
+  const long = { body: 'x'.repeat(70_000) };
+  expect(errorOf(await alice.call('POST', `/rooms/${roomId}/send/m.room.message`, long))).toBe('413 M_TOO_LARGE');
+});
