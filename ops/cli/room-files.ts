@@ -45,16 +45,3 @@ export async function sayingWhatIsWrong(
 }
 
 const WRONG_INPUT = [RoomFileError, EventCycleError, AuthChainCycleError, AuthChainTooLargeError];
-
-/** A JSON array with one element a line, which is never one text of unbounded length. */
-export function* jsonArray(elements: readonly unknown[]): Generator<string> {
-  if (elements.length === 0) {
-    yield '[]';
-    return;
-  }
-  for (const [index, element] of elements.entries()) {
-    const start = index === 0 ? '[' : ' ';
-    const end = index === elements.length - 1 ? ']' : ',';
-    yield `${start}${JSON.stringify(element)}${end}`;
-  }
-}

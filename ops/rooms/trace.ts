@@ -21,5 +21,17 @@ function* keyLines({ type, stateKey, eventId, candidates, reason }: ResolvedKey)
 
 /** State keys are any text; quotes and escapes keep each on its line. */
 function keyText(type: string, stateKey: string): string {
-  return `${JSON.stringify(type).slice(1, -1)} ${JSON.stringify(stateKey)}`;
+  return `${quotedText(type)} ${JSON.stringify(stateKey)}`;
 }
+
+/** Text of others for one line of a terminal: as it is, with escapes for what would end the line or drive the terminal. */
+export function quotedText(text: string): string {
+  return JSON.stringify(text)
+    .slice(1, -1)
+    .replaceAll(UNSEEN, (character) => {
+      return `\\u${character.charCodeAt(0).toString(16).padStart(4, '0')}`;
+    });
+}
+
+/** What JSON leaves alone and terminals may obey. */
+const UNSEEN = /[\u007f-\u009f\u2028\u2029\u202a-\u202e\u2066-\u2069]/g;

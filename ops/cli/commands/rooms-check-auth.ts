@@ -1,6 +1,7 @@
 import { checkAuthOfAll } from '../../rooms/check-auth.ts';
 import { defineCommand, SUCCESS } from '../command.ts';
-import { jsonArray, PDUS_OPTION, ROOM_VERSION_OPTION, readRoom, sayingWhatIsWrong } from '../room-files.ts';
+import { jsonArray } from '../json-array.ts';
+import { PDUS_OPTION, ROOM_VERSION_OPTION, readRoom, sayingWhatIsWrong } from '../room-files.ts';
 
 /** `stele rooms check-auth` */
 export const command = defineCommand({

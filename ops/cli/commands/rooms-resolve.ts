@@ -5,8 +5,9 @@ import { readEventIds } from '../../rooms/read-files.ts';
 import { resolveGivenStates } from '../../rooms/resolve-sets.ts';
 import { traceLines } from '../../rooms/trace.ts';
 import { defineCommand, SUCCESS, UsageError } from '../command.ts';
+import { jsonArray } from '../json-array.ts';
 import { count } from '../progress.ts';
-import { jsonArray, PDUS_OPTION, ROOM_VERSION_OPTION, readRoom, sayingWhatIsWrong } from '../room-files.ts';
+import { PDUS_OPTION, ROOM_VERSION_OPTION, readRoom, sayingWhatIsWrong } from '../room-files.ts';
 
 /** `stele rooms resolve` */
 export const command = defineCommand({

@@ -1,0 +1,64 @@
+import type { Room } from '#projections/rooms/queries.ts';
+import type { StateRef } from '#projections/rooms/state/index.ts';
+import { type DataFolder, readDataFolder, roomNamed } from '../../rooms/data-folder.ts';
+import { presentState, stateAround, stateAtTime, stateEvents } from '../../rooms/stored-state.ts';
+import { quotedText } from '../../rooms/trace.ts';
+import { defineCommand, type ExitStatus, SUCCESS, UsageError } from '../command.ts';
+import { jsonArray } from '../json-array.ts';
+import { count } from '../progress.ts';
+import { parseTime, sayingWhatIsNotThere } from '../stored-rooms.ts';
+
+/** `stele rooms state` */
+export const command = defineCommand({
+  name: 'rooms state',
+  summary: 'Show the state of a room, now or at any event or time',
+  usage: 'ROOM',
+  description: `
+ROOM is a room id, or an alias of this server. Prints a line for each key of the state: type, state key, event id and sender;
+with --json a JSON array of {type, state_key, event_id, sender, origin_server_ts, content}. Works while the server runs.
+
+--at-time TIME takes an ISO 8601 time or milliseconds since the epoch, and gives the state that this server showed then, by
+its own clock.`,
+  options: {
+    at: { type: 'string', value: 'EVENT', description: 'The state after this event, where it stands in the graph' },
+    before: { type: 'boolean', description: 'With --at: the state before the event' },
+    'at-time': { type: 'string', value: 'TIME', description: 'The state that this server showed at this time' },
+  },
+  positionals: { min: 1, max: 1 },
+  printsData: true,
+  run: ({ options, positionals, loadConfig, json, print, say }) =>
+    sayingWhatIsNotThere(say, async (): Promise<ExitStatus> => {
+      const { at, before, 'at-time': atTime } = options;
+      if (at !== undefined && atTime !== undefined)
+        throw new UsageError('--at and --at-time are two different moments');
+      if (before && at === undefined) throw new UsageError('--before goes with --at EVENT');
+      const timeMs = atTime === undefined ? undefined : parseTime(atTime);
+      const [name = ''] = positionals;
+      return readDataFolder((await loadConfig()).data_dir, async (folder): Promise<ExitStatus> => {
+        const room = roomNamed(folder.reader, name);
+        const state = await stateAsked(folder, room, { at, before, timeMs });
+        const events = stateEvents(folder.reader, room, state);
+        if (json) {
+          for (const line of jsonArray(events)) print(line);
+          return SUCCESS;
+        }
+        let total = 0;
+        for (const { type, state_key, event_id, sender } of events) {
+          print(`${quotedText(type)} "${quotedText(state_key)}"  ${event_id}  ${quotedText(sender)}`);
+          total += 1;
+        }
+        say(`${count(total)} keys.`);
+        return SUCCESS;
+      });
+    }),
+});
+
+async function stateAsked(
+  folder: DataFolder,
+  room: Room,
+  moment: { readonly at: string | undefined; readonly before: boolean; readonly timeMs: number | undefined },
+): Promise<StateRef> {
+  const { at, before, timeMs } = moment;
+  if (at !== undefined) return stateAround(folder.reader, room, at, before ? 'before' : 'after');
+  return timeMs === undefined ? presentState(folder.reader, room) : stateAtTime(folder, room, timeMs);
+}
