@@ -4,8 +4,8 @@ import type { Reader, Writer } from '#projections/engine/reader.ts';
 import type { Position } from '#streams/event-log.ts';
 import { state, stateVersions } from '../tables.ts';
 import { differenceBetween } from './difference.ts';
-import { newestVersion, putChange, seekChange } from './lines.ts';
-import { compareStateKeys, overlayOf, pathOf } from './look-up.ts';
+import { newestVersion, putChange } from './lines.ts';
+import { compareStateKeys, eventOnPath, overlayOf, pathOf } from './look-up.ts';
 import { isSameRef, MAIN_LINE, NO_EVENT, type StateChange, type StateRef } from './state-ref.ts';
 import {
   branches,
@@ -20,8 +20,12 @@ import {
 
 /** Most branches between a state and the main line. A look-up takes at most one seek for each, and one more. */
 export const MAX_LEVELS = 8;
-/** When a path has all of them, what lies below this many of the nearest is written as one. */
-const KEPT_LEVELS = MAX_LEVELS / 2;
+/** When a path has all of them, what lies below this many of the nearest is written again as fewer. */
+const NEAR_LEVELS = 3;
+/** Of that, the lowest branches stay as they are that have so many times as many changes as all above them, */
+const WIDE_RATIO = 8;
+/** but so many at most. */
+const MAX_WIDE_LEVELS = 2;
 /** Changes over the main line from which on, at every doubling, it is tried whether a newer version of it is nearer. */
 export const WIDE_CHANGES = 1024;
 /** From so many changes on it is remembered what they made of a state. */
@@ -52,9 +56,8 @@ export function appendToMainLine(
  *
  * Many changes that were made to the same state before give the reference of then.
  *
- * Costs two rows a change and one for a new branch. Now and then a state below is written again on a shorter path, at two
- * rows for each key on which it differs from the main line: once for any state, and each time at least
- * {@link KEPT_LEVELS} new branches, or twice as many changes as before, have come to lie above it.
+ * Costs two rows a change and one for a new branch. Now and then a state below is written again on a shorter path: once for
+ * any state, and only when {@link NEAR_LEVELS} new branches, or twice as many changes as before, have come to lie above it.
  */
 export function extendState(tx: Writer, room: Position, parent: StateRef, changes: readonly StateChange[]): StateRef {
   if (changes.length < REMEMBERED_CHANGES) return changes.length === 0 ? parent : extend(tx, room, parent, changes);
@@ -119,14 +122,14 @@ function openBranch(tx: Writer, room: Position, path: StatePath): number {
 /** A path that one more level can be put on. */
 function withinDepth(tx: Writer, room: Position, path: StatePath): StatePath {
   if (path.levels.length < MAX_LEVELS) return path;
-  const shared = path.levels[KEPT_LEVELS] as StateRef;
+  const shared = path.levels[NEAR_LEVELS] as StateRef;
   const known = tx.get(twins, [room, shared.branch, shared.version]);
   const twin =
     known === undefined || isSameRef(known, shared)
-      ? writeTwin(tx, room, shared, nearest(tx, room, { ...path, levels: path.levels.slice(KEPT_LEVELS) }, shared))
+      ? writeTwin(tx, room, shared, merged(tx, room, { ...path, levels: path.levels.slice(NEAR_LEVELS) }, shared))
       : known;
   const below = pathOf(tx, room, twin);
-  return { levels: [...path.levels.slice(0, KEPT_LEVELS), ...below.levels], base: below.base };
+  return { levels: [...path.levels.slice(0, NEAR_LEVELS), ...below.levels], base: below.base };
 }
 
 /**
@@ -147,32 +150,62 @@ function withinWidth(tx: Writer, room: Position, ref: StateRef, added: number): 
   return ref;
 }
 
-/** A state as changes to a version of the main line. */
-interface FlatState {
-  readonly base: number;
+/** A state as changes to what lies below. */
+interface MergedLevels {
+  readonly below: StatePath;
   readonly changes: readonly StateChange[];
 }
 
-/** A state as changes to the version of the main line that it rests on or, if they are fewer, to the newest. */
-function nearest(reader: Reader, room: Position, path: StatePath, ref: StateRef): FlatState {
-  const changes: StateChange[] = [];
-  for (const { type, stateKey, value } of overlayOf(reader, room, path.levels).entries()) {
-    const below = seekChange(reader, room, MAIN_LINE, { type, stateKey }, path.base) ?? NO_EVENT;
-    if (below !== value) changes.push({ type, stateKey, event: value === NO_EVENT ? undefined : value });
-  }
-  changes.sort(compareStateKeys);
-  const newest = newestVersion(reader, room, MAIN_LINE);
-  if (newest === path.base || newest - path.base > changes.length * MAX_REACH) return { base: path.base, changes };
-  const onNewest = differenceBetween(reader, room, [ref, { branch: MAIN_LINE, version: newest }]);
-  if (onNewest.length >= changes.length) return { base: path.base, changes };
-  return { base: newest, changes: onNewest.map(({ events, ...key }) => ({ ...key, event: events[0] })) };
+/** A state as changes to the wide branches that it lies on, or to the main line. */
+function merged(reader: Reader, room: Position, path: StatePath, ref: StateRef): MergedLevels {
+  const wide = wideLevelsOf(path);
+  if (wide.length === 0) return nearest(reader, room, path, ref);
+  const below = { levels: wide, base: path.base };
+  return { below, changes: changesOver(reader, room, path.levels.slice(0, -wide.length), below) };
 }
 
-function writeTwin(tx: Writer, room: Position, ref: StateRef, { base, changes }: FlatState): StateRef {
+/** The lowest branches of a path, as long as each has many more changes than all those above it together. */
+function wideLevelsOf(path: StatePath): readonly StateRef[] {
+  let above = widthOf(path);
+  let first = path.levels.length;
+  while (path.levels.length - first < MAX_WIDE_LEVELS) {
+    const version = path.levels[first - 1]?.version ?? 0;
+    above -= version;
+    if (version <= WIDE_RATIO * above || above === 0) break;
+    first -= 1;
+  }
+  return path.levels.slice(first);
+}
+
+/** A state as changes to the version of the main line that it rests on or, if they are fewer, to the newest. */
+function nearest(reader: Reader, room: Position, { levels, base }: StatePath, ref: StateRef): MergedLevels {
+  const onBase = { levels: [], base };
+  const changes = changesOver(reader, room, levels, onBase);
+  const newest = newestVersion(reader, room, MAIN_LINE);
+  if (newest === base || newest - base > changes.length * MAX_REACH) return { below: onBase, changes };
+  const onNewest = differenceBetween(reader, room, [ref, { branch: MAIN_LINE, version: newest }]);
+  if (onNewest.length >= changes.length) return { below: onBase, changes };
+  return {
+    below: { levels: [], base: newest },
+    changes: onNewest.map(({ events, ...key }) => ({ ...key, event: events[0] })),
+  };
+}
+
+/** What some levels change of a state, by key. */
+function changesOver(reader: Reader, room: Position, levels: readonly StateRef[], below: StatePath): StateChange[] {
+  const changes: StateChange[] = [];
+  for (const { type, stateKey, value } of overlayOf(reader, room, levels).entries()) {
+    const event = value === NO_EVENT ? undefined : value;
+    if (event !== eventOnPath(reader, room, below, { type, stateKey })) changes.push({ type, stateKey, event });
+  }
+  return changes.sort(compareStateKeys);
+}
+
+function writeTwin(tx: Writer, room: Position, ref: StateRef, { below, changes }: MergedLevels): StateRef {
   const twin =
     changes.length === 0
-      ? { branch: MAIN_LINE, version: base }
-      : appendTo(tx, room, { branch: openBranch(tx, room, { levels: [], base }), version: 0 }, changes);
+      ? (below.levels[0] ?? { branch: MAIN_LINE, version: below.base })
+      : appendTo(tx, room, { branch: openBranch(tx, room, below), version: 0 }, changes);
   tx.put(twins, [room, ref.branch, ref.version], twin);
   return twin;
 }

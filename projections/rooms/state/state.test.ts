@@ -149,10 +149,11 @@ interface Step {
   readonly keys: readonly KeyStep[];
 }
 
-const anyKeys = fc.array(
-  fc.record<KeyStep>({ key: fc.nat(KEYS.length - 1), what: fc.constantFrom('new', 'new', 'old', 'none') }),
-  { maxLength: 4 },
-);
+const anyKey = fc.record<KeyStep>({
+  key: fc.nat(KEYS.length - 1),
+  what: fc.constantFrom('new', 'new', 'old', 'none'),
+});
+const anyKeys = fc.array(anyKey, { maxLength: 4 });
 const anyParent = fc.oneof(fc.constant<'main'>('main'), fc.record({ at: fc.nat() }), fc.record({ back: fc.nat(3) }));
 const anySteps = fc.array(fc.record<Step>({ from: anyParent, keys: anyKeys }), { minLength: 1, maxLength: 60 });
 
@@ -219,18 +220,24 @@ describe('states', () => {
   });
 
   it('stay what they are when branch grows from branch without end', () => {
-    const deep: Step[] = [{ from: 'main', keys: [0, 1, 2].map((key) => ({ key, what: 'new' })) }];
-    for (let depth = 0; depth < 60; depth += 1) {
-      const keys: KeyStep[] = [{ key: depth, what: depth % 5 === 4 ? 'none' : 'new' }];
-      // The first follows a state, so that the second must branch off it.
-      deep.push({ from: { back: 0 }, keys }, { from: { back: 1 }, keys });
-      if (depth % 7 === 0) deep.push({ from: 'main', keys }, { from: { back: 2 }, keys });
-    }
-    const room = grownRoom(deep, true);
-    room.check();
-    room.checkDifference(room.states.keys().toArray());
-    expect(Math.max(...pathLengths(room.room))).toBeLessThan(MAX_LEVELS);
-    expect(tables.reader.count(twins, { prefix: [room.room] })).toBeGreaterThan(5);
+    const bulk = fc.array(anyKey, { minLength: 1, maxLength: 80 });
+    const anyTurn = fc.record({ keys: fc.oneof(anyKeys, anyKeys, bulk), aside: anyKeys, onMain: fc.boolean() });
+    fc.assert(
+      fc.property(fc.array(anyTurn, { minLength: 20, maxLength: 60 }), (turns) => {
+        const steps = turns.flatMap(({ keys, aside, onMain }): Step[] => [
+          // The first follows a state, so that the next must branch off it.
+          { from: { back: 0 }, keys: [{ key: 0, what: 'new' }, ...aside] },
+          ...(onMain ? [{ from: 'main' as const, keys: aside }] : []),
+          { from: { back: onMain ? 2 : 1 }, keys },
+        ]);
+        const room = grownRoom(steps, false);
+        room.check();
+        room.checkDifference(room.states.keys().toArray());
+        expect(Math.max(...pathLengths(room.room))).toBeLessThan(MAX_LEVELS);
+        expect(tables.reader.count(twins, { prefix: [room.room] })).toBeGreaterThan(0);
+      }),
+      { numRuns: 30 },
+    );
   });
 });
 
@@ -365,6 +372,9 @@ describe('branches', () => {
     const all = [...changes(3), ...wide.slice(0, -1), ...changes(3 * MAX_LEVELS, 9000)];
     expect(entriesOf(ref)).toEqual(all.sort(byBytes));
     expect(Math.max(...pathLengths(ROOM))).toBeLessThan(MAX_LEVELS);
+    // But what is wide is not copied for that.
+    const forks = 2 * 3 * MAX_LEVELS;
+    expect(tables.reader.count(branchState, { prefix: [ROOM] })).toBeLessThan(WIDE_CHANGES + 6 * forks);
   });
 
   it('that grow from one deep state by the thousand share what is written again', () => {
