@@ -27,6 +27,8 @@ export interface MembershipOptions {
   readonly reason?: string | undefined;
   /** The `third_party_signed` of a join by a third-party invite. */
   readonly thirdPartySigned?: JsonObject | undefined;
+  /** What else the member event of a join is to say. */
+  readonly content?: JsonObject | undefined;
   /** Servers that may be in the room, for one in which this server is not. */
   readonly via?: readonly string[] | undefined;
   /** Whether an invite is to a room for two. */
@@ -49,6 +51,7 @@ export async function join(
   options: MembershipOptions = {},
 ): Promise<void> {
   const content = {
+    ...ownWords(options.content),
     ...profileOf(context.reader, userId),
     ...withReason(options),
     ...(options.thirdPartySigned && {
@@ -93,6 +96,12 @@ async function joinHere(
 function otherServers({ reader, serverName }: MembershipContext, roomId: string): string[] {
   const room = findRoom(reader, roomId);
   return room === undefined ? [] : [...serversIn(reader, room.id)].filter((server) => server !== serverName);
+}
+
+/** What of a client's content a member event may say: not who vouches for the user, nor who invited them by address. */
+function ownWords(content: JsonObject = {}): JsonObject {
+  const { [VOUCHER]: _, third_party_invite: __, ...words } = content;
+  return words;
 }
 
 /** What is to be done when a local user has come into a room. */

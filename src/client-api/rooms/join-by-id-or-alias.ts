@@ -1,8 +1,7 @@
-import { z } from 'zod';
 import type { Context } from '#src/context.ts';
 import { endpoint } from '#src/http/endpoint.ts';
 import { join } from '#src/rooms/membership.ts';
-import { jsonObjectSchema } from '../schemas.ts';
+import { joinBody, joinOptions } from './join-body.ts';
 import { namedRoom, viaQuery } from './named-room.ts';
 
 /**
@@ -15,11 +14,10 @@ export const joinByIdOrAlias = endpoint({
   auth: 'guest',
   rateLimit: 'write',
   query: viaQuery,
-  body: z.object({ reason: z.string().optional(), third_party_signed: jsonObjectSchema.optional() }),
+  body: joinBody,
   handler: async ({ params, query, body, requester }, context: Context) => {
     const { roomId, via } = await namedRoom(context, params.roomIdOrAlias, query);
-    const { reason, third_party_signed: thirdPartySigned } = body;
-    await join(context, requester.userId, roomId, { reason, thirdPartySigned, via });
+    await join(context, requester.userId, roomId, { ...joinOptions(body), via });
     return { room_id: roomId };
   },
 });

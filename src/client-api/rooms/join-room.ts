@@ -1,8 +1,7 @@
-import { z } from 'zod';
 import type { Context } from '#src/context.ts';
 import { endpoint } from '#src/http/endpoint.ts';
 import { join } from '#src/rooms/membership.ts';
-import { jsonObjectSchema } from '../schemas.ts';
+import { joinBody, joinOptions } from './join-body.ts';
 
 /**
  * `POST /_matrix/client/v3/rooms/{roomId}/join`: joins a room by its id.
@@ -13,12 +12,9 @@ export const joinRoom = endpoint({
   path: '/_matrix/client/v3/rooms/{roomId}/join',
   auth: 'guest',
   rateLimit: 'write',
-  body: z.object({ reason: z.string().optional(), third_party_signed: jsonObjectSchema.optional() }),
+  body: joinBody,
   handler: async ({ params, body, requester }, context: Context) => {
-    await join(context, requester.userId, params.roomId, {
-      reason: body.reason,
-      thirdPartySigned: body.third_party_signed,
-    });
+    await join(context, requester.userId, params.roomId, joinOptions(body));
     return { room_id: params.roomId };
   },
 });

@@ -1,4 +1,4 @@
-/** The sending endpoints of old, without transaction ids. */
+/** What clients of old do: sending without transaction ids, and joining with words of their own. */
 import { afterAll, beforeAll, expect, test } from 'vitest';
 import { startApplication, type TestApplication, type TestClient } from '#test/support/application.ts';
 import { errorOf } from './api-surface.ts';
@@ -33,4 +33,22 @@ test('what is no event is refused', async () => {
   }
   const long = { body: 'x'.repeat(70_000) };
   expect(errorOf(await alice.call('POST', `/rooms/${roomId}/send/m.room.message`, long))).toBe('413 M_TOO_LARGE');
+});
+
+test('who joins may say more in the member event, but not who vouches for them, or what they are', async () => {
+  const open = String((await alice.ok('POST', '/createRoom', { preset: 'public_chat' })).room_id);
+  for (const [index, at] of ['/join/ROOM', '/rooms/ROOM/join'].entries()) {
+    const bob = await app.register(`bob${index}`);
+    const body = {
+      foo: 'bar',
+      membership: 'ban',
+      join_authorised_via_users_server: alice.userId,
+      third_party_invite: {},
+    };
+    await bob.ok('POST', at.replace('ROOM', open), body);
+    expect(await bob.ok('GET', `/rooms/${open}/state/m.room.member/${bob.userId}`)).toEqual({
+      foo: 'bar',
+      membership: 'join',
+    });
+  }
 });
