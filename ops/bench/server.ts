@@ -8,7 +8,7 @@ import path from 'node:path';
 import { fileURLToPath } from 'node:url';
 import { SERVER_FLAGS } from '../launch/node.mjs';
 
-const MAIN = fileURLToPath(new URL('../cli/main.ts', import.meta.url));
+const LAUNCHER = fileURLToPath(new URL('../launch/stele.mjs', import.meta.url));
 const BARE = fileURLToPath(new URL('./bare-fastify.ts', import.meta.url));
 const START_DEADLINE_MS = 30_000;
 const POLL_MS = 10;
@@ -49,10 +49,14 @@ export async function startServer(nodeArguments: readonly string[] = []): Promis
   const configFile = path.join(folder, 'stele.yaml');
   await writeFile(configFile, JSON.stringify(config));
   const startedMs = performance.now();
-  const child = spawn(process.execPath, [...SERVER_FLAGS, ...nodeArguments, MAIN, 'serve', '--config', configFile], {
-    stdio: ['ignore', 'ignore', 'inherit'],
-    env: { ...process.env, STELE_LOGGING__LEVEL: 'warn' },
-  });
+  const child = spawn(
+    process.execPath,
+    [...SERVER_FLAGS, ...nodeArguments, LAUNCHER, 'serve', '--config', configFile],
+    {
+      stdio: ['ignore', 'ignore', 'inherit'],
+      env: { ...process.env, STELE_LOGGING__LEVEL: 'warn' },
+    },
+  );
   await answers(child, port, '/_matrix/client/versions');
   const base = `http://127.0.0.1:${port}`;
   return {
