@@ -97,9 +97,12 @@ export class RecentChanges {
 function changesSince(reader: Reader, since: Position): Change[] {
   const changes: Change[] = [];
   let isInOrder = true;
+  let last = since;
   for (const { place, event } of eventsSince(reader, since)) {
     const { room, type, stateKey, fork } = event;
-    if (place !== event.position) isInOrder = false;
+    // What came late, or from outside, is told of after all others.
+    if (place < last) isInOrder = false;
+    last = place;
     changes.push({ position: place, room, member: type === 'm.room.member' ? stateKey : undefined });
     // Where forks met, memberships may have changed that the event does not name.
     if (fork !== undefined) changes.push(...membersChangedWith(reader, event, place));
