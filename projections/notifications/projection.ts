@@ -16,20 +16,20 @@ export type ThreadRow = readonly [rootEventId: string, hops: number];
 
 export const threadEvents = defineTable({
   name: 'notifications.thread-events',
-  key: tuple<[room: number, event: number]>(u48, u48),
+  key: tuple<[room: number, place: number]>(u48, u48),
   value: msgpack<ThreadRow>(),
   why: 'Somebody who reads the main timeline leaves old threads unread: their events are found without reading all in between.',
 });
 
 export const notificationsProjection: Projection = {
   name: 'notifications',
-  version: 1,
+  version: 2,
   tables: [threadEvents],
   apply(tx, record) {
     const event = shownEvent(tx, record)?.event;
     if (event?.relation === undefined) return;
     const row = threadRowOf(tx, event);
-    if (row !== undefined) tx.put(threadEvents, [event.room, event.position], row);
+    if (row !== undefined) tx.put(threadEvents, [event.room, placeOf(event)], row);
   },
 };
 
@@ -37,30 +37,32 @@ function threadRowOf(tx: Reader, { room, relation }: Event): ThreadRow | undefin
   if (relation === undefined) return undefined;
   if (relation.type === THREAD_RELATION) return isEventId(relation.eventId) ? [relation.eventId, 0] : undefined;
   const related = eventById(tx, relation.eventId);
-  const row = related?.room === room ? tx.get(threadEvents, [room, related.position]) : undefined;
+  const row = related?.room === room ? tx.get(threadEvents, [room, placeOf(related)]) : undefined;
   return row !== undefined && row[1] < MAX_RELATION_HOPS ? [row[0], row[1] + 1] : undefined;
 }
 
-/** The root of the thread that an event is in; undefined for the main timeline, to which the roots themselves belong. */
-export function threadOf(reader: Reader, room: Position, event: Position): string | undefined {
-  return reader.get(threadEvents, [room, event])?.[0];
+/** The place of an event in the order in which this server shows its room. */
+export function placeOf({ fork, position }: Pick<Event, 'fork' | 'position'>): Position {
+  return fork?.place ?? position;
 }
 
-/** Positions of the events in threads after one position and up to another, with their threads, the newest first. */
-export function* threadEventsBackwards(
+/** The root of the thread that an event is in; undefined for the main timeline, to which the roots themselves belong. */
+export function threadOf(reader: Reader, event: Event): string | undefined {
+  return event.relation === undefined && event.redactedBy === undefined
+    ? undefined
+    : reader.get(threadEvents, [event.room, placeOf(event)])?.[0];
+}
+
+/** Places of the events in threads after one place and up to another, the newest first. */
+export function* threadPlacesBackwards(
   reader: Reader,
   room: Position,
   after: Position,
   upTo: Position,
-): Generator<{ readonly position: Position; readonly thread: string }> {
+): Generator<Position> {
   if (upTo < 0) return;
   const bounds = after < 0 ? {} : { gt: [room, after] as const };
-  for (const { key, value } of reader.range(threadEvents, {
-    prefix: [room],
-    ...bounds,
-    lte: [room, upTo],
-    reverse: true,
-  })) {
-    yield { position: key[1], thread: value[0] };
+  for (const key of reader.keys(threadEvents, { prefix: [room], ...bounds, lte: [room, upTo], reverse: true })) {
+    yield key[1];
   }
 }

@@ -10,12 +10,12 @@ import { joinedSince, type UnreadCounts } from './unread.ts';
 
 /** Most events that are looked at for one answer; where they do not fill it, the next one goes on after them. */
 export const MAX_EVENTS_LOOKED_AT = 2000;
-/** Positions that are read of a room's timeline at a time. */
+/** Events that are read of a room's timeline at a time. */
 const CHUNK = 16;
 
 export interface NotificationsRequest {
   readonly userId: string;
-  /** Only events before this position; undefined for all. */
+  /** Only events before this place; undefined for all. */
   readonly before: Position | undefined;
   readonly limit: number;
   readonly onlyHighlights: boolean;
@@ -41,16 +41,22 @@ interface NotificationsContext {
   readonly pacer: Pacer;
 }
 
-/** One room of the user: the positions that were read of its timeline, the next one last. */
+/** Where an event of a room is, in the order of the timeline and in the log. */
+interface Placed {
+  readonly place: Position;
+  readonly position: Position;
+}
+
+/** One room of the user: what was read of its timeline, the next event last. */
 interface Source {
   readonly room: Room;
   /** Only what comes after this is for the user. */
   readonly after: Position;
   readonly names: DisplayNames;
-  positions: Position[];
+  events: Placed[];
 }
 
-/** Looks back from a position over all rooms of a user, by the rules that the user has now. */
+/** Looks back from a place over all rooms of a user, by the rules that the user has now. */
 export async function listNotifications(
   context: NotificationsContext,
   request: NotificationsRequest,
@@ -62,17 +68,17 @@ export async function listNotifications(
   for (const source of [...sourcesOf(reader, request.userId, before)]) {
     if (pacer.isDue) await pacer.pause();
     fill(reader, source, before);
-    if (source.positions.length > 0) sources.push(source);
+    if (source.events.length > 0) sources.push(source);
   }
   const notifications: Notification[] = [];
   let last = before;
   for (let lookedAt = 0; lookedAt < MAX_EVENTS_LOOKED_AT && notifications.length < request.limit; lookedAt += 1) {
     const source = newest(sources);
-    const position = source?.positions.pop();
-    if (source === undefined || position === undefined) return { notifications, next: undefined };
-    if (source.positions.length === 0) fill(reader, source, position);
-    last = position;
-    const notification = notificationOf(context, request, profile, source, position);
+    const placed = source?.events.pop();
+    if (source === undefined || placed === undefined) return { notifications, next: undefined };
+    if (source.events.length === 0) fill(reader, source, placed.place);
+    last = placed.place;
+    const notification = notificationOf(context, request, profile, source, placed.position);
     if (notification !== undefined) notifications.push(notification);
     if (pacer.isDue) await pacer.pause();
   }
@@ -80,19 +86,19 @@ export async function listNotifications(
 }
 
 function* sourcesOf(reader: Reader, userId: string, before: Position): Generator<Source> {
-  for (const { room: id, membership, event } of roomsOf(reader, userId)) {
+  for (const { room: id, membership, event, since } of roomsOf(reader, userId)) {
     const room = membership === 'join' || membership === 'invite' ? roomById(reader, id) : undefined;
     if (room === undefined) continue;
     if (membership === 'join') {
       const after = joinedSince(reader, id, userId) ?? before;
-      yield { room, after, names: new DisplayNames(), positions: [] };
+      yield { room, after, names: new DisplayNames(), events: [] };
     } else {
       // Whoever is invited is told of that, and of nothing else in the room.
       yield {
         room,
         after: Number.POSITIVE_INFINITY,
         names: new DisplayNames(),
-        positions: event < before ? [event] : [],
+        events: since < before ? [{ place: since, position: event }] : [],
       };
     }
   }
@@ -100,21 +106,21 @@ function* sourcesOf(reader: Reader, userId: string, before: Position): Generator
 
 function fill(reader: Reader, source: Source, before: Position): void {
   if (source.after >= before) return;
-  const positions: Position[] = [];
-  for (const { position } of timelineBackwards(reader, source.room.id, source.after, before - 1)) {
-    if (positions.push(position) === CHUNK) break;
+  const events: Placed[] = [];
+  for (const placed of timelineBackwards(reader, source.room.id, source.after, before - 1)) {
+    if (events.push(placed) === CHUNK) break;
   }
-  source.positions = positions.reverse();
+  source.events = events.reverse();
 }
 
 function newest(sources: readonly Source[]): Source | undefined {
   let found: Source | undefined;
-  let position = BEFORE_FIRST;
+  let place = BEFORE_FIRST;
   for (const source of sources) {
-    const last = source.positions.at(-1) ?? BEFORE_FIRST;
-    if (last > position) {
+    const last = source.events.at(-1)?.place ?? BEFORE_FIRST;
+    if (last > place) {
       found = source;
-      position = last;
+      place = last;
     }
   }
   return found;

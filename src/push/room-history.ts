@@ -11,9 +11,9 @@ import {
   type Room,
   type StateSpan,
   stateEvent,
+  stateKeysChangedBetween,
   stateSpan,
 } from '#projections/rooms/queries.ts';
-import { state, stateVersions } from '#projections/rooms/tables.ts';
 import { parseJson } from '#protocol/json-limits.ts';
 import { isJsonObject } from '#protocol/json-object.ts';
 import type { JsonObject } from '#protocol/pdu.ts';
@@ -120,12 +120,10 @@ function headCount(reader: Reader, room: Position): { readonly version: number; 
 function joinedBetween(reader: Reader, room: Position, after: number, upTo: number): number {
   if (after === upTo) return 0;
   let change = 0;
-  const bounds = { prefix: [room] as const, gt: [room, after] as const, lte: [room, upTo] as const };
-  for (const { key, value } of [...reader.range(stateVersions, bounds)]) {
-    const event = eventAt(reader, value);
-    if (event?.type !== MEMBER || event.stateKey === undefined) continue;
-    const before = reader.seekLast(state, [room, MEMBER, event.stateKey], [room, MEMBER, event.stateKey, key[1] - 1]);
-    change += Number(isJoin(event)) - Number(before !== undefined && isJoin(eventAt(reader, before.value)));
+  for (const { type, stateKey } of stateKeysChangedBetween(reader, room, after, upTo)) {
+    if (type !== MEMBER) continue;
+    change += Number(isJoin(stateEvent(reader, room, MEMBER, stateKey, upTo)));
+    change -= Number(isJoin(stateEvent(reader, room, MEMBER, stateKey, after)));
   }
   return change;
 }

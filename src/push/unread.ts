@@ -8,13 +8,13 @@
  */
 
 import type { Reader } from '#projections/engine/reader.ts';
-import { threadEventsBackwards, threadOf } from '#projections/notifications/projection.ts';
+import { placeOf, threadOf, threadPlacesBackwards } from '#projections/notifications/projection.ts';
 import { receiptsOf } from '#projections/receipts/queries.ts';
 import {
   type Event,
   eventAt,
+  eventById,
   headOf,
-  positionOfEvent,
   type Room,
   stateHistoryBackwards,
   timelineBackwards,
@@ -71,9 +71,9 @@ export interface RoomUnread {
 /** Gives the event at a position; for sharing what was read for others. */
 export type ReadEvent = (reader: Reader, position: Position) => Event | undefined;
 
-/** Unread events of a thread, in the order of the timeline. */
+/** Places of the unread events of a thread, in the order of the timeline. */
 interface UnreadThread {
-  readonly positions: Position[];
+  readonly places: Position[];
   readonly highlights: Position[];
 }
 
@@ -82,7 +82,7 @@ interface Counted {
   readonly profile: PushProfile;
   readonly names: DisplayNames;
   readonly threads: Map<string, UnreadThread>;
-  /** Events before `upTo` that are still to be looked at, the oldest last. */
+  /** Places before `upTo` that are still to be looked at, the oldest last. */
   readonly backlog: Position[];
   /** The timeline is counted up to this place. */
   upTo: Position;
@@ -96,9 +96,9 @@ interface Counted {
 interface Marks {
   /** Position of the last receipt that is counted in. */
   readonly receivedAt: Position;
-  /** Position of the event up to which everything is read. */
+  /** Place of the event up to which everything is read. */
   readonly everything: Position;
-  /** Thread → position of the event up to which it is read. */
+  /** Thread → place of the event up to which it is read. */
   readonly threads: ReadonlyMap<string, Position>;
 }
 
@@ -137,11 +137,12 @@ export class UnreadCounts {
 
   /** Whether a user has read an event of a room, by receipts or by having said something after it. */
   isRead(reader: Reader, room: Room, userId: string, event: Event): boolean {
-    const thread = threadOf(reader, room.id, event.position) ?? MAIN_THREAD;
-    if (event.position <= readUpTo(marksOf(reader, room.roomId, userId, undefined), thread)) return true;
+    const thread = threadOf(reader, event) ?? MAIN_THREAD;
+    const place = placeOf(event);
+    if (place <= readUpTo(marksOf(reader, room.roomId, userId, undefined), thread)) return true;
     const counted = this.#counted.get(keyOf(room, userId));
-    if (counted === undefined || counted.backlog.length > 0 || counted.upTo < event.position) return false;
-    return counted.threads.get(thread)?.positions.includes(event.position) !== true;
+    if (counted === undefined || counted.backlog.length > 0 || counted.upTo < place) return false;
+    return counted.threads.get(thread)?.places.includes(place) !== true;
   }
 
   /** What the room was like at its events. */
@@ -167,9 +168,11 @@ export class UnreadCounts {
   #goOn(reader: Reader, room: Room, userId: string, counted: Counted, read: ReadEvent): boolean {
     let left = SLICE_EVENTS;
     for (; left > 0; left -= 1) {
-      const position = counted.backlog.pop();
-      if (position === undefined) break;
-      this.#count(reader, room, userId, counted, read(reader, position));
+      const place = counted.backlog.pop();
+      if (place === undefined) break;
+      // What was fetched later as history has a thread, and no place on the timeline.
+      const position = reader.get(timeline, [room.id, place]);
+      if (position !== undefined) this.#count(reader, room, userId, counted, read(reader, position));
     }
     if (left === 0) return false;
     if ((headOf(reader, room.id)?.latest ?? BEFORE_FIRST) <= counted.upTo) return true;
@@ -179,23 +182,24 @@ export class UnreadCounts {
       left -= 1;
       counted.upTo = key[1];
       const event = read(reader, value);
-      if (event?.type === 'm.room.redaction' && event.position > counted.startedAt) redactions.push(event);
+      if (event?.type === 'm.room.redaction' && key[1] > counted.startedAt) redactions.push(event);
       this.#count(reader, room, userId, counted, event);
     }
-    if (redactions.length > 0) forgetRedacted(reader, counted, redactions);
+    if (redactions.length > 0) forgetRedacted(reader, room.id, counted, redactions);
     return left > 0;
   }
 
   #count(reader: Reader, room: Room, userId: string, counted: Counted, event: Event | undefined): void {
     if (event === undefined) return;
+    const place = placeOf(event);
     if (event.type === 'm.room.member' && event.stateKey === userId) {
       // Whoever comes in has not missed what was before.
-      if (!wasJoinedBefore(reader, event)) forgetAll(counted, event.position);
+      if (!wasJoinedBefore(reader, event)) forgetAll(counted, place);
       if (event.sender === userId) return;
     }
     if (event.sender === userId) {
       // Whoever writes has read what is before. Source: client-server API, "Marking notifications as read".
-      forgetUpTo(counted, threadOf(reader, room.id, event.position) ?? MAIN_THREAD, event.position, event.position);
+      forgetUpTo(counted, threadOf(reader, event) ?? MAIN_THREAD, place, place);
       return;
     }
     if (event.redactedBy !== undefined || counted.profile.ignored.has(event.sender)) return;
@@ -203,8 +207,7 @@ export class UnreadCounts {
     const surroundings = surroundingsOf(reader, this.historyOf(room), counted.names, userId, facts);
     const weight = counted.profile.rules.weightOf(facts, surroundings);
     if (weight === SILENT) return;
-    const thread = event.relation === undefined ? undefined : threadOf(reader, room.id, event.position);
-    add(counted, thread ?? MAIN_THREAD, event.position, weight === HIGHLIGHTS);
+    add(counted, threadOf(reader, event) ?? MAIN_THREAD, place, weight === HIGHLIGHTS);
   }
 }
 
@@ -218,8 +221,8 @@ function firstCount(reader: Reader, room: Room, userId: string, profile: PushPro
   const begin = Math.max(marks.everything, joinedSince(reader, room.id, userId) ?? reader.frontier);
   const mainBegin = Math.max(begin, marks.threads.get(MAIN_THREAD) ?? BEFORE_FIRST);
   const backlog: Position[] = [];
-  for (const { position } of threadEventsBackwards(reader, room.id, begin, mainBegin)) {
-    if (backlog.push(position) === MAX_OLD_THREAD_EVENTS) break;
+  for (const place of threadPlacesBackwards(reader, room.id, begin, mainBegin)) {
+    if (backlog.push(place) === MAX_OLD_THREAD_EVENTS) break;
   }
   return {
     profile,
@@ -246,7 +249,7 @@ function newestFrom(reader: Reader, room: Position, begin: Position): Position {
 /** Member events that are gone back over to find where somebody came in: changes of name and picture. */
 const MAX_MEMBER_EVENTS = 1000;
 
-/** Position of the event with which a member came into the room; undefined for somebody who is not in it. */
+/** Place of the event with which a member came into the room; undefined for somebody who is not in it. */
 export function joinedSince(reader: Reader, room: Position, userId: string): Position | undefined {
   let since: Position | undefined;
   let left = MAX_MEMBER_EVENTS;
@@ -254,7 +257,7 @@ export function joinedSince(reader: Reader, room: Position, userId: string): Pos
     const event = eventAt(reader, position);
     if (event === undefined || membershipIn(event.contentJson) !== 'join' || left === 0) break;
     left -= 1;
-    since = position;
+    since = placeOf(event);
   }
   return since;
 }
@@ -274,9 +277,10 @@ function marksOf(reader: Reader, roomId: string, userId: string, known: Marks | 
   let everything = BEFORE_FIRST;
   const threads = new Map<string, Position>();
   for (const { eventId, threadId } of receipts) {
-    const position = positionOfEvent(reader, eventId) ?? BEFORE_FIRST;
-    if (threadId === undefined) everything = Math.max(everything, position);
-    else threads.set(threadId, Math.max(position, threads.get(threadId) ?? BEFORE_FIRST));
+    const event = eventById(reader, eventId);
+    const place = event === undefined ? BEFORE_FIRST : placeOf(event);
+    if (threadId === undefined) everything = Math.max(everything, place);
+    else threads.set(threadId, Math.max(place, threads.get(threadId) ?? BEFORE_FIRST));
   }
   return { receivedAt, everything, threads };
 }
@@ -294,13 +298,13 @@ function readUpTo({ everything, threads }: Marks, thread: string): Position {
   return Math.max(everything, threads.get(thread) ?? BEFORE_FIRST);
 }
 
-function add(counted: Counted, thread: string, position: Position, isHighlight: boolean): void {
-  if (position <= readUpTo(counted.marks, thread)) return;
-  const unread = counted.threads.get(thread) ?? { positions: [], highlights: [] };
+function add(counted: Counted, thread: string, place: Position, isHighlight: boolean): void {
+  if (place <= readUpTo(counted.marks, thread)) return;
+  const unread = counted.threads.get(thread) ?? { places: [], highlights: [] };
   counted.threads.set(thread, unread);
-  unread.positions.push(position);
-  if (isHighlight) unread.highlights.push(position);
-  counted.changedAt = Math.max(counted.changedAt, position);
+  unread.places.push(place);
+  if (isHighlight) unread.highlights.push(place);
+  counted.changedAt = Math.max(counted.changedAt, place);
 }
 
 function forgetAll(counted: Counted, at: Position): void {
@@ -310,48 +314,47 @@ function forgetAll(counted: Counted, at: Position): void {
 
 /** Takes out what is read of a thread by something that came at a position. */
 function forgetUpTo(counted: Counted, thread: string, upTo: Position, at: Position): void {
-  keepOnly(counted, thread, at, (position) => position > upTo);
+  keepOnly(counted, thread, at, (place) => place > upTo);
 }
 
-function forgetRedacted(reader: Reader, counted: Counted, redactions: readonly Event[]): void {
-  const at = redactions.at(-1)?.position ?? BEFORE_FIRST;
+function forgetRedacted(reader: Reader, room: Position, counted: Counted, redactions: readonly Event[]): void {
+  const at = counted.upTo;
+  const isRedacted = (place: Position): boolean => {
+    const position = reader.get(timeline, [room, place]);
+    return position !== undefined && eventAt(reader, position)?.redactedBy !== undefined;
+  };
   const targets = new Set<Position>();
   for (const { contentJson } of redactions) {
     const content = parseJson(contentJson);
     const redacts = isJsonObject(content) ? content.redacts : undefined;
     // Older room versions have the target outside of the content: then every event is looked at again.
-    const target = typeof redacts === 'string' ? positionOfEvent(reader, redacts) : undefined;
+    const target = typeof redacts === 'string' ? eventById(reader, redacts) : undefined;
     if (target === undefined) {
-      forgetWhere(counted, at, (position) => isRedacted(reader, position));
+      forgetWhere(counted, at, isRedacted);
       return;
     }
-    targets.add(target);
+    targets.add(placeOf(target));
   }
-  forgetWhere(counted, at, (position) => targets.has(position) && isRedacted(reader, position));
+  forgetWhere(counted, at, (place) => targets.has(place) && isRedacted(place));
 }
 
-function isRedacted(reader: Reader, position: Position): boolean {
-  return eventAt(reader, position)?.redactedBy !== undefined;
+function forgetWhere(counted: Counted, at: Position, isGone: (place: Position) => boolean): void {
+  for (const thread of [...counted.threads.keys()]) keepOnly(counted, thread, at, (place) => !isGone(place));
 }
 
-function forgetWhere(counted: Counted, at: Position, isGone: (position: Position) => boolean): void {
-  for (const thread of [...counted.threads.keys()]) keepOnly(counted, thread, at, (position) => !isGone(position));
-}
-
-function keepOnly(counted: Counted, thread: string, at: Position, isKept: (position: Position) => boolean): void {
+function keepOnly(counted: Counted, thread: string, at: Position, isKept: (place: Position) => boolean): void {
   const unread = counted.threads.get(thread);
   if (unread === undefined) return;
-  const positions = unread.positions.filter(isKept);
-  if (positions.length === unread.positions.length) return;
+  const places = unread.places.filter(isKept);
+  if (places.length === unread.places.length) return;
   counted.changedAt = Math.max(counted.changedAt, at);
-  if (positions.length === 0) counted.threads.delete(thread);
-  else counted.threads.set(thread, { positions, highlights: unread.highlights.filter(isKept) });
+  if (places.length === 0) counted.threads.delete(thread);
+  else counted.threads.set(thread, { places, highlights: unread.highlights.filter(isKept) });
 }
 
 function weightOf({ threads, backlog }: Counted): number {
   let weight = BASE_WEIGHT + backlog.length;
-  for (const { positions, highlights } of threads.values())
-    weight += BASE_WEIGHT + positions.length + highlights.length;
+  for (const { places, highlights } of threads.values()) weight += BASE_WEIGHT + places.length + highlights.length;
   return weight;
 }
 
@@ -361,7 +364,7 @@ function unreadOf(counted: Counted): RoomUnread {
   let notifications = 0;
   let highlights = 0;
   for (const [thread, unread] of counted.threads) {
-    const count = { notifications: unread.positions.length, highlights: unread.highlights.length };
+    const count = { notifications: unread.places.length, highlights: unread.highlights.length };
     if (thread === MAIN_THREAD) main = count;
     else threads.set(thread, count);
     notifications += count.notifications;

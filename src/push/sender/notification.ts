@@ -5,7 +5,7 @@
 
 import type { Reader } from '#projections/engine/reader.ts';
 import type { ActivePusher } from '#projections/pushers/projection.ts';
-import { type Event, type Room, stateContent } from '#projections/rooms/queries.ts';
+import { type Event, headOf, type Room, stateContent, strippedStateOf } from '#projections/rooms/queries.ts';
 import { parseJson } from '#protocol/json-limits.ts';
 import { isJsonObject } from '#protocol/json-object.ts';
 import type { JsonObject } from '#protocol/pdu.ts';
@@ -42,7 +42,7 @@ export function eventNotification(
     id: event.eventId,
     type: event.type,
     sender: event.sender,
-    ...contextOf(reader, room, event),
+    ...contextOf(reader, active, room, event),
     ...(event.type === 'm.room.member' && membershipOf(active, event)),
     content: parseJson(event.contentJson),
     devices: [deviceOf(active, outcome.tweaks)],
@@ -65,15 +65,32 @@ function deviceOf({ pusher, setAtMs }: ActivePusher, tweaks: Outcome['tweaks']):
   return { app_id: pusher.app_id, pushkey: pusher.pushkey, pushkey_ts: Math.floor(setAtMs / 1000), data, tweaks };
 }
 
-function contextOf(reader: Reader, room: Room, { sender }: Event): object {
-  const name = textOf(stateContent(reader, room.id, 'm.room.name')?.name);
-  const alias = textOf(stateContent(reader, room.id, 'm.room.canonical_alias')?.alias);
-  const senderName = textOf(stateContent(reader, room.id, 'm.room.member', sender)?.displayname);
+function contextOf(reader: Reader, { userId }: ActivePusher, room: Room, { sender }: Event): object {
+  const contentOf = stateReader(reader, room, userId);
+  const name = textOf(contentOf('m.room.name', '')?.name);
+  const alias = textOf(contentOf('m.room.canonical_alias', '')?.alias);
+  const senderName = textOf(contentOf('m.room.member', sender)?.displayname);
   const roomName = name ?? alias;
   return {
     ...(senderName !== undefined && { sender_display_name: senderName }),
     ...(roomName !== undefined && { room_name: roomName }),
     ...(alias !== undefined && { room_alias: alias }),
+  };
+}
+
+type ReadContent = (type: string, stateKey: string) => JsonObject | undefined;
+
+/** Reads the state of a room, or what somebody who is invited from elsewhere was told of it. */
+function stateReader(reader: Reader, room: Room, userId: string): ReadContent {
+  const stripped = headOf(reader, room.id) === undefined ? strippedStateOf(reader, room.id, userId) : undefined;
+  if (stripped === undefined) return (type, stateKey) => stateContent(reader, room.id, type, stateKey);
+  const events: unknown = parseJson(stripped);
+  return (type, stateKey) => {
+    const found: unknown = Array.isArray(events)
+      ? events.find((one) => isJsonObject(one) && one.type === type && one.state_key === stateKey)
+      : undefined;
+    const content = isJsonObject(found) ? found.content : undefined;
+    return isJsonObject(content) ? content : undefined;
   };
 }
 

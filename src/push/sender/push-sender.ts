@@ -9,6 +9,7 @@
 import { streamOfUser } from '#projections/accounts/queries.ts';
 import type { AdvanceListener } from '#projections/engine/engine.ts';
 import type { Reader } from '#projections/engine/reader.ts';
+import { placeOf } from '#projections/notifications/projection.ts';
 import { activePushersOf, PUSHERS_TOPIC, usersOfPushkey, usersWithPushers } from '#projections/pushers/projection.ts';
 import { pusherProgressRecord, pusherRemovedRecord } from '#projections/pushers/records.ts';
 import { receiptSendersSince } from '#projections/receipts/queries.ts';
@@ -21,6 +22,7 @@ import {
   roomsOf,
   timelineBackwards,
 } from '#projections/rooms/queries.ts';
+import { lateEvents, timeline } from '#projections/rooms/tables.ts';
 import type { StreamCommands } from '#src/commands/stream-command.ts';
 import { Slots } from '#src/federation/slots.ts';
 import type { Logger } from '#src/log/logger.ts';
@@ -161,6 +163,7 @@ export class PushSender {
       try {
         await this.#readPushers();
         for (const roomId of roomIds) await this.#lookAt(findRoom(reader, roomId), after, upTo);
+        this.#lookAtInvites(after, upTo);
         for (const { userId, roomId } of [...receiptSendersSince(reader, after, upTo)]) this.#hasRead(userId, roomId);
       } catch (error) {
         logger.error({ err: error }, 'Notifications of some events could not be made.');
@@ -245,6 +248,7 @@ export class PushSender {
         const room = roomById(reader, id);
         if (room !== undefined) await this.#lookAt(room, this.#recentFrom(room, after, upTo), upTo);
       }
+      this.#lookAtInvites(after, upTo);
     } catch (error) {
       logger.error({ err: error }, 'Notifications of events from before the start could not be made.');
     }
@@ -267,48 +271,61 @@ export class PushSender {
     if (room === undefined) return;
     const { reader } = this.#options;
     const audience = this.#audiences.of(room);
-    const positions = Array.from(timelineBackwards(reader, room.id, after, upTo), ({ position }) => position).reverse();
-    for (const position of positions) {
+    for (const { position } of [...timelineBackwards(reader, room.id, after, upTo)].reverse()) {
       const event = eventAt(reader, position);
       if (event === undefined) continue;
-      if (event.type === 'm.room.member') this.#noteMember(room, audience, event);
+      if (event.type === 'm.room.member') this.#noteMember(room, audience, event, placeOf(event));
       await this.#judge(room, audience, event);
     }
   }
 
-  #noteMember(room: Room, audience: Audience, event: Event): void {
+  /** Looks at the invites to rooms in which this server is not: they are on no timeline. */
+  #lookAtInvites(after: Position, upTo: Position): void {
+    const { reader } = this.#options;
+    const bounds = { ...(after >= 0 && { gt: [after] as const }), lte: [upTo] as const };
+    for (const { key, value } of [...reader.range(lateEvents, bounds)]) {
+      const place = key[0];
+      const event = eventAt(reader, value);
+      if (event?.type !== 'm.room.member' || !this.#users.has(event.stateKey ?? '')) continue;
+      const room = roomById(reader, event.room);
+      if (room !== undefined && !reader.has(timeline, [room.id, place]))
+        this.#noteMember(room, undefined, event, place);
+    }
+  }
+
+  #noteMember(room: Room, audience: Audience | undefined, event: Event, place: Position): void {
     const userId = event.stateKey ?? '';
-    this.#audiences.note(audience, event);
+    if (audience !== undefined) this.#audiences.note(audience, event);
     const queues = this.#users.get(userId);
     if (queues === undefined) return;
     this.#badges.forget(userId);
     // Nobody else hears of events in a room that they are not in.
-    if (!audience.has(userId)) {
-      this.#judgeFor(room, event, userId, listenerSince(event.position));
-      for (const queue of queues.values()) queue.tellCounts();
-    }
+    if (audience?.has(userId) === true) return;
+    this.#judgeFor(room, event, place, userId, listenerSince(event.position));
+    for (const queue of queues.values()) queue.tellCounts();
   }
 
   async #judge(room: Room, audience: Audience, event: Event): Promise<void> {
     const { reader } = this.#options;
     if (event.redactedBy !== undefined) return;
+    const place = placeOf(event);
     const changesAll = event.type === 'm.room.redaction';
     for (const [userId, listener] of audience) {
       if (sharedPacer.isDue) await sharedPacer.pause();
       if (changesAll) this.#badges.touch(userId, room.id);
       if (!hears(reader, userId, listener, event)) continue;
       if (userId === event.sender) this.#hasRead(userId, room.roomId);
-      else this.#judgeFor(room, event, userId, listener);
+      else this.#judgeFor(room, event, place, userId, listener);
     }
   }
 
-  #judgeFor(room: Room, event: Event, userId: string, listener: Listener): void {
+  #judgeFor(room: Room, event: Event, place: Position, userId: string, listener: Listener): void {
     const outcome = this.#outcomeFor(room, event, userId, listener);
     if (outcome === undefined || outcome.weight === SILENT) return;
     this.#badges.touch(userId, room.id);
     const sinceMs = this.#options.clock();
     for (const queue of this.#users.get(userId)?.values() ?? []) {
-      queue.add({ room: room.id, event: event.position, outcome, sinceMs });
+      queue.add({ room: room.id, event: event.position, place, outcome, sinceMs });
     }
   }
 

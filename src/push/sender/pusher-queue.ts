@@ -22,6 +22,8 @@ export const MAX_AGE_MS = 24 * 60 * 60 * 1000;
 export interface Waiting {
   readonly room: Position;
   readonly event: Position;
+  /** Place of the event in the order in which events came to be shown. */
+  readonly place: Position;
   readonly outcome: Outcome;
   readonly sinceMs: number;
 }
@@ -50,7 +52,7 @@ export class PusherQueue {
   active: ActivePusher;
   /** What the gateway was told last of how much is unread; undefined where that is not known. */
   toldUnread: number | undefined;
-  /** Position of the last event that was sent or given up. */
+  /** Place of the last event that was sent or given up. */
   sentUpTo: Position;
   failingSinceMs: number | undefined;
   #hasNewCounts = false;
@@ -84,7 +86,7 @@ export class PusherQueue {
 
   /** Adds an event, unless it was sent before. */
   add(waiting: Waiting): void {
-    if (waiting.event <= this.sentUpTo || waiting.event <= (this.#waiting.at(-1)?.event ?? -1)) return;
+    if (waiting.place <= this.sentUpTo || waiting.place <= (this.#waiting.at(-1)?.place ?? -1)) return;
     this.#waiting.push(waiting);
     // The first may be on its way.
     if (this.#waiting.length > MAX_WAITING) this.#waiting.splice(this.#isSending ? 1 : 0, 1);
@@ -141,7 +143,7 @@ export class PusherQueue {
   }
 
   #done(waiting: Waiting): void {
-    this.sentUpTo = Math.max(this.sentUpTo, waiting.event);
+    this.sentUpTo = Math.max(this.sentUpTo, waiting.place);
     this.#waiting.splice(this.#waiting.indexOf(waiting), 1);
   }
 
