@@ -114,7 +114,11 @@ function unsignedOf(view: EventView, event: Event, membership: string): string {
   }
   if (event.redactedBy !== undefined) {
     const redaction = eventAt(reader, event.redactedBy);
-    if (redaction !== undefined) text += `,"redacted_because":${redactedBecause(view, redaction)}`;
+    if (redaction !== undefined) {
+      text += `,"redacted_because":${redactedBecause(view, redaction)}`;
+      // Not in the specification; clients of other servers have come to look for it.
+      text += `,"redacted_by":${quoted(redaction.eventId)}`;
+    }
   }
   const bundled = view.bundles?.textFor(view, event);
   if (bundled !== undefined) text += `,"m.relations":${bundled}`;

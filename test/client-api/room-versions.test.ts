@@ -140,6 +140,7 @@ describe.each(SUPPORTED_ROOM_VERSIONS)('a room of version %s', (version) => {
       expect(await event(bob, roomId, redaction)).toMatchObject(names);
       const redacted = await event(bob, roomId, target);
       expect([redacted.content, redacted.unsigned?.redacted_because]).toMatchObject([{}, names]);
+      expect(redacted.unsigned).toMatchObject({ redacted_by: redaction });
     }
     const { chunk } = await bob.ok('GET', `/rooms/${roomId}/messages?dir=b&limit=1`);
     expect(chunk).toMatchObject([{ type: 'm.room.redaction', redacts: two, content: { redacts: two } }]);
