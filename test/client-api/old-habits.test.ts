@@ -1,6 +1,6 @@
 /** What clients of old do: sending without transaction ids, and joining with words of their own. */
 import { afterAll, beforeAll, expect, test } from 'vitest';
-import { startApplication, type TestApplication, type TestClient } from '#test/support/application.ts';
+import { request, startApplication, type TestApplication, type TestClient } from '#test/support/application.ts';
 import { errorOf } from './api-surface.ts';
 
 let app: TestApplication;
@@ -51,4 +51,15 @@ test('who joins may say more in the member event, but not who vouches for them, 
       membership: 'join',
     });
   }
+});
+
+test('a token in the query counts as one in the header, unless the configuration says otherwise', async () => {
+  const whoami = (at: TestApplication, token: string) =>
+    request(at.http, 'GET', `/account/whoami?access_token=${encodeURIComponent(token)}`);
+  expect((await whoami(app, alice.accessToken)).body).toMatchObject({ user_id: alice.userId });
+  const strict = await startApplication({ access_token_in_query: false });
+  const carol = await strict.register('carol');
+  expect(errorOf(await whoami(strict, carol.accessToken))).toBe('401 M_MISSING_TOKEN');
+  await carol.ok('GET', '/account/whoami');
+  await strict.close();
 });

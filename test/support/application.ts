@@ -136,6 +136,7 @@ export async function startApplication(settings: object = {}, parts: TestParts =
     endpoints: endpointsFor(config),
     context: application.context,
     authenticate: application.context.accounts.authenticate,
+    acceptsTokenInQuery: config.access_token_in_query,
     authenticateServer: application.context.federation.authentication,
     log: logger,
     closing: closer.signal,
