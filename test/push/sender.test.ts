@@ -2,8 +2,9 @@
 import { afterEach, beforeEach, describe, expect, it } from 'vitest';
 import { pushersOf } from '#projections/pushers/projection.ts';
 import { silentLog } from '#src/log/logger.ts';
+import { MAX_PER_GATEWAY } from '#src/push/sender/deliveries.ts';
 import { GatewayFailed } from '#src/push/sender/gateway.ts';
-import { MAX_PER_GATEWAY, PushSender, RECORD_INTERVAL_MS } from '#src/push/sender/push-sender.ts';
+import { PushSender, RECORD_INTERVAL_MS } from '#src/push/sender/push-sender.ts';
 import { MAX_AGE_MS, MAX_WAITING } from '#src/push/sender/pusher-queue.ts';
 import { createRoom, sayIn } from '#test/client-api/sync-client.ts';
 import { startApplication, type TestApplication, type TestClient } from '#test/support/application.ts';

@@ -6,12 +6,10 @@
  * How far pushers are is recorded now and then, so after a crash the notifications of the last minutes may be sent again; their
  * event ids tell gateways that they are the same.
  */
-import { streamOfUser } from '#projections/accounts/queries.ts';
 import type { AdvanceListener } from '#projections/engine/engine.ts';
 import type { Reader } from '#projections/engine/reader.ts';
 import { placeOf } from '#projections/notifications/projection.ts';
-import { activePushersOf, PUSHERS_TOPIC, usersOfPushkey, usersWithPushers } from '#projections/pushers/projection.ts';
-import { pusherProgressRecord, pusherRemovedRecord } from '#projections/pushers/records.ts';
+import { activePushersOf, PUSHERS_TOPIC, usersWithPushers } from '#projections/pushers/projection.ts';
 import { receiptSendersSince } from '#projections/receipts/queries.ts';
 import {
   type Event,
@@ -24,31 +22,25 @@ import {
 } from '#projections/rooms/queries.ts';
 import { lateEvents, timeline } from '#projections/rooms/tables.ts';
 import type { StreamCommands } from '#src/commands/stream-command.ts';
-import { Slots } from '#src/federation/slots.ts';
 import type { Logger } from '#src/log/logger.ts';
 import { sharedPacer } from '#src/sync/pacer.ts';
-import { BEFORE_FIRST, type Position, type RecordDraft } from '#streams/event-log.ts';
+import { BEFORE_FIRST, type Position } from '#streams/event-log.ts';
 import { type Outcome, SILENT } from '../evaluate.ts';
 import type { PushProfile, PushProfiles } from '../push-profiles.ts';
 import type { UnreadCounts } from '../unread.ts';
 import { type Audience, Audiences, hears, type Listener, listenerSince, nameOf } from './audiences.ts';
 import { Badges } from './badges.ts';
-import { type Gateway, type GatewayAnswer, GatewayFailed } from './gateway.ts';
-import { countsNotification, eventNotification } from './notification.ts';
-import { MAX_AGE_MS, type Next, PusherQueue } from './pusher-queue.ts';
+import { Deliveries } from './deliveries.ts';
+import type { Gateway } from './gateway.ts';
+import { MAX_AGE_MS, PusherQueue, type PusherQueueOptions } from './pusher-queue.ts';
+import { PusherRecords } from './pusher-records.ts';
 
-/** Notifications on their way to one gateway at a time: a slow one keeps no others waiting. */
-export const MAX_PER_GATEWAY = 8;
-/** Notifications on their way altogether. */
-export const MAX_ON_THEIR_WAY = 256;
-/** Pushers that wait for a turn at one gateway; beyond it they try again later. */
-const MAX_WAITING_PER_GATEWAY = 100_000;
 /** Events of one room that are looked at again after a restart, the newest. */
 const MAX_BACKFILL_EVENTS = 500;
+/** Invites from elsewhere that are looked at again after a restart, the newest. */
+const MAX_BACKFILL_INVITES = 2000;
 /** How often it is recorded how far pushers are. */
 export const RECORD_INTERVAL_MS = 10 * 60 * 1000;
-/** Pushers of which it is recorded at the same time. */
-const RECORDS_AT_ONCE = 64;
 
 export interface PushSenderOptions {
   readonly reader: Reader;
@@ -75,12 +67,11 @@ export class PushSender {
   readonly #users = new Map<string, Map<string, PusherQueue>>();
   readonly #audiences: Audiences;
   readonly #badges: Badges;
-  readonly #perGateway = new Slots({ perName: MAX_PER_GATEWAY, maxWaiting: MAX_WAITING_PER_GATEWAY });
-  readonly #altogether = new Slots({ perName: MAX_ON_THEIR_WAY, maxWaiting: MAX_WAITING_PER_GATEWAY });
+  readonly #deliveries: Deliveries;
+  readonly #records: PusherRecords;
   readonly #stopping = new AbortController();
   /** Of users with pushers. */
   readonly #profiles = new Map<string, PushProfile>();
-  readonly #recorded = new Map<PusherQueue, string>();
   #touchedRooms = new Set<string>();
   /** Users whose pushers may be other ones than before. */
   readonly #changedUsers = new Set<string>();
@@ -95,6 +86,8 @@ export class PushSender {
     this.#schedule = options.schedule ?? startTimer;
     this.#audiences = new Audiences(options.reader, () => this.#users);
     this.#badges = new Badges(options);
+    this.#deliveries = new Deliveries({ ...options, badges: this.#badges, signal: this.#stopping.signal });
+    this.#records = new PusherRecords(options);
   }
 
   /** Begins to follow. */
@@ -122,7 +115,7 @@ export class PushSender {
     await this.caughtUp();
     const queues = [...this.#queues()];
     await Promise.all(queues.map((queue) => queue.stop()));
-    await this.#record();
+    await this.#records.record(this.#queues());
   }
 
   /** Called with every commit: it must cost next to nothing where nobody has a pusher. */
@@ -194,7 +187,7 @@ export class PushSender {
       }
       const queue = new PusherQueue(active, this.#queueOptions());
       queues.set(key, queue);
-      this.#recorded.set(queue, progressText(queue));
+      this.#records.know(queue);
     }
     for (const key of gone) this.#end(queues, key);
     const hadNone = !this.#users.has(userId);
@@ -206,21 +199,18 @@ export class PushSender {
   }
 
   #end(queues: Map<string, PusherQueue>, key: string): void {
-    const queue = queues.get(key);
+    void queues.get(key)?.stop();
     queues.delete(key);
-    if (queue === undefined) return;
-    this.#recorded.delete(queue);
-    void queue.stop();
   }
 
-  #queueOptions() {
+  #queueOptions(): PusherQueueOptions {
     const { clock, random = Math.random } = this.#options;
     return {
       clock,
       random,
       schedule: this.#schedule,
-      send: (queue: PusherQueue, next: Next) => this.#send(queue, next),
-      onRejected: (queue: PusherQueue) => void this.#remove(queue),
+      send: (queue, next) => this.#deliveries.send(queue, next),
+      onRejected: (queue) => void this.#records.remove(queue),
     };
   }
 
@@ -281,12 +271,14 @@ export class PushSender {
 
   /** Looks at the invites to rooms in which this server is not: they are on no timeline. */
   #lookAtInvites(after: Position, upTo: Position): void {
-    const { reader } = this.#options;
+    const { reader, clock } = this.#options;
     const bounds = { ...(after >= 0 && { gt: [after] as const }), lte: [upTo] as const };
-    for (const { key, value } of [...reader.range(lateEvents, bounds)]) {
+    const late = [...reader.range(lateEvents, { ...bounds, reverse: true, limit: MAX_BACKFILL_INVITES })];
+    for (const { key, value } of late.reverse()) {
       const place = key[0];
       const event = eventAt(reader, value);
       if (event?.type !== 'm.room.member' || !this.#users.has(event.stateKey ?? '')) continue;
+      if (clock() - event.originServerTs > MAX_AGE_MS) continue;
       const room = roomById(reader, event.room);
       if (room !== undefined && !reader.has(timeline, [room.id, place]))
         this.#noteMember(room, undefined, event, place);
@@ -361,96 +353,12 @@ export class PushSender {
     for (const queue of queues.values()) queue.tellCounts();
   }
 
-  async #send(queue: PusherQueue, next: Next): Promise<GatewayAnswer | undefined> {
-    const { gateway } = this.#options;
-    const { signal } = this.#stopping;
-    const { url } = queue.active.pusher.data;
-    const origin = typeof url === 'string' ? URL.parse(url)?.origin : undefined;
-    if (typeof url !== 'string' || origin === undefined) return undefined;
-    const leaveGateway = await this.#perGateway.take(origin, signal);
-    const leave = await this.#altogether.take('', signal);
-    try {
-      if (leaveGateway === undefined || leave === undefined) throw new GatewayFailed('too much waits for the gateway');
-      const made = await this.#make(queue, next);
-      if (made === undefined) return undefined;
-      const answer = await gateway.notify(url, made.json, signal);
-      queue.toldUnread = made.unread;
-      return answer;
-    } finally {
-      leave?.();
-      leaveGateway?.();
-    }
-  }
-
-  /** What to send, as things are now; undefined for nothing: the user has read it meanwhile, or knows the count. */
-  async #make(queue: PusherQueue, next: Next): Promise<{ readonly json: string; readonly unread: number } | undefined> {
-    const { reader, unread: counts } = this.#options;
-    const { active } = queue;
-    const unread = await this.#badges.of(active.userId);
-    if (next.kind === 'counts') {
-      return unread === queue.toldUnread ? undefined : { json: countsNotification(active, unread), unread };
-    }
-    const { room: id, event: position, outcome } = next.waiting;
-    const room = roomById(reader, id);
-    const event = eventAt(reader, position);
-    if (room === undefined || event === undefined || event.redactedBy !== undefined) return undefined;
-    if (counts.isRead(reader, room, active.userId, event)) return undefined;
-    return { json: eventNotification(reader, active, { event, room, outcome }, unread), unread };
-  }
-
-  async #remove({ active: { userId, pusher } }: PusherQueue): Promise<void> {
-    const { reader, newRecordId } = this.#options;
-    const { app_id: appId, pushkey } = pusher;
-    await this.#append(userId, () =>
-      usersOfPushkey(reader, appId, pushkey).includes(userId)
-        ? [pusherRemovedRecord(newRecordId(), { userId, appId, pushkey })]
-        : [],
-    );
-  }
-
   #recordLater(): void {
     this.#cancelRecording = this.#schedule(RECORD_INTERVAL_MS, () => {
-      void this.#record();
+      void this.#records.record(this.#queues());
       this.#recordLater();
     });
   }
-
-  /** Records how far the pushers are that have come further. */
-  async #record(): Promise<void> {
-    const { reader, newRecordId } = this.#options;
-    const moved = [...this.#queues()].filter((queue) => this.#recorded.get(queue) !== progressText(queue));
-    for (let begin = 0; begin < moved.length; begin += RECORDS_AT_ONCE) {
-      const some = moved.slice(begin, begin + RECORDS_AT_ONCE);
-      await Promise.all(
-        some.map(async (queue) => {
-          const { active, sentUpTo, failingSinceMs } = queue;
-          const { userId, pusher } = active;
-          const { app_id: appId, pushkey } = pusher;
-          this.#recorded.set(queue, progressText(queue));
-          await this.#append(userId, () =>
-            usersOfPushkey(reader, appId, pushkey).includes(userId)
-              ? [pusherProgressRecord(newRecordId(), { userId, appId, pushkey, position: sentUpTo, failingSinceMs })]
-              : [],
-          );
-        }),
-      );
-    }
-  }
-
-  async #append(userId: string, decide: () => readonly RecordDraft[]): Promise<void> {
-    const { reader, commands, logger } = this.#options;
-    const stream = streamOfUser(reader, userId);
-    if (stream === undefined) return;
-    try {
-      await commands.run(stream, () => ({ records: decide(), result: undefined }));
-    } catch (error) {
-      logger.warn({ err: error }, 'What happened to a pusher could not be recorded.');
-    }
-  }
-}
-
-function progressText({ sentUpTo, failingSinceMs }: PusherQueue): string {
-  return `${sentUpTo} ${failingSinceMs ?? ''}`;
 }
 
 function startTimer(delayMs: number, callback: () => void): () => void {
