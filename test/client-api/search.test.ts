@@ -264,6 +264,20 @@ describe('what is not found', () => {
     expect(words).not.toContain('mortifying');
   });
 
+  it('was said by somebody who wished to be forgotten, before the user came', async () => {
+    const roomId = await createRoom(alice, { preset: 'public_chat' });
+    await bob.ok('POST', `/join/${roomId}`);
+    await sayIn(bob, roomId, 'blackcurrant');
+    const carol = await app.register('carol');
+    await carol.ok('POST', `/join/${roomId}`);
+    expect((await find(carol, 'blackcurrant')).results.length).toBe(1);
+    const auth = { type: 'm.login.password', identifier: { type: 'm.id.user', user: 'bob' } };
+    const password = 'correct horse battery staple';
+    await bob.ok('POST', '/account/deactivate', { auth: { ...auth, password }, erase: true });
+    expect(await find(carol, 'blackcurrant')).toMatchObject({ count: 0, results: [] });
+    expect((await find(alice, 'blackcurrant')).results.length).toBe(1);
+  });
+
   it('is of encrypted rooms, also what was said before', async () => {
     const roomId = await createRoom(alice);
     await sayIn(alice, roomId, 'apricot');

@@ -5,6 +5,13 @@ const VERSIONS = Array.from({ length: 19 }, (_, index) => `v1.${index + 1}`);
 
 /** Proposals that this server follows under their unstable names. */
 const UNSTABLE_FEATURES = {
+  /** What was redacted, for those who may redact. */
+  'fi.mau.msc2815': true,
+  /** Filters on how an event relates to others. */
+  'org.matrix.msc3874': true,
+  /** Indirect relations, and the event nearest to a time, which clients looked for before they were in the specification. */
+  'org.matrix.msc3981': true,
+  'org.matrix.msc3030': true,
   /** Delayed events. */
   'org.matrix.msc4140': true,
   /** Mutual rooms, which clients looked for under this name before they were in the specification. */

@@ -1,4 +1,5 @@
 /** Finds the events of a search: by their words in the index, then each as the rooms and the user's rights have it now. */
+import { isErasedUser } from '#projections/accounts/queries.ts';
 import type { Reader } from '#projections/engine/reader.ts';
 import { type Event, eventAt } from '#projections/rooms/queries.ts';
 import { searchableText } from '#projections/search/projection.ts';
@@ -95,7 +96,9 @@ export async function findEvents(options: FindOptions): Promise<FoundEvents> {
     }
     if (options.pacer.isDue) await options.pacer.pause();
   }
-  return { terms, found, count, hasMore, roomsWithMore: new Set(rest.map((one) => one.in.room.roomId)) };
+  // Where all of it was looked at there is nothing to guess.
+  const exact = token === undefined && !hasMore ? found.length : count;
+  return { terms, found, count: exact, hasMore, roomsWithMore: new Set(rest.map((one) => one.in.room.roomId)) };
 }
 
 async function candidatesOf(
@@ -126,6 +129,8 @@ function shownEvent(
   const event = eventAt(reader, position);
   if (event === undefined || event.room !== room.id || event.redactedBy !== undefined) return undefined;
   if (!passes(filter, event, reader) || isIgnored(ignored, event) || !visibility.canSee(event)) return undefined;
+  // Who was not there sees nothing of what a forgotten user said: not even that it has the words.
+  if (visibility.membershipAt(event) !== 'join' && isErasedUser(reader, event.sender)) return undefined;
   const content = parseJson(event.contentJson) as JsonObject;
   return searchableText({ type: event.type, content }) === undefined ? undefined : event;
 }
