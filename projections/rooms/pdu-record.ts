@@ -126,9 +126,17 @@ export function pduRecord(
   };
 }
 
+/** The record that was read last, and what it says: one projection after the other asks for the same. */
+let lastRead: { readonly record: LogRecord; readonly says: PduRecord | undefined } | undefined;
+
 /** What a `pdu` record says; undefined where the key of its skeleton was destroyed. Throws if it is of an unknown version. */
 export function readPduRecord(record: LogRecord): PduRecord | undefined {
   if (record.decoded !== undefined) return record.decoded as PduRecord;
+  if (lastRead?.record !== record) lastRead = { record, says: parsePduRecord(record) };
+  return lastRead.says;
+}
+
+function parsePduRecord(record: LogRecord): PduRecord | undefined {
   if (record.version !== PDU_RECORD_VERSION) throw new RangeError(`pdu record version ${record.version} is unknown`);
   const [skeleton, content] = record.sections;
   if (!skeleton) return undefined;

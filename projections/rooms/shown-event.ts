@@ -1,5 +1,5 @@
 import type { Reader } from '#projections/engine/reader.ts';
-import type { LogRecord } from '#streams/event-log.ts';
+import type { LogRecord, Position } from '#streams/event-log.ts';
 import { DISPOSITION_KIND, readDisposition } from './disposition-record.ts';
 import { type Disposition, PDU_KIND, readPduRecord } from './pdu-record.ts';
 import { type Event, eventAt, eventById } from './queries.ts';
@@ -17,6 +17,25 @@ export interface ShownEvent {
  * in the catalogue, so that its row of the event is there.
  */
 export function shownEvent(tx: Reader, record: LogRecord): ShownEvent | undefined {
+  if (record.kind !== PDU_KIND && record.kind !== DISPOSITION_KIND) return undefined;
+  const { frontier } = tx;
+  if (lastAnswer?.record !== record || lastAnswer.tx !== tx || lastAnswer.frontier !== frontier) {
+    lastAnswer = { tx, record, frontier, shown: find(tx, record) };
+  }
+  return lastAnswer.shown;
+}
+
+/** The last answer: one projection after the other asks the same. Of one reader at one moment there is one answer. */
+let lastAnswer:
+  | {
+      readonly tx: Reader;
+      readonly record: LogRecord;
+      readonly frontier: Position;
+      readonly shown: ShownEvent | undefined;
+    }
+  | undefined;
+
+function find(tx: Reader, record: LogRecord): ShownEvent | undefined {
   switch (record.kind) {
     case PDU_KIND: {
       const disposition = readPduRecord(record)?.meta.disposition;
