@@ -4,10 +4,13 @@ import { headOf, joinedMembers, membershipOf, roomsOf } from '#projections/rooms
 import type { EventFilter } from '#src/client-api/filters/filter.ts';
 import type { MembershipChange } from '#src/encryption/device-list-news.ts';
 import type { Presence, UserPresence } from '#src/ephemeral/presence.ts';
+import type { Position } from '#streams/event-log.ts';
 import type { JoinedRoom } from './joined-rooms.ts';
 
 /** Most people one answer tells of; of the others it is told when they change next. */
 export const MAX_PRESENCE_EVENTS = 1_000;
+/** Rows that are looked at for one answer, some 20 ms of work; of who is not found with them it is told when they change next. */
+const MAX_LOOK_UPS = 20_000;
 /** Up to so many rooms of one user it is cheaper to look for another in each than to read all rooms of the other. */
 const FEW_ROOMS = 64;
 /** In a room with so many members a newcomer is told of those who are offline too. */
@@ -63,41 +66,55 @@ function presenceEvent(userId: string, state: UserPresence, nowMs: number): stri
   return JSON.stringify({ content: presenceContent(state, nowMs), sender: userId, type: 'm.presence' });
 }
 
-/** Whether two users are in one room. */
-export function shareRoom(reader: Reader, rooms: readonly JoinedRoom[], other: string): boolean {
-  if (rooms.length <= FEW_ROOMS) return rooms.some(({ id }) => membershipOf(reader, id, other) === 'join');
-  const ids = new Set(rooms.map(({ id }) => id));
-  for (const { room, membership } of roomsOf(reader, other)) if (membership === 'join' && ids.has(room)) return true;
+/** How much may still be looked up for one answer. */
+interface Budget {
+  left: number;
+}
+
+/** Whether another user is in one of the rooms; as if not, where the budget is used up. */
+function shareRoom(reader: Reader, ids: ReadonlySet<Position>, other: string, budget: Budget): boolean {
+  if (ids.size <= FEW_ROOMS) {
+    for (const id of ids) if (budget.left-- > 0 && membershipOf(reader, id, other) === 'join') return true;
+    return false;
+  }
+  for (const { room, membership } of roomsOf(reader, other)) {
+    if (budget.left-- <= 0) return false;
+    if (membership === 'join' && ids.has(room)) return true;
+  }
   return false;
 }
 
 function* interesting(question: PresenceQuestion): Generator<string> {
   const { reader, presence, userId, seenSerial, rooms, memberships } = question;
+  const budget: Budget = { left: MAX_LOOK_UPS };
   const changed = seenSerial === undefined || memberships === undefined ? undefined : presence.changedSince(seenSerial);
   if (changed === undefined) {
-    yield* awakeAround(question);
+    yield* awakeAround(question, budget);
     return;
   }
   const told = new Set<string>();
-  for (const other of [...changed, ...newcomers(question)]) {
+  const ids = new Set(rooms.map(({ id }) => id));
+  // The newest changes come first.
+  for (const other of changed) {
+    told.add(other);
+    if (other === userId || shareRoom(reader, ids, other, budget)) yield other;
+  }
+  for (const other of newcomers(question, budget)) {
     if (told.has(other)) continue;
     told.add(other);
-    if (other === userId || shareRoom(reader, rooms, other)) yield other;
+    yield other;
   }
 }
 
-/** Everybody who is awake: the user, and those in the user's rooms. */
-function* awakeAround({ reader, presence, userId, rooms }: PresenceQuestion): Generator<string> {
+/** Everybody who is awake: the user, and those in the user's rooms, small rooms first. */
+function* awakeAround({ reader, presence, userId, rooms }: PresenceQuestion, budget: Budget): Generator<string> {
   if (presence.isAwake(userId)) yield userId;
-  const memberCount = rooms.reduce((sum, { id }) => sum + (headOf(reader, id)?.joined ?? 0), 0);
-  if (memberCount > presence.size) {
-    for (const other of presence.awake()) if (other !== userId && shareRoom(reader, rooms, other)) yield other;
-    return;
-  }
+  const sized = rooms.map(({ id }) => ({ id, joined: headOf(reader, id)?.joined ?? 0 }));
+  sized.sort((a, b) => a.joined - b.joined);
   const told = new Set([userId]);
-  for (const { id } of rooms) {
-    for (const other of joinedMembers(reader, id)) {
-      if (told.has(other) || !presence.isAwake(other)) continue;
+  for (const { id, joined } of sized) {
+    for (const other of awakeIn({ reader, presence }, id, joined, budget)) {
+      if (told.has(other)) continue;
       told.add(other);
       yield other;
     }
@@ -105,21 +122,42 @@ function* awakeAround({ reader, presence, userId, rooms }: PresenceQuestion): Ge
 }
 
 /** Those who came into a room of the user, and those who are in a room that the user came into: in a large one, who is awake. */
-function* newcomers({ reader, presence, userId, rooms, memberships = [] }: PresenceQuestion): Generator<string> {
+function* newcomers(
+  { reader, presence, userId, rooms, memberships = [] }: PresenceQuestion,
+  budget: Budget,
+): Generator<string> {
   if (memberships.length === 0) return;
   const ids = new Set(rooms.map(({ id }) => id));
   for (const { room, member } of memberships) {
     if (!ids.has(room)) continue;
-    if (member !== userId) {
-      yield member;
-      continue;
-    }
     const joined = headOf(reader, room)?.joined ?? 0;
-    if (joined <= FEW_MEMBERS) yield* joinedMembers(reader, room);
-    else if (joined <= presence.size) {
-      for (const other of joinedMembers(reader, room)) if (presence.isAwake(other)) yield other;
+    // Who came and has gone again is of no interest; who has left is in none of the user's rooms because of this one.
+    if (member !== userId) {
+      if (budget.left-- > 0 && membershipOf(reader, room, member) === 'join') yield member;
+    } else if (joined <= FEW_MEMBERS) {
+      yield* joinedMembers(reader, room);
     } else {
-      for (const other of presence.awake()) if (membershipOf(reader, room, other) === 'join') yield other;
+      yield* awakeIn({ reader, presence }, room, joined, budget);
     }
+  }
+}
+
+/** Members of a room who are awake: by the members, or by those who are awake, whichever are fewer. */
+function* awakeIn(
+  { reader, presence }: Pick<PresenceQuestion, 'reader' | 'presence'>,
+  room: Position,
+  joined: number,
+  budget: Budget,
+): Generator<string> {
+  if (joined <= presence.size) {
+    for (const other of joinedMembers(reader, room)) {
+      if (budget.left-- <= 0) return;
+      if (presence.isAwake(other)) yield other;
+    }
+    return;
+  }
+  for (const other of presence.awake()) {
+    if (budget.left-- <= 0) return;
+    if (membershipOf(reader, room, other) === 'join') yield other;
   }
 }

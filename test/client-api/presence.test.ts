@@ -90,6 +90,17 @@ test('who comes into a room is shown to those in it, and those in it to who come
   expect(senders(await sync(bob, { since: bobs.next }))).toEqual([alice.userId, bob.userId]);
 });
 
+test('in many rooms people are found too, and strangers are not', async () => {
+  for (let count = 0; count < 70; count += 1) await alice.ok('POST', '/createRoom', {});
+  await bob.ok('POST', `/join/${roomId}`);
+  const stranger = await app.register('stranger');
+  const { next } = await sync(alice);
+  await sync(bob);
+  await sync(stranger);
+  expect(senders(await sync(alice, { since: next }))).toEqual([bob.userId]);
+  expect(senders(await sync(alice))).toEqual([alice.userId, bob.userId]);
+});
+
 test('a filter decides whose presence is wanted', async () => {
   await bob.ok('POST', `/join/${roomId}`);
   await sync(bob);
