@@ -11,6 +11,7 @@ import { backupProjection } from './encryption/backup-projection.ts';
 import { dehydratedProjection } from './encryption/dehydrated-projection.ts';
 import { inboxProjection } from './encryption/inbox-projection.ts';
 import { keysProjection } from './encryption/keys-projection.ts';
+import { outboxProjection } from './encryption/outbox-projection.ts';
 import { checkNames, type Projection } from './engine/projection.ts';
 import { destinationsProjection } from './federation/destinations.ts';
 import { federationKeysProjection } from './federation/keys.ts';
@@ -39,6 +40,7 @@ export const coreProjections: readonly Projection[] = [
   pushersProjection,
   keysProjection,
   inboxProjection,
+  outboxProjection,
   backupProjection,
   delayedEventsProjection,
   dehydratedProjection,

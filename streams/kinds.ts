@@ -219,6 +219,26 @@ export const recordKinds = {
     version: 1,
     says: 'Somebody who may redact in a room was shown what a redaction had taken away: who, and of which event.',
   },
+  'outbox.queued': {
+    version: 1,
+    says: 'Messages to devices of users of another server wait to be sent there: which server, and the messages apart.',
+  },
+  'remote_devices.listed': {
+    version: 1,
+    says: 'Another server gave the list of the devices of one of its users, with their keys.',
+  },
+  'remote_devices.changed': {
+    version: 1,
+    says: 'Another server told of a device of one of its users that is new, other or gone.',
+  },
+  'remote_devices.signing_keys_changed': {
+    version: 1,
+    says: 'Another server told of new cross-signing keys of one of its users.',
+  },
+  'remote_devices.outdated': {
+    version: 1,
+    says: 'The list of the devices of a user of another server has to be asked for anew.',
+  },
   'federation.sent': {
     version: 1,
     says: 'Up to which position other servers have got what they are to get.',

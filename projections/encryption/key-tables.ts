@@ -1,5 +1,6 @@
 /** Tables of device keys, one-time and fallback keys, cross-signing keys, signatures, and changes of device lists. */
 import { type AnyTable, defineTable, empty, msgpack, str, tuple, u32, u48 } from '#projections/engine/table.ts';
+import type { Position } from '#streams/event-log.ts';
 
 /** What a cross-signing key is used for. */
 export type KeyUsage = 'master' | 'self_signing' | 'user_signing';
@@ -114,6 +115,60 @@ export const lastOwnChanges = defineTable({
   why: 'Finds the row of somebody who is signed again.',
 });
 
+/** What of a local user's keys other servers have to hear of. */
+export interface PublishedChangeRow {
+  /** Where the user's devices had changed before; null for the first change. */
+  readonly previous: Position | null;
+  readonly deviceIds: readonly string[];
+  /** Whether the cross-signing keys, or signatures on them, are others. */
+  readonly hasSigningKeys: boolean;
+}
+
+export const publishedChanges = defineTable({
+  name: 'keys.published-changes',
+  key: tuple<[at: number, userId: string]>(u48, str),
+  value: msgpack<PublishedChangeRow>(),
+  why: 'What a server has not heard of after a position is one range; each change names the one before it.',
+});
+
+export const lastPublished = defineTable({
+  name: 'keys.last-published',
+  key: tuple<[userId: string]>(str),
+  value: u48,
+  why: 'Where the devices of a local user changed last, as other servers are told it.',
+});
+
+/** What is known here of the devices of a user of another server; the keys are with those of local users. */
+export interface RemoteListRow {
+  /** This server's name, under which it shares rooms with the user. */
+  readonly keptBy: string;
+  /** The numbers of the last changes that are in the list, the newest last. */
+  readonly streamIds: readonly number[];
+  /** Something changed that is not in the list. */
+  readonly isOutdated: boolean;
+}
+
+export const remoteLists = defineTable({
+  name: 'keys.remote-lists',
+  key: tuple<[userId: string]>(str),
+  value: msgpack<RemoteListRow>(),
+  why: 'Whether a query can be answered from here, and whether a change follows what is known, is one look.',
+});
+
+export const outdatedLists = defineTable({
+  name: 'keys.outdated-lists',
+  key: tuple<[userId: string]>(str),
+  value: empty,
+  why: 'The lists that have to be asked for, also after a restart, without a look at all others.',
+});
+
+export const remoteDeviceNames = defineTable({
+  name: 'keys.remote-device-names',
+  key: tuple<[userId: string, deviceId: string]>(str, str),
+  value: str,
+  why: 'Few servers tell what their users call their devices.',
+});
+
 export const keyTables: readonly AnyTable[] = [
   deviceKeys,
   oneTimeKeys,
@@ -127,4 +182,9 @@ export const keyTables: readonly AnyTable[] = [
   lastListChanges,
   ownChanges,
   lastOwnChanges,
+  publishedChanges,
+  lastPublished,
+  remoteLists,
+  outdatedLists,
+  remoteDeviceNames,
 ];

@@ -4,10 +4,12 @@ import { type AccountRecord, readAccountRecord } from '#projections/accounts/rec
 import { userStreams } from '#projections/accounts/tables.ts';
 import type { Projection } from '#projections/engine/projection.ts';
 import type { Writer } from '#projections/engine/reader.ts';
-import { rooms, userRooms } from '#projections/rooms/tables.ts';
+import { DISPOSITION_KIND } from '#projections/rooms/disposition-record.ts';
+import { PDU_KIND } from '#projections/rooms/pdu-record.ts';
 import { parseJson } from '#protocol/json-limits.ts';
 import { isJsonObject } from '#protocol/json-object.ts';
 import type { LogRecord, Position } from '#streams/event-log.ts';
+import { forgetDevice, identityOf, markForOne, markList, publicKeyOf, publish } from './key-changes.ts';
 import { type KeyRecord, type KeyRecords, type PublishedKey, readKeyRecord } from './key-records.ts';
 import {
   claimedKeys,
@@ -19,13 +21,11 @@ import {
   keyCounts,
   keyPlaces,
   keyTables,
-  lastListChanges,
-  lastOwnChanges,
-  listChanges,
   oneTimeKeys,
-  ownChanges,
   signatures,
 } from './key-tables.ts';
+import { readRemoteDeviceRecord } from './remote-device-records.ts';
+import { applyRemoteDevices, forgetStrangers } from './remote-devices.ts';
 
 /**
  * How many keys that were given away are remembered for each device and algorithm: more than any client keeps private
@@ -38,11 +38,14 @@ const NO_KEYS: KeyCountRow = { unclaimed: 0, claimed: 0 };
 
 export const keysProjection: Projection = {
   name: 'keys',
-  version: 1,
+  version: 2,
   tables: keyTables,
   apply(tx, record) {
     const read = readKeyRecord(record);
     if (read !== undefined) applyKeys(tx, record.position, read);
+    const remote = readRemoteDeviceRecord(record);
+    if (remote !== undefined) applyRemoteDevices(tx, record.position, remote);
+    else if (record.kind === PDU_KIND || record.kind === DISPOSITION_KIND) forgetStrangers(tx, record);
     else if (record.kind.startsWith('device.') || record.kind === 'user.deactivated') applyDevices(tx, record);
   },
 };
@@ -81,18 +84,12 @@ function applyUpload(tx: Writer, at: Position, fields: KeyRecords['keys.uploaded
     }
     tx.put(deviceKeys, [userId, deviceId], deviceKeysJson);
     markList(tx, at, userId);
+    publish(tx, at, userId, { deviceIds: [deviceId] });
   }
   for (const [index, key] of fields.oneTimeKeys.entries()) addOneTimeKey(tx, fields, key, [at, index]);
   for (const { algorithm, keyId, keyJson } of fields.fallbackKeys) {
     tx.put(fallbackKeys, [userId, deviceId, algorithm], { keyId, keyJson, isUsed: false });
   }
-}
-
-function identityOf(deviceKeysJson: string, deviceId: string): string | undefined {
-  const value = parseJson(deviceKeysJson);
-  const keys = isJsonObject(value) ? value.keys : undefined;
-  const key = isJsonObject(keys) ? keys[`ed25519:${deviceId}`] : undefined;
-  return typeof key === 'string' ? key : undefined;
 }
 
 function addOneTimeKey(
@@ -171,16 +168,12 @@ function applyCrossSigning(tx: Writer, at: Position, fields: KeyRecords['cross_s
   put('self_signing', selfSigningJson);
   put('user_signing', userSigningJson);
   // Nobody else ever sees a user-signing key.
-  if (masterJson !== null || selfSigningJson !== null) markList(tx, at, userId);
-  else markForOne(tx, at, userId, userId);
-}
-
-/** The public key that a cross-signing key is, in unpadded base64. */
-export function publicKeyOf(crossSigningKeyJson: string): string | undefined {
-  const value = parseJson(crossSigningKeyJson);
-  const keys = isJsonObject(value) ? value.keys : undefined;
-  const [key] = isJsonObject(keys) ? Object.values(keys) : [];
-  return typeof key === 'string' ? key : undefined;
+  if (masterJson !== null || selfSigningJson !== null) {
+    markList(tx, at, userId);
+    publish(tx, at, userId, { hasSigningKeys: true });
+  } else {
+    markForOne(tx, at, userId, userId);
+  }
 }
 
 function applySignatures(
@@ -190,8 +183,13 @@ function applySignatures(
 ): void {
   for (const { targetUserId, targetKeyId, signingKeyId, signature } of made) {
     tx.put(signatures, [targetUserId, targetKeyId, userId, signingKeyId], signature);
-    if (targetUserId === userId) markList(tx, at, userId);
-    else markForOne(tx, at, userId, targetUserId);
+    if (targetUserId !== userId) {
+      markForOne(tx, at, userId, targetUserId);
+      continue;
+    }
+    markList(tx, at, userId);
+    const isDevice = tx.has(deviceKeys, [userId, targetKeyId]);
+    publish(tx, at, userId, isDevice ? { deviceIds: [targetKeyId] } : { hasSigningKeys: true });
   }
 }
 
@@ -199,9 +197,17 @@ function applyDevices(tx: Writer, record: LogRecord): void {
   const userId = tx.get(userStreams, [record.stream]);
   const read = userId === undefined ? undefined : readAccountRecord(record);
   if (userId === undefined || read === undefined || !isAboutDevices(read)) return;
-  if (read.kind === 'device.removed') for (const deviceId of read.fields.deviceIds) removeDevice(tx, userId, deviceId);
-  if (read.kind === 'user.deactivated') tx.removeRange(crossSigningKeys, { prefix: [userId] });
-  markList(tx, record.position, userId);
+  const at = record.position;
+  const hasKeys = (deviceId: string): boolean => tx.has(deviceKeys, [userId, deviceId]);
+  if (read.kind === 'device.renamed' && hasKeys(read.fields.deviceId)) {
+    publish(tx, at, userId, { deviceIds: [read.fields.deviceId] });
+  } else if (read.kind === 'device.removed') {
+    publish(tx, at, userId, { deviceIds: read.fields.deviceIds.filter(hasKeys) });
+    for (const deviceId of read.fields.deviceIds) removeDevice(tx, userId, deviceId);
+  } else if (read.kind === 'user.deactivated' && tx.removeRange(crossSigningKeys, { prefix: [userId] }) > 0) {
+    publish(tx, at, userId, { hasSigningKeys: true });
+  }
+  markList(tx, at, userId);
 }
 
 function isAboutDevices({ kind }: AccountRecord): boolean {
@@ -211,37 +217,4 @@ function isAboutDevices({ kind }: AccountRecord): boolean {
 function removeDevice(tx: Writer, userId: string, deviceId: string): void {
   tx.remove(deviceKeys, [userId, deviceId]);
   forgetDevice(tx, userId, deviceId);
-}
-
-/** Takes away all that belongs to the identity of a device but its own keys. */
-function forgetDevice(tx: Writer, userId: string, deviceId: string): void {
-  const prefix = [userId, deviceId] as const;
-  tx.removeRange(oneTimeKeys, { prefix });
-  tx.removeRange(claimedKeys, { prefix });
-  tx.removeRange(keyPlaces, { prefix });
-  tx.removeRange(keyCounts, { prefix });
-  tx.removeRange(fallbackKeys, { prefix });
-  tx.removeRange(signatures, { prefix });
-}
-
-/** Notes that a user's devices or keys changed, and wakes the user and everybody who shares a room with them. */
-function markList(tx: Writer, at: Position, userId: string): void {
-  const before = tx.get(lastListChanges, [userId]);
-  if (before === at) return;
-  if (before !== undefined) tx.remove(listChanges, [before, userId]);
-  tx.put(listChanges, [at, userId], true);
-  tx.put(lastListChanges, [userId], at);
-  tx.touch(`user:${userId}`);
-  for (const { key, value } of tx.range(userRooms, { prefix: [userId] })) {
-    const room = value.membership === 'join' ? tx.get(rooms, [key[1]]) : undefined;
-    if (room !== undefined) tx.touch(`room:${room.roomId}`);
-  }
-}
-
-function markForOne(tx: Writer, at: Position, viewer: string, userId: string): void {
-  const before = tx.get(lastOwnChanges, [viewer, userId]);
-  if (before !== undefined) tx.remove(ownChanges, [viewer, before, userId]);
-  tx.put(ownChanges, [viewer, at, userId], true);
-  tx.put(lastOwnChanges, [viewer, userId], at);
-  tx.touch(`user:${viewer}`);
 }

@@ -1,0 +1,95 @@
+/** What every change of keys does to the tables: who is told of it, and what goes when a device is another one. */
+import type { Writer } from '#projections/engine/reader.ts';
+import { rooms, userRooms } from '#projections/rooms/tables.ts';
+import { parseJson } from '#protocol/json-limits.ts';
+import { isJsonObject } from '#protocol/json-object.ts';
+import type { Position } from '#streams/event-log.ts';
+import {
+  claimedKeys,
+  fallbackKeys,
+  keyCounts,
+  keyPlaces,
+  lastListChanges,
+  lastOwnChanges,
+  lastPublished,
+  listChanges,
+  oneTimeKeys,
+  ownChanges,
+  publishedChanges,
+  signatures,
+} from './key-tables.ts';
+
+/** Begins the topic that says that other servers have to hear of a user's keys. */
+export const PUBLISHED_TOPIC = 'published:';
+
+/** The public key that a device is known by, in its keys' JSON text. */
+export function identityOf(deviceKeysJson: string, deviceId: string): string | undefined {
+  const value = parseJson(deviceKeysJson);
+  const keys = isJsonObject(value) ? value.keys : undefined;
+  const key = isJsonObject(keys) ? keys[`ed25519:${deviceId}`] : undefined;
+  return typeof key === 'string' ? key : undefined;
+}
+
+/** The public key that a cross-signing key is, in unpadded base64. */
+export function publicKeyOf(crossSigningKeyJson: string): string | undefined {
+  const value = parseJson(crossSigningKeyJson);
+  const keys = isJsonObject(value) ? value.keys : undefined;
+  const [key] = isJsonObject(keys) ? Object.values(keys) : [];
+  return typeof key === 'string' ? key : undefined;
+}
+
+/** Takes away all that belongs to the identity of a device but its own keys. */
+export function forgetDevice(tx: Writer, userId: string, deviceId: string): void {
+  const prefix = [userId, deviceId] as const;
+  tx.removeRange(oneTimeKeys, { prefix });
+  tx.removeRange(claimedKeys, { prefix });
+  tx.removeRange(keyPlaces, { prefix });
+  tx.removeRange(keyCounts, { prefix });
+  tx.removeRange(fallbackKeys, { prefix });
+  tx.removeRange(signatures, { prefix });
+}
+
+/** Notes that a user's devices or keys changed, and wakes the user and everybody who shares a room with them. */
+export function markList(tx: Writer, at: Position, userId: string): void {
+  const before = tx.get(lastListChanges, [userId]);
+  if (before === at) return;
+  if (before !== undefined) tx.remove(listChanges, [before, userId]);
+  tx.put(listChanges, [at, userId], true);
+  tx.put(lastListChanges, [userId], at);
+  tx.touch(`user:${userId}`);
+  for (const { key, value } of tx.range(userRooms, { prefix: [userId] })) {
+    const room = value.membership === 'join' ? tx.get(rooms, [key[1]]) : undefined;
+    if (room !== undefined) tx.touch(`room:${room.roomId}`);
+  }
+}
+
+/** Notes that a user's keys look different for one user only, and wakes that one. */
+export function markForOne(tx: Writer, at: Position, viewer: string, userId: string): void {
+  const before = tx.get(lastOwnChanges, [viewer, userId]);
+  if (before !== undefined) tx.remove(ownChanges, [viewer, before, userId]);
+  tx.put(ownChanges, [viewer, at, userId], true);
+  tx.put(lastOwnChanges, [viewer, userId], at);
+  tx.touch(`user:${viewer}`);
+}
+
+/**
+ * Notes what of a local user's keys other servers have to hear of: devices that are new, other or gone, and whether the
+ * cross-signing keys are others. Devices without keys are not theirs to know.
+ */
+export function publish(
+  tx: Writer,
+  at: Position,
+  userId: string,
+  { deviceIds = [], hasSigningKeys = false }: { deviceIds?: readonly string[]; hasSigningKeys?: boolean },
+): void {
+  if (deviceIds.length === 0 && !hasSigningKeys) return;
+  const before = tx.get(publishedChanges, [at, userId]);
+  const previous = before === undefined ? (tx.get(lastPublished, [userId]) ?? null) : before.previous;
+  tx.put(publishedChanges, [at, userId], {
+    previous,
+    deviceIds: [...new Set([...(before?.deviceIds ?? []), ...deviceIds])],
+    hasSigningKeys: hasSigningKeys || (before?.hasSigningKeys ?? false),
+  });
+  if (deviceIds.length > 0) tx.put(lastPublished, [userId], at);
+  tx.touch(`${PUBLISHED_TOPIC}${userId}`);
+}
