@@ -53,6 +53,15 @@ export function receiptContentsSince(
   return contents;
 }
 
+/** Whether a receipt of a user came to a room after a position, and still stands. */
+export function hasReceiptSince(reader: Reader, roomId: string, userId: string, since: Position): boolean {
+  const bounds = since < 0 ? {} : { gt: [roomId, since] as const };
+  for (const { value } of reader.range(roomReceipts, { prefix: [roomId], ...bounds })) {
+    if (value[0] === userId) return true;
+  }
+  return false;
+}
+
 /** The receipts that came after a position, up to another, and still stand: whose they are, in which room. */
 export function* receiptSendersSince(
   reader: Reader,

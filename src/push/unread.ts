@@ -9,7 +9,7 @@
 
 import type { Reader } from '#projections/engine/reader.ts';
 import { placeOf, threadOf, threadPlacesBackwards } from '#projections/notifications/projection.ts';
-import { receiptsOf } from '#projections/receipts/queries.ts';
+import { hasReceiptSince, receiptsOf } from '#projections/receipts/queries.ts';
 import {
   type Event,
   eventAt,
@@ -90,6 +90,8 @@ interface Counted {
   readonly startedAt: Position;
   changedAt: Position;
   marks: Marks;
+  /** No receipt of the user up to here is missing from `marks`. */
+  receiptsUpTo: Position;
 }
 
 /** How far the user's receipts go. */
@@ -139,7 +141,7 @@ export class UnreadCounts {
   isRead(reader: Reader, room: Room, userId: string, event: Event): boolean {
     const thread = threadOf(reader, event) ?? MAIN_THREAD;
     const place = placeOf(event);
-    if (place <= readUpTo(marksOf(reader, room.roomId, userId, undefined), thread)) return true;
+    if (place <= readUpTo(marksOf(reader, room.roomId, userId), thread)) return true;
     const counted = this.#counted.get(keyOf(room, userId));
     if (counted === undefined || counted.backlog.length > 0 || counted.upTo < place) return false;
     return counted.threads.get(thread)?.places.includes(place) !== true;
@@ -217,7 +219,7 @@ function keyOf(room: Room, userId: string): string {
 
 /** A count that begins where the user has everything read, or came into the room. */
 function firstCount(reader: Reader, room: Room, userId: string, profile: PushProfile): Counted {
-  const marks = marksOf(reader, room.roomId, userId, undefined);
+  const marks = marksOf(reader, room.roomId, userId);
   const begin = Math.max(marks.everything, joinedSince(reader, room.id, userId) ?? reader.frontier);
   const mainBegin = Math.max(begin, marks.threads.get(MAIN_THREAD) ?? BEFORE_FIRST);
   const backlog: Position[] = [];
@@ -233,6 +235,7 @@ function firstCount(reader: Reader, room: Room, userId: string, profile: PushPro
     startedAt: reader.frontier,
     changedAt: profile.changedAt,
     marks,
+    receiptsUpTo: reader.frontier,
   };
 }
 
@@ -269,11 +272,10 @@ function wasJoinedBefore(reader: Reader, event: Event): boolean {
   return replaced !== undefined && membershipIn(replaced.contentJson) === 'join';
 }
 
-/** What the user's receipts say now; `known` itself if nothing has come since. */
-function marksOf(reader: Reader, roomId: string, userId: string, known: Marks | undefined): Marks {
+/** What the user's receipts say now. */
+function marksOf(reader: Reader, roomId: string, userId: string): Marks {
   const receipts = [...receiptsOf(reader, roomId, userId)];
   const receivedAt = receipts.reduce((latest, { at }) => Math.max(latest, at), BEFORE_FIRST);
-  if (receivedAt === known?.receivedAt) return known;
   let everything = BEFORE_FIRST;
   const threads = new Map<string, Position>();
   for (const { eventId, threadId } of receipts) {
@@ -286,8 +288,12 @@ function marksOf(reader: Reader, roomId: string, userId: string, known: Marks | 
 }
 
 function takeReceipts(reader: Reader, room: Room, userId: string, counted: Counted): void {
-  const marks = marksOf(reader, room.roomId, userId, counted.marks);
-  if (marks === counted.marks) return;
+  const { receiptsUpTo } = counted;
+  if (receiptsUpTo === reader.frontier) return;
+  counted.receiptsUpTo = reader.frontier;
+  // Somebody may have receipts for very many threads: they are read again only when there is a new one.
+  if (!hasReceiptSince(reader, room.roomId, userId, receiptsUpTo)) return;
+  const marks = marksOf(reader, room.roomId, userId);
   counted.marks = marks;
   for (const thread of [...counted.threads.keys()]) {
     forgetUpTo(counted, thread, readUpTo(marks, thread), marks.receivedAt);

@@ -155,6 +155,14 @@ describe('unread counts', () => {
     expect(await counts(bob)).toEqual([1, 0]);
   });
 
+  it('leave alone what a user marks as unread', async () => {
+    const { next_batch: since } = await sync(bob);
+    await bob.ok('PUT', `/user/${bob.userId}/rooms/${room}/account_data/m.marked_unread`, { unread: true });
+    const told = (await sync(bob, { since })).rooms?.join?.[room];
+    expect(told?.account_data?.events).toEqual([{ type: 'm.marked_unread', content: { unread: true } }]);
+    expect(told?.unread_notifications).toEqual({ notification_count: 0, highlight_count: 0 });
+  });
+
   it('follow the rules of the user and leave out whom the user ignores', async () => {
     await send(alice, text('one'));
     await send(alice, text('hi', { 'm.mentions': { user_ids: [bob.userId] } }));

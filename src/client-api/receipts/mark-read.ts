@@ -1,9 +1,10 @@
 /** How far users have read: receipts, and the fully read marker, which is account data of the room. */
 
 import { accountData } from '#projections/account-data/queries.ts';
+import { placeOf } from '#projections/notifications/projection.ts';
 import { latestReceipt } from '#projections/receipts/queries.ts';
 import { type ReceiptType, receiptRecord } from '#projections/receipts/records.ts';
-import { type Event, eventById, findRoom, membershipOf, positionOfEvent } from '#projections/rooms/queries.ts';
+import { type Event, eventById, findRoom, membershipOf } from '#projections/rooms/queries.ts';
 import { isEventId } from '#protocol/identifiers.ts';
 import { parseJson } from '#protocol/json-limits.ts';
 import type { Context } from '#src/context.ts';
@@ -62,8 +63,8 @@ function isForward({ reader }: ReceiptContext, userId: string, roomId: string, m
     mark.type === FULLY_READ_TYPE
       ? fullyReadEventId(accountData(reader, userId, FULLY_READ_TYPE, roomId))
       : latestReceipt(reader, roomId, userId, mark.type, mark.threadId)?.eventId;
-  const position = before === undefined ? undefined : positionOfEvent(reader, before);
-  return position === undefined || event.position > position;
+  const earlier = before === undefined ? undefined : eventById(reader, before);
+  return earlier === undefined || placeOf(event) > placeOf(earlier);
 }
 
 function fullyReadEventId(json: string | undefined): string | undefined {
