@@ -16,10 +16,16 @@
  * Degenerate covers. Who is allowed to send state events can cite old ones on purpose, and so begin a chain with each event
  * (a thousand forks, power levels that cite no other). Then a chain is an event, a link is an auth event, and every answer
  * costs what a walk over that part of the graph would: the events behind the conflicted ones that the shared state does not
- * hold, and those that rest on them. Nothing is recursive, and each chain is entered once for each answer.
+ * hold, and those that rest on them. He can also make any number of events that rest on his own and are in no state: after
+ * {@link MAX_CITATIONS} of them what the shared state holds is found from the shared state down instead, which costs as much
+ * as the room has members. The conflicted subgraph is looked for from above and from below at once, until either is done.
+ * Nothing is recursive, and each chain is entered once for each answer.
+ *
+ * Costs: two rows an event, and one or two for each auth event that no other implies: 110 to 200 bytes, 10 to 30 µs. The auth
+ * chain difference of a recent fork takes a millisecond among 100,000 state events.
  */
 export { addToAuthChains, removeAuthChains } from './add.ts';
 export { conflictedSubgraph } from './conflicted-subgraph.ts';
 export { authChainDifference, authChainOf, authEventsOf, isIndexed } from './queries.ts';
-export type { SharedEvents } from './shared-floor.ts';
+export { MAX_CITATIONS, type SharedEvents } from './shared-floor.ts';
 export { authChainTables } from './tables.ts';

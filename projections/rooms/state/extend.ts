@@ -171,7 +171,7 @@ function wideLevelsOf(path: StatePath): readonly StateRef[] {
   while (path.levels.length - first < MAX_WIDE_LEVELS) {
     const version = path.levels[first - 1]?.version ?? 0;
     above -= version;
-    if (version <= WIDE_RATIO * above || above === 0) break;
+    if (version <= WIDE_RATIO * above) break;
     first -= 1;
   }
   return path.levels.slice(first);
