@@ -15,7 +15,8 @@ export interface RoomView {
 
 /**
  * The room as the user may look at it: as it is now for members, and for everybody where the world may read it; as they left
- * it for those who left, and have not forgotten it since.
+ * it for those who left, and have not forgotten it since. Who is banned sees no more of it than the world, as on other servers;
+ * a sync tells them what came before.
  *
  * @throws {MatrixError} M_FORBIDDEN, whether the room is not there or not for them.
  */
@@ -25,9 +26,10 @@ export function viewRoom(reader: Reader, roomId: string, userId: string): RoomVi
   if (room === undefined || head === undefined) throw notAMember();
   const visibility = new RoomVisibility(reader, room.id, userId);
   const current = { room, visibility, stateVersion: head.stateVersion, departure: undefined };
-  if (memberOf(reader, room.id, userId)?.membership === 'join') return current;
-  const isForgotten = userRoomOf(reader, userId, room.id)?.forgotten === true;
-  const departure = isForgotten ? undefined : departureOf(reader, room.id, userId);
+  const membership = memberOf(reader, room.id, userId)?.membership;
+  if (membership === 'join') return current;
+  const isShut = membership === 'ban' || userRoomOf(reader, userId, room.id)?.forgotten === true;
+  const departure = isShut ? undefined : departureOf(reader, room.id, userId);
   if (departure !== undefined) return { ...current, stateVersion: departure.version, departure };
   if (visibility.visibilityAtVersion(head.stateVersion) === 'world_readable') return current;
   throw notAMember();

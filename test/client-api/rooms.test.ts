@@ -155,6 +155,9 @@ describe('membership', () => {
     await bob.ok('POST', `/rooms/${room}/join`);
     await alice.ok('POST', `/rooms/${room}/ban`, at);
     expect((await bob.call('POST', `/rooms/${room}/join`)).status).toBe(403);
+    for (const of of ['state', 'members', 'messages?dir=b']) {
+      expect((await bob.call('GET', `/rooms/${room}/${of}`)).body).toMatchObject({ errcode: 'M_FORBIDDEN' });
+    }
     expect((await carol.call('POST', `/rooms/${room}/unban`, at)).status).toBe(403);
     await alice.ok('POST', `/rooms/${room}/unban`, at);
     expect((await alice.call('POST', `/rooms/${room}/unban`, at)).body).toMatchObject({ errcode: 'M_BAD_STATE' });
