@@ -32,17 +32,24 @@ export function encodeBlock(documents: readonly Document[]): Buffer {
       else list.push(index, count);
     }
   }
-  const words = Array.from(postings, ([word, list]) => ({ bytes: Buffer.from(word, 'utf8'), list }));
-  words.sort((a, b) => Buffer.compare(a.bytes, b.bytes));
   const out = new WordsWriter();
-  for (const { bytes, list } of words) {
-    out.beginWord(bytes, bytes.length);
+  for (const word of inByteOrder([...postings.keys()])) {
+    const list = postings.get(word) ?? [];
+    out.beginWord(wordBytes, wordBytes.write(word, 'utf8'));
     for (let at = 0; at < list.length; at += 2) out.posting(list[at] as number, list[at + 1] as number);
     out.endWord();
   }
   const heads = Buffer.alloc(HEAD_BYTES * documents.length);
   for (const [index, document] of documents.entries()) writeHead(heads, HEAD_BYTES * index, document);
   return assemble([heads], out);
+}
+
+const SURROGATE = /[\ud800-\udfff]/;
+
+/** Puts words in the order of their UTF-8 bytes: that of code points, and of code units where no character takes two. */
+function inByteOrder(words: string[]): string[] {
+  if (!words.some((word) => SURROGATE.test(word))) return words.sort();
+  return words.sort((a, b) => Buffer.compare(Buffer.from(a, 'utf8'), Buffer.from(b, 'utf8')));
 }
 
 /** Several blocks as one. All documents of each come before those of the next. */
@@ -62,7 +69,7 @@ export function mergeBlocks(blocks: readonly Block[]): Buffer {
       if (compareBytes(cursor.word, cursor.length, least.word, least.length) < 0) least = cursor;
     }
     const { length } = least;
-    word.set(least.word.subarray(0, length));
+    for (let index = 0; index < length; index += 1) word[index] = least.word[index] as number;
     out.beginWord(word, length);
     for (let index = 0; index < cursors.length; ) {
       const cursor = cursors[index] as WordCursor;
@@ -114,8 +121,8 @@ class WordsWriter {
     while (shared < most && word[shared] === this.#before[shared]) shared += 1;
     this.#groups.varint(shared);
     this.#groups.varint(length - shared);
-    this.#groups.bytes(word.subarray(shared, length));
-    this.#before.set(word.subarray(0, length));
+    this.#groups.part(word, shared, length);
+    for (let index = shared; index < length; index += 1) this.#before[index] = word[index] as number;
     this.#beforeLength = length;
     this.#count += 1;
     this.#document = -1;
@@ -189,6 +196,8 @@ class WordCursor {
   }
 }
 
+/** One word is written at a time. */
+const wordBytes = Buffer.alloc(MAX_WORD_BYTES);
 /** One word is looked for at a time. */
 const searchedWord = new Uint8Array(MAX_WORD_BYTES);
 

@@ -60,6 +60,12 @@ export class ByteWriter {
     this.#end += value.length;
   }
 
+  /** Some of the bytes of a value, few. */
+  part(value: Uint8Array, from: number, to: number): void {
+    this.#reserve(to - from);
+    for (let at = from; at < to; at += 1) this.#buffer[this.#end++] = value[at] as number;
+  }
+
   /** A text with its length. */
   text(value: string): void {
     const length = Buffer.byteLength(value);

@@ -35,9 +35,18 @@ export interface Document extends DocumentHead {
   readonly words: ReadonlyMap<string, number>;
 }
 
+let hashedServer = { name: '', hash: hashOfServer('') };
+
 /** A short stand-in for the name of a user's server. */
 export function serverHashOf(userId: string): number {
-  return hash('sha256', serverNameOf(userId) ?? '', 'buffer').readUIntLE(0, SERVER_HASH_BYTES);
+  const server = serverNameOf(userId) ?? '';
+  // Most events come from the server that the last one came from.
+  if (server !== hashedServer.name) hashedServer = { name: server, hash: hashOfServer(server) };
+  return hashedServer.hash;
+}
+
+function hashOfServer(name: string): number {
+  return hash('sha256', name, 'buffer').readUIntLE(0, SERVER_HASH_BYTES);
 }
 
 /** A short stand-in for an event id, to find the event when it is redacted. */

@@ -9,7 +9,7 @@ import { type Disposition, type PduMeta, pduRecord } from '#projections/rooms/pd
 import type { JsonObject, Pdu } from '#protocol/pdu.ts';
 import type { RecordDraft } from '#streams/event-log.ts';
 import { openMemoryLog } from '#streams/memory/memory-log.ts';
-import { LAST_LEVEL, TAIL_DOCUMENTS } from './projection.ts';
+import { BLOCKS_TO_MERGE, LAST_LEVEL, TAIL_DOCUMENTS } from './projection.ts';
 import { searchRoom, searchTermsOf } from './queries.ts';
 import { blocks, gone } from './tables.ts';
 import { eventsNear } from './times.ts';
@@ -110,7 +110,7 @@ describe('the index', () => {
   });
 
   it('has many events in few blocks, none of them twice', async () => {
-    const count = TAIL_DOCUMENTS * 4 ** LAST_LEVEL + TAIL_DOCUMENTS + 3;
+    const count = TAIL_DOCUMENTS * BLOCKS_TO_MERGE ** LAST_LEVEL + TAIL_DOCUMENTS + 3;
     for (let index = 0; index < count; index += 1) await say(`word common${index % 10} only${index}x`);
     expect([...engine.reader.keys(blocks)].map(([, level]) => level)).toEqual([0, LAST_LEVEL]);
     expect(found('word')).toBe(count);

@@ -40,13 +40,13 @@ import {
 import { wordsOf } from './words.ts';
 
 /** Events of a tail, and of a block of the lowest level. */
-export const TAIL_DOCUMENTS = 16;
+export const TAIL_DOCUMENTS = 32;
 /** Bytes after which a tail becomes a block whatever the number of its events: long texts are kept packed. */
 const MAX_TAIL_BYTES = 64 * 1024;
 /** Blocks of one level that become one of the next. */
-export const BLOCKS_TO_MERGE = 4;
-/** Blocks of this level, of some 1024 events, stay as they are. */
-export const LAST_LEVEL = 3;
+export const BLOCKS_TO_MERGE = 6;
+/** Blocks of this level, of some 1152 events, stay as they are. */
+export const LAST_LEVEL = 2;
 /** Most bytes of blocks that are still put together: those with long texts stay smaller in number of events. */
 const MAX_MERGED_BYTES = 512 * 1024;
 /** Different words of one event that are indexed: more than any text that people write. */

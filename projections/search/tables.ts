@@ -35,7 +35,7 @@ export const blocks = defineTable({
   name: 'search.blocks',
   key: tuple<[room: number, level: number, last: number]>(u48, u32, u48),
   value: packed,
-  why: 'Words and postings of many events packed into one value take a tenth of what a row for each would; four of a level become one of the next.',
+  why: 'Words and postings of many events packed into one value take a tenth of what a row for each would; six of a level become one of the next.',
 });
 
 /** A redaction of what is not in the index. */

@@ -203,13 +203,13 @@ describe('a search', () => {
   it('finds what was said through many blocks of the index', async () => {
     const roomId = await createRoom(alice);
     const ids: string[] = [];
-    for (let index = 0; index < 90; index += 1) ids.push(await sayIn(alice, roomId, `grape${index} berry`));
+    for (let index = 0; index < 232; index += 1) ids.push(await sayIn(alice, roomId, `grape${index} berry`));
     const index = await app.context.search.readerAt(app.context.reader.frontier);
     expect([...index.keys(blocks)].map(([, level]) => level)).toEqual([0, 1]);
     expect(idsOf(await find(alice, 'grape0'))).toEqual([ids[0]]);
-    expect(idsOf(await find(alice, 'grape63'))).toEqual([ids[63]]);
-    expect(idsOf(await find(alice, 'grape89'))).toEqual([ids[89]]);
-    expect((await find(alice, 'berry')).count).toBe(90);
+    expect(idsOf(await find(alice, 'grape191'))).toEqual([ids[191]]);
+    expect(idsOf(await find(alice, 'grape231'))).toEqual([ids[231]]);
+    expect((await find(alice, 'berry')).count).toBe(232);
   });
 });
 
@@ -250,7 +250,7 @@ describe('what is not found', () => {
     const inTail = await sayIn(alice, roomId, 'embarrassing');
     await redact(alice, roomId, inTail);
     const packed = await sayIn(alice, roomId, 'mortifying');
-    for (let index = 0; index < 20; index += 1) await sayIn(alice, roomId, `filler ${index}`);
+    for (let index = 0; index < 40; index += 1) await sayIn(alice, roomId, `filler ${index}`);
     await redact(alice, roomId, packed);
     expect(bodiesOf(await find(alice, 'embarrassing'))).toEqual([]);
     expect(bodiesOf(await find(alice, 'mortifying'))).toEqual([]);
