@@ -209,8 +209,7 @@ function fillIn(tx: Writer, arrival: Arrival): void {
   };
   putEvent(tx, arrival, placed);
   awaitMissing(tx, arrival);
-  tx.put(topology, [room.id, row.depth, position], true);
-  settleRedactions(tx, arrival, placed);
+  if (settleRedactions(tx, arrival, placed)) tx.put(topology, [room.id, row.depth, position], true);
 }
 
 function setAside(tx: Writer, arrival: Arrival, fork: Fork | undefined): void {
@@ -301,38 +300,50 @@ function moveHead(tx: Writer, { room, revision, depth, place }: Arrival, head: H
   });
 }
 
-/** Puts an event onto the timeline. */
+/**
+ * Puts an event onto the timeline. A redaction that comes from elsewhere is held back until it takes effect.
+ * Source: rooms/v3, "Handling redactions".
+ */
 function show(tx: Writer, arrival: Arrival, row: EventRow): void {
   const { room, position, place, redacts } = arrival;
-  tx.put(timeline, [room.id, place], position);
-  tx.put(topology, [room.id, row.depth, position], true);
+  if (redacts !== undefined) redact(tx, arrival, redacts, position);
+  const isHeldBack = redacts === undefined && !settleRedactions(tx, arrival, row);
+  if (!isHeldBack) {
+    tx.put(timeline, [room.id, place], position);
+    tx.put(topology, [room.id, row.depth, position], true);
+  }
   if (place !== position) tx.put(lateEvents, [place], position);
   if (arrival.isRelayed) tx.put(relayedEvents, [position], true);
   if (row.transaction) {
     tx.put(transactions, transactionKey(row.sender, room.roomId, row.type, row.transaction), position);
   }
-  if (redacts !== undefined) redact(tx, arrival, redacts, position);
-  else settleRedactions(tx, arrival, row);
   tx.touch(`room:${room.roomId}`);
 }
 
-/** Redactions that had to wait for this event take effect; if it is one itself, it does, or waits. */
-function settleRedactions(tx: Writer, arrival: Arrival, row: EventRow): void {
+/**
+ * Redactions that had to wait for this event take effect; if it is one itself, it does, or waits.
+ * @returns false for a redaction that has no effect, or none yet.
+ */
+function settleRedactions(tx: Writer, arrival: Arrival, row: EventRow): boolean {
   const { room, position } = arrival;
   // Nobody can have named an event of ours before we made it.
   const awaited = row.transaction ? undefined : tx.get(awaitedEvents, [room.id, row.eventId]);
   if (awaited !== undefined) tx.remove(awaitedEvents, [room.id, row.eventId]);
   for (const redaction of awaited?.redactions ?? []) {
     const redactionRow = tx.get(events, [redaction]);
-    if (redactionRow && redactionIsDue(tx, room, redactionRow, row)) redact(tx, arrival, row.eventId, redaction);
+    if (!redactionRow || !redactionIsDue(tx, room, redactionRow, row)) continue;
+    redact(tx, arrival, row.eventId, redaction);
+    tx.put(topology, [room.id, redactionRow.depth, redaction], true);
   }
-  if (row.type !== 'm.room.redaction' || row.transaction) return;
+  if (row.type !== 'm.room.redaction' || row.transaction) return true;
   const { redacts } = contentOf(row);
-  if (typeof redacts !== 'string') return;
+  if (typeof redacts !== 'string') return true;
   const target = tx.get(eventIds, eventIdKey(redacts));
   const targetRow = target === undefined ? undefined : tx.get(events, [target]);
   if (targetRow === undefined) awaitTarget(tx, arrival, redacts);
-  else if (redactionIsDue(tx, room, row, targetRow)) redact(tx, arrival, redacts, position);
+  if (targetRow === undefined || !redactionIsDue(tx, room, row, targetRow)) return false;
+  redact(tx, arrival, redacts, position);
+  return true;
 }
 
 function redact(tx: Writer, { room }: Arrival, eventId: string, redaction: Position): void {

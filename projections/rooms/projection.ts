@@ -22,7 +22,7 @@ export const TRANSACTION_WINDOW = 1_000_000;
 
 export const roomsProjection: Projection = {
   name: 'rooms',
-  version: 5,
+  version: 6,
   tables: roomTables,
   apply(tx, record) {
     switch (record.kind) {

@@ -1,6 +1,7 @@
 import type { Reader } from '#projections/engine/reader.ts';
 import type { LogRecord, Position } from '#streams/event-log.ts';
 import { DISPOSITION_KIND, readDisposition } from './disposition-record.ts';
+import { contentOf } from './event-content.ts';
 import { type Disposition, PDU_KIND, readPduRecord } from './pdu-record.ts';
 import { type Event, eventAt, eventById } from './queries.ts';
 
@@ -39,18 +40,25 @@ function find(tx: Reader, record: LogRecord): ShownEvent | undefined {
   switch (record.kind) {
     case PDU_KIND: {
       const disposition = readPduRecord(record)?.meta.disposition;
-      return shown(disposition, disposition && eventAt(tx, record.position));
+      return shown(tx, disposition, disposition && eventAt(tx, record.position));
     }
     case DISPOSITION_KIND: {
       const now = readDisposition(record);
-      return shown(now?.disposition, now && eventById(tx, now.eventId));
+      return shown(tx, now?.disposition, now && eventById(tx, now.eventId));
     }
     default:
       return undefined;
   }
 }
 
-function shown(disposition: Disposition | undefined, event: Event | undefined): ShownEvent | undefined {
+function shown(tx: Reader, disposition: Disposition | undefined, event: Event | undefined): ShownEvent | undefined {
   if (event === undefined || (disposition !== 'accepted' && disposition !== 'backfilled')) return undefined;
+  if (event.type === 'm.room.redaction' && !hasEffect(tx, event)) return undefined;
   return { event, isNew: disposition === 'accepted' };
+}
+
+/** A redaction without effect is held back. */
+function hasEffect(tx: Reader, redaction: Event): boolean {
+  const { redacts } = contentOf(redaction);
+  return typeof redacts !== 'string' || eventById(tx, redacts)?.redactedBy !== undefined;
 }

@@ -1,6 +1,7 @@
 import { z } from 'zod';
 import type { Context } from '#src/context.ts';
 import { claimKeys } from '#src/encryption/claim-keys.ts';
+import { objectText } from '#src/encryption/json-text.ts';
 import { jsonTextAnswer } from '#src/http/answer.ts';
 import { endpoint } from '#src/http/endpoint.ts';
 
@@ -20,6 +21,6 @@ export const claimUserKeys = endpoint({
     );
     // Which user of the other server asks is not said.
     const keys = await claimKeys(context, requester.origin, new Map(wanted));
-    return jsonTextAnswer(`{"one_time_keys":${keys}}`);
+    return jsonTextAnswer(`{"one_time_keys":${objectText(keys)}}`);
   },
 });

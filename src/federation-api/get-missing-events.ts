@@ -19,8 +19,8 @@ export const getMissingEvents = endpoint({
   auth: 'server',
   rateLimit: 'federation',
   body: z.object({
-    earliest_events: z.array(z.string()),
-    latest_events: z.array(z.string()),
+    earliest_events: z.array(z.string()).default([]),
+    latest_events: z.array(z.string()).default([]),
     limit: z.int().min(0).default(DEFAULT_EVENTS),
     min_depth: z.int().default(0),
   }),

@@ -1,5 +1,5 @@
 import { isActiveUser } from '#projections/accounts/queries.ts';
-import { lastListChanges } from '#projections/encryption/key-tables.ts';
+import { lastPublishedOf } from '#projections/encryption/key-queries.ts';
 import { serverNameOf } from '#protocol/identifiers.ts';
 import type { Context } from '#src/context.ts';
 import { endpoint } from '#src/http/endpoint.ts';
@@ -8,7 +8,7 @@ import { keysForServers, objectIn } from './user-keys.ts';
 
 /**
  * `GET /_matrix/federation/v1/user/devices/{userId}`: all devices of a user of this server that have keys. The `stream_id` is the
- * log position at which the list last changed.
+ * log position at which the list last changed, as in the EDUs that tell of it.
  * https://spec.matrix.org/v1.19/server-server-api/#get_matrixfederationv1userdevicesuserid
  */
 export const getUserDevices = endpoint({
@@ -21,7 +21,7 @@ export const getUserDevices = endpoint({
     if (serverNameOf(userId) !== serverName) throw invalidParam('That user is not one of this server.');
     if (!isActiveUser(reader, userId)) throw notFound('There is no such user.');
     // Looked at first: a list that changes meanwhile is then asked for once more, and not missed.
-    const streamId = reader.get(lastListChanges, [userId]) ?? 0;
+    const streamId = lastPublishedOf(reader, userId) ?? 0;
     const keys = await keysForServers(reader, { [userId]: [] });
     const master = keys.master_keys[userId];
     const selfSigning = keys.self_signing_keys[userId];

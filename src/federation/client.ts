@@ -1,11 +1,12 @@
 /** Requests to other servers. https://spec.matrix.org/v1.19/server-server-api/ */
 import { finished, type Readable } from 'node:stream';
-import { type Dispatcher, errors } from 'undici';
+import type { Dispatcher } from 'undici';
 import { canonicalJson } from '#protocol/canonical-json.ts';
 import { isJsonObject, ownValue } from '#protocol/json-object.ts';
 import type { JsonObject } from '#protocol/pdu.ts';
 import type { SigningKey } from '#protocol/signing.ts';
 import { AddressRefused } from '#src/net/safe-connector.ts';
+import { undici } from '#src/net/undici.ts';
 import { AnswerNotJson, AnswerTooLarge, boundedStream, discard, parseAnswer, readBody } from './answer-body.ts';
 import { type ConnectionPools, MAX_CONNECTIONS } from './connections.ts';
 import type { Destinations } from './destinations.ts';
@@ -235,7 +236,9 @@ async function race<T>(promise: Promise<T>, signal: AbortSignal): Promise<T> {
 function wasClosedWhileIdle(error: unknown): boolean {
   const code = error instanceof Error && 'code' in error ? error.code : undefined;
   if (code === 'ECONNRESET' || code === 'EPIPE') return true;
-  return error instanceof errors.SocketError && (error.socket?.bytesRead ?? 0) > 0 && code === 'UND_ERR_SOCKET';
+  return (
+    error instanceof undici().errors.SocketError && (error.socket?.bytesRead ?? 0) > 0 && code === 'UND_ERR_SOCKET'
+  );
 }
 
 function toFederationError(destination: string, error: unknown, isPastDeadline: boolean): FederationError {
@@ -246,6 +249,7 @@ function toFederationError(destination: string, error: unknown, isPastDeadline: 
     return new FederationError('bad_answer', destination, error.message, details);
   }
   const message = error instanceof Error ? error.message : String(error);
+  const { errors } = undici();
   if (error instanceof AddressRefused) return new FederationError('refused', destination, message, details);
   if (error instanceof errors.HTTPParserError || error instanceof errors.HeadersOverflowError) {
     return new FederationError('bad_answer', destination, `the answer is not HTTP: ${message}`, details);

@@ -1,6 +1,7 @@
 /** Kept connections to other servers: a small pool for each, made where it is needed and let go when it is not. */
-import { Pool } from 'undici';
+import type { Pool } from 'undici';
 import { connectorOf, type Dial } from '#src/net/safe-connector.ts';
+import { undici } from '#src/net/undici.ts';
 import type { Discovery, Route } from './discovery.ts';
 import { FederationError } from './errors.ts';
 
@@ -72,7 +73,7 @@ export class ConnectionPools {
 
   #makePool(serverName: string, route: Route): Pool {
     // Only the targets of the route are connected to; the host of this URL only names the pool.
-    return new Pool('https://matrix.invalid', {
+    return new (undici().Pool)('https://matrix.invalid', {
       connect: connectorOf(() => dialInTurn(serverName, route, this.#dial)),
       connections: MAX_CONNECTIONS,
       pipelining: 1,

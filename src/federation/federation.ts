@@ -1,6 +1,5 @@
 /** What this server has to do with others: made once, from the configuration. */
 import { readFileSync } from 'node:fs';
-import { Agent } from 'undici';
 import type { ProjectionEngine } from '#projections/engine/engine.ts';
 import type { SigningKey } from '#protocol/signing.ts';
 import type { StreamCommands } from '#src/commands/stream-command.ts';
@@ -8,6 +7,7 @@ import type { Config } from '#src/config/schema.ts';
 import type { Logger } from '#src/log/logger.ts';
 import { createLookup, type LookupAddresses } from '#src/net/name-lookup.ts';
 import { connectorOf, type Dial, safeDialer } from '#src/net/safe-connector.ts';
+import { LazyAgent } from '#src/net/undici.ts';
 import { FederationClient } from './client.ts';
 import { ConnectionPools } from './connections.ts';
 import { Destinations } from './destinations.ts';
@@ -71,11 +71,11 @@ export function createFederation(parts: FederationParts): Federation {
     lookup: network.lookup ?? createLookup(),
   });
   const dial = network.wrapDial?.(safeDial) ?? safeDial;
-  const agent = new Agent({
+  const agent = new LazyAgent({
     connect: connectorOf((target) => dial({ ...target, timeoutMs: WELL_KNOWN_CONNECT_TIMEOUT_MS })),
     connections: 1,
   });
-  const wellKnown = new WellKnown({ dispatcher: agent, clock });
+  const wellKnown = new WellKnown({ dispatcher: () => agent.get(), clock });
   const discovery = new Discovery({
     delegationOf: (host) => wellKnown.delegationOf(host),
     lookupSrv: network.lookupSrv ?? createSrvLookup(),

@@ -2,9 +2,10 @@
  * `https://HOST/.well-known/matrix/server`: to which server a domain delegates.
  * https://spec.matrix.org/v1.19/server-server-api/#resolving-server-names, step 3
  */
-import { type Dispatcher, request } from 'undici';
+import type { Dispatcher } from 'undici';
 import { ownValue } from '#protocol/json-object.ts';
 import { isServerName } from '#protocol/server-name.ts';
+import { undici } from '#src/net/undici.ts';
 import { Lru } from '#src/sync/lru.ts';
 import { AnswerTooLarge, discard, parseAnswer, readBody } from './answer-body.ts';
 
@@ -32,7 +33,7 @@ const MAX_REMEMBERED = 20_000;
 
 export interface WellKnownOptions {
   /** Opens connections as the safe connector does. */
-  readonly dispatcher: Dispatcher;
+  readonly dispatcher: () => Dispatcher;
   /** Milliseconds since the epoch. */
   readonly clock: () => number;
 }
@@ -108,8 +109,8 @@ async function fetchWellKnown(host: string, { dispatcher, clock }: WellKnownOpti
     while (seen.size <= MAX_REDIRECTS) {
       if (seen.has(url.href)) return INVALID;
       seen.add(url.href);
-      const { statusCode, headers, body } = await request(url, {
-        dispatcher,
+      const { statusCode, headers, body } = await undici().request(url, {
+        dispatcher: dispatcher(),
         signal,
         method: 'GET',
         headers: { accept: 'application/json' },

@@ -50,7 +50,6 @@ export async function acceptInvite(
   const room = findRoom(reader, roomId);
   if (room !== undefined && !aclOf(reader, room)(origin))
     throw forbidden('The access list of the room shuts your server out.');
-  if (!isActiveUser(reader, target)) throw notFound('There is no such user on this server.');
   requireInvitable(reader, target);
   if (rules.roomIdFormat === 'create_event_hash') checkTold(told, roomId);
   const named = idOf(sent, rules);
@@ -59,6 +58,7 @@ export async function acceptInvite(
 
   const signed = signEvent(sent, rules, serverName, federation.ownKeys.signingKey);
   if (!rooms.isResident(roomId)) {
+    if (!isActiveUser(reader, target)) throw notFound('There is no such user on this server.');
     const verdict = await receiver.receiveOutOfBand({ roomId, rules }, origin, signed, strippedEvents(told));
     if (verdict.kind !== 'accept') throw refusal(verdict);
   }

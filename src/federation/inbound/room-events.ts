@@ -6,7 +6,7 @@ import { notFound } from '#src/http/errors.ts';
 /** An event of a room with a state around it. @throws {MatrixError} M_NOT_FOUND */
 export function placedEvent(reader: Reader, room: Room, eventId: string): KnownEvent {
   const known = knownEvent(reader, eventId);
-  if (known === undefined || known.row.room !== room.id || !hasPlace(known)) {
+  if (known === undefined || known.row.room !== room.id || known.disposition === 'rejected' || !hasPlace(known)) {
     throw notFound('There is no such event in the room.');
   }
   return known;

@@ -115,11 +115,11 @@ export class Sender {
     }
   }
 
-  /** There is something new for servers among the lasting EDUs. */
-  wake(destinations: Iterable<string>): void {
+  /** There is something new for servers among the lasting EDUs, and it came after a position. */
+  wake(destinations: Iterable<string>, after: Position): void {
     for (const destination of destinations) {
       if (destination === this.#options.serverName || this.#behind.has(destination)) continue;
-      const queue = this.#queueOf(destination);
+      const queue = this.#queueOf(destination, after);
       queue.addLasting();
       void queue.run();
     }

@@ -290,6 +290,8 @@ describe('an event of another server', () => {
       expect(await it.receive(event)).toEqual({ kind: 'accept' });
     expect(eventById(it.reader, target.eventId)).toMatchObject({ contentJson: '{}' });
     expect(eventById(it.reader, mean.eventId)).toMatchObject({ contentJson: '{"body":"keep"}' });
+    expect(it.timeline()).toContain(redaction.eventId);
+    expect(it.timeline()).not.toContain(meanwhile.eventId);
 
     const late = it.add(message(BOB, 'late', { prev: [target.eventId] }));
     const early = it.add({

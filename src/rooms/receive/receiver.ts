@@ -209,33 +209,43 @@ export class Receiver {
   }
 
   /**
-   * Step 5: the events that it follows are known, or the state before it is. The gap is closed where that is possible;
-   * where it is too wide, a peer tells the state before the event.
+   * Step 5: the events that it follows are known, with the state around them. Whoever sends an event tells what lies between
+   * it and what is known; before the oldest event of such a gap, the state is that which a peer tells.
    */
   async #fetchPrevEvents(receipt: Receipt, { closesGaps }: TakeInOptions): Promise<Verdict | undefined> {
-    const { room, origin, pdu, eventId } = receipt;
-    const { reader, missing } = this.#options;
-    const prevEventIds = prevEventIdsOf(pdu, room.rules);
-    if (this.#unplaced(prevEventIds).length > 0 && closesGaps) {
-      const known = findRoom(reader, room.roomId);
-      const earliest = (known && headOf(reader, known.id)?.extremities) ?? [];
-      const between = await missing.between(room, origin, { earliest, latest: [eventId], limit: MAX_GAP_EVENTS });
-      for (const event of between.slice(0, MAX_GAP_EVENTS)) {
-        const earlier = await this.#checked(room, origin, event);
-        if (!('kind' in earlier) && earlier.eventId !== eventId) await this.#takeIn(earlier, AS_GAP);
-      }
-    }
-    if (this.#unplaced(prevEventIds).length === 0) return undefined;
-    const told = await missing.stateBefore(room, origin, eventId);
-    if (told === undefined) {
-      return retry('prev_events_known', 'Neither the events that it follows nor the state before it could be had.');
-    }
-    await this.#fetchOutliers(receipt, [...told.authEventIds, ...told.stateEventIds]);
-    receipt.givenState = this.#positionsOf(told.stateEventIds);
-    return undefined;
+    const prevEventIds = prevEventIdsOf(receipt.pdu, receipt.room.rules);
+    if (this.#unplaced(receipt, prevEventIds).length === 0) return undefined;
+    if (closesGaps) await this.#closeGap(receipt);
+    else for (const eventId of this.#unplaced(receipt, prevEventIds)) await this.#fetchPast(receipt, eventId);
+    if (this.#unplaced(receipt, prevEventIds).length === 0) return undefined;
+    return retry('prev_events_known', 'The events that it follows, or the state around them, could not be had.');
   }
 
-  async #fetchOutliers({ room, origin }: Receipt, eventIds: readonly string[]): Promise<void> {
+  async #closeGap({ room, origin, eventId }: Receipt): Promise<void> {
+    const { reader, missing } = this.#options;
+    const known = findRoom(reader, room.roomId);
+    const earliest = (known && headOf(reader, known.id)?.extremities) ?? [];
+    const between = await missing.between(room, origin, { earliest, latest: [eventId], limit: MAX_GAP_EVENTS });
+    for (const event of between.slice(0, MAX_GAP_EVENTS)) {
+      const earlier = await this.#checked(room, origin, event);
+      if (!('kind' in earlier) && earlier.eventId !== eventId) await this.#takeIn(earlier, AS_GAP);
+    }
+  }
+
+  /** Takes in a single event of the past, with the state before it as a peer tells it. */
+  async #fetchPast({ room, origin }: Receipt, eventId: string): Promise<void> {
+    const { missing } = this.#options;
+    const told = await missing.stateBefore(room, origin, eventId);
+    if (told === undefined) return;
+    await this.#fetchOutliers(room, origin, [...told.authEventIds, ...told.stateEventIds]);
+    const [event] = await missing.events(room, origin, [eventId]);
+    const receipt = event && (await this.#checked(room, origin, event));
+    if (receipt === undefined || 'kind' in receipt || receipt.eventId !== eventId) return;
+    receipt.givenState = this.#positionsOf(told.stateEventIds);
+    if ((await this.#fetchAuthEvents(receipt)) === undefined) await this.#admit(receipt, AS_HISTORY);
+  }
+
+  async #fetchOutliers(room: ReceivingRoom, origin: string, eventIds: readonly string[]): Promise<void> {
     const wanted = this.#unknown(eventIds);
     const fetched: JsonObject[] = [];
     for (let at = 0; at < wanted.length; at += STATE_EVENTS_PER_REQUEST) {
@@ -292,11 +302,12 @@ export class Receiver {
     return [...new Set(eventIds)].filter((eventId) => this.#known(eventId) === undefined);
   }
 
-  /** Those of the ids whose events have no place in the graph of their room. */
-  #unplaced(eventIds: readonly string[]): string[] {
+  /** Those of the ids whose events have no place in the graph of the room. An event of another room never has. */
+  #unplaced({ room }: Receipt, eventIds: readonly string[]): string[] {
+    const id = findRoom(this.#options.reader, room.roomId)?.id;
     return eventIds.filter((eventId) => {
       const known = this.#known(eventId);
-      return known === undefined || !hasPlace(known);
+      return known === undefined || known.row.room !== id || !hasPlace(known);
     });
   }
 
