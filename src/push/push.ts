@@ -1,10 +1,10 @@
 /** Puts together what notifies users: which events do, how much is unread, and what is sent to push gateways. */
-import { Agent } from 'undici';
 import type { ProjectionEngine } from '#projections/engine/engine.ts';
 import type { StreamCommands } from '#src/commands/stream-command.ts';
 import type { Config } from '#src/config/schema.ts';
 import type { Logger } from '#src/log/logger.ts';
 import { safeConnector } from '#src/net/safe-connector.ts';
+import { LazyAgent } from '#src/net/undici.ts';
 import { PushProfiles } from './push-profiles.ts';
 import { type Gateway, HttpGateway } from './sender/gateway.ts';
 import { PushSender } from './sender/push-sender.ts';
@@ -38,14 +38,14 @@ export function createPush(parts: PushParts): Push {
   const unread = new UnreadCounts(profiles);
   if (!config.push.enabled) return { profiles, unread, sender: undefined, close: () => Promise.resolve() };
   const allowPrivate = config.push.allow_private_addresses ?? config.federation.allow_private_addresses;
-  const agent = new Agent({ connect: safeConnector({ allowPrivate }) });
+  const agent = new LazyAgent({ connect: safeConnector({ allowPrivate }) });
   const sender = new PushSender({
     ...parts,
     reader: engine.reader,
     onAdvance: (listener) => engine.onAdvance(listener),
     profiles,
     unread,
-    gateway: parts.gateway ?? new HttpGateway(agent),
+    gateway: parts.gateway ?? new HttpGateway(() => agent.get()),
   });
   sender.start();
   return {

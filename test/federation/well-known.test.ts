@@ -26,7 +26,7 @@ async function world(answer: RequestListener): Promise<World> {
   const agent = new Agent({ connect: connectorOf((target) => dial({ ...target, port: peer.port })) });
   closers.push(peer.close, () => agent.destroy());
   let nowMs = Date.UTC(2026, 0, 1);
-  const wellKnown = new WellKnown({ dispatcher: agent, clock: () => nowMs });
+  const wellKnown = new WellKnown({ dispatcher: () => agent, clock: () => nowMs });
   return {
     peer,
     wellKnown,

@@ -1,8 +1,9 @@
 /** Fetches what a stranger's link leads to, within bounds: of size, time, redirects, and of where it leads. */
 import { Readable } from 'node:stream';
-import { type Dispatcher, fetch } from 'undici';
+import type { Dispatcher } from 'undici';
 import { forbidden, invalidParam, MatrixError } from '#src/http/errors.ts';
 import { AddressRefused } from '#src/net/safe-connector.ts';
+import { undici } from '#src/net/undici.ts';
 
 /** Redirects that are followed. */
 const MAX_REDIRECTS = 5;
@@ -71,7 +72,7 @@ export async function fetchPage(start: URL, options: FetchPageOptions): Promise<
 
 async function ask(url: URL, { dispatcher, accept, acceptLanguage }: FetchPageOptions, signal: AbortSignal) {
   try {
-    return await fetch(url, {
+    return await undici().fetch(url, {
       dispatcher,
       redirect: 'manual',
       signal,

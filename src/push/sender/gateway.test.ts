@@ -33,7 +33,7 @@ afterEach(async () => {
 function gateway(allowPrivate = true): HttpGateway {
   const agent = new Agent({ connect: safeConnector({ allowPrivate }) });
   agents.push(agent);
-  return new HttpGateway(agent);
+  return new HttpGateway(() => agent);
 }
 
 const { signal } = new AbortController();

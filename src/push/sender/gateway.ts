@@ -1,6 +1,7 @@
 /** Speaking to push gateways. https://spec.matrix.org/v1.19/push-gateway-api/ */
-import { type Dispatcher, request } from 'undici';
+import type { Dispatcher } from 'undici';
 import { parseAnswer, readBody } from '#src/federation/answer-body.ts';
+import { undici } from '#src/net/undici.ts';
 
 /** How long a gateway may take for the beginning of its answer, and between two pieces of it. */
 const ANSWER_TIMEOUT_MS = 10_000;
@@ -32,20 +33,20 @@ export class GatewayFailed extends Error {
 
 /** Gateways over HTTP. Redirects are not followed: a gateway is where its user says, or nowhere. */
 export class HttpGateway implements Gateway {
-  readonly #dispatcher: Dispatcher;
+  readonly #dispatcher: () => Dispatcher;
 
   /** The dispatcher decides which addresses may be connected to. */
-  constructor(dispatcher: Dispatcher) {
+  constructor(dispatcher: () => Dispatcher) {
     this.#dispatcher = dispatcher;
   }
 
   async notify(url: string, bodyJson: string, signal: AbortSignal): Promise<GatewayAnswer> {
     try {
-      const answer = await request(url, {
+      const answer = await undici().request(url, {
         method: 'POST',
         headers: { 'content-type': 'application/json' },
         body: bodyJson,
-        dispatcher: this.#dispatcher,
+        dispatcher: this.#dispatcher(),
         signal,
         headersTimeout: ANSWER_TIMEOUT_MS,
         bodyTimeout: ANSWER_TIMEOUT_MS,
