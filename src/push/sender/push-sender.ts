@@ -238,7 +238,7 @@ export class PushSender {
         const room = roomById(reader, id);
         if (room !== undefined) await this.#lookAt(room, this.#recentFrom(room, after, upTo), upTo);
       }
-      this.#lookAtInvites(after, upTo);
+      this.#lookAtInvites(after, upTo, this.#options.clock() - MAX_AGE_MS);
     } catch (error) {
       logger.error({ err: error }, 'Notifications of events from before the start could not be made.');
     }
@@ -270,15 +270,15 @@ export class PushSender {
   }
 
   /** Looks at the invites to rooms in which this server is not: they are on no timeline. */
-  #lookAtInvites(after: Position, upTo: Position): void {
-    const { reader, clock } = this.#options;
+  #lookAtInvites(after: Position, upTo: Position, oldestMs = Number.NEGATIVE_INFINITY): void {
+    const { reader } = this.#options;
     const bounds = { ...(after >= 0 && { gt: [after] as const }), lte: [upTo] as const };
     const late = [...reader.range(lateEvents, { ...bounds, reverse: true, limit: MAX_BACKFILL_INVITES })];
     for (const { key, value } of late.reverse()) {
       const place = key[0];
       const event = eventAt(reader, value);
       if (event?.type !== 'm.room.member' || !this.#users.has(event.stateKey ?? '')) continue;
-      if (clock() - event.originServerTs > MAX_AGE_MS) continue;
+      if (event.originServerTs < oldestMs) continue;
       const room = roomById(reader, event.room);
       if (room !== undefined && !reader.has(timeline, [room.id, place]))
         this.#noteMember(room, undefined, event, place);
