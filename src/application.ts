@@ -1,6 +1,5 @@
 /** The composition root of what answers requests: makes the parts of the server and hands each what it needs. */
 import { randomBytes } from 'node:crypto';
-import { Agent } from 'undici';
 import { isActiveUser } from '#projections/accounts/queries.ts';
 import type { ProjectionEngine } from '#projections/engine/engine.ts';
 import { joinedRoomIds } from '#projections/rooms/queries.ts';
@@ -47,11 +46,16 @@ import type { Context } from './context.ts';
 import { dataPaths } from './data-paths.ts';
 import { DelayedEvents } from './delayed-events/delayed-events.ts';
 import { Acknowledgements } from './encryption/acknowledgements.ts';
+import { RemoteDeviceLists } from './encryption/remote-device-lists.ts';
+import { RemoteKeys } from './encryption/remote-keys.ts';
 import { isPersonal } from './ephemeral/activity.ts';
 import { Presence } from './ephemeral/presence.ts';
 import { Serials } from './ephemeral/serials.ts';
 import { Typing } from './ephemeral/typing.ts';
 import { Backfilling } from './federation/backfilling.ts';
+import { eduHandlers } from './federation/edus/index.ts';
+import { LastingEduLog } from './federation/edus/lasting.ts';
+import { PassingEdus } from './federation/edus/passing.ts';
 import { Entrance } from './federation/entrance.ts';
 import { createFederation, type FederationNetwork } from './federation/federation.ts';
 import { Peers } from './federation/inbound/peers.ts';
@@ -67,6 +71,7 @@ import { MediaSweep } from './media/sweep.ts';
 import { Thumbnailer } from './media/thumbnailer.ts';
 import { UrlPreviews } from './media/url-preview/url-previews.ts';
 import { safeConnector } from './net/safe-connector.ts';
+import { undici } from './net/undici.ts';
 import { createPush } from './push/push.ts';
 import type { Gateway } from './push/sender/gateway.ts';
 import { newRecordId } from './record-ids.ts';
@@ -220,8 +225,8 @@ export function createApplication(parts: ApplicationParts): Application {
   const inviting = new Inviting(remote);
   const backfilling = new Backfilling({ ...remote, logger });
   const entrance = new Entrance({ ...remote, clock, newEventId: () => rooms.newEventId(), logger });
-  const transactions = new Transactions({ reader, serverName, receiver, edus: new Map(), logger });
   const epoch = randomBytes(EPOCH_BYTES).toString('hex');
+  const lasting = new LastingEduLog(reader, serverName);
   const sender = new Sender({
     serverName,
     engine,
@@ -229,13 +234,12 @@ export function createApplication(parts: ApplicationParts): Application {
     client: federation.client,
     destinations: federation.destinations,
     commands,
-    lasting: { after: async () => ({ edus: [], upTo: reader.frontier, hasMore: false }), destinationsSince: () => [] },
+    lasting,
     newRecordId,
     clock,
     epoch,
     logger,
   });
-  if (config.federation.enabled) sender.start();
   const directory = new Directory({ commands, reader, serverName, newRecordId });
   const remoteSpaces = new RemoteSpaces({ client: federation.client, clock, serverName });
   const profiles = new Profiles({ reader, commands, rooms, newRecordId, logger });
@@ -262,6 +266,33 @@ export function createApplication(parts: ApplicationParts): Application {
     isEnabled: config.presence.enabled,
     roomsOf: (userId) => joinedRoomIds(reader, userId),
   });
+  const deviceLists = new RemoteDeviceLists({
+    reader,
+    commands,
+    client: federation.client,
+    destinations: federation.destinations,
+    serverName,
+    newRecordId,
+    clock,
+    logger,
+  });
+  const remoteKeys = new RemoteKeys({ client: federation.client, lists: deviceLists, serverName });
+  const edus = eduHandlers({ reader, serverName, typing, presence, commands, newRecordId, clock, deviceLists });
+  const transactions = new Transactions({ reader, serverName, receiver, edus, logger });
+  const passing = new PassingEdus({
+    engine,
+    serverName,
+    typing,
+    presence,
+    sendEdu: (destinations, edu, key) => sender.sendEdu(destinations, edu, key),
+    clock,
+  });
+  const stopWakingServers = lasting.wakeOnAdvance(engine, (destinations, after) => sender.wake(destinations, after));
+  if (config.federation.enabled) {
+    sender.start();
+    deviceLists.start();
+    passing.start();
+  }
   const acknowledgements = new Acknowledgements({ reader, commands, newRecordId, logger });
   const push = createPush({ config, engine, commands, newRecordId, clock, logger, gateway: parts.pushGateway });
   const sync = new Sync({
@@ -304,7 +335,7 @@ export function createApplication(parts: ApplicationParts): Application {
   });
   const { url_previews: previews } = config.media;
   const previewAgent = previews.enabled
-    ? new Agent({ connect: safeConnector({ allowPrivate: previews.allow_private_addresses }) })
+    ? new (undici().Agent)({ connect: safeConnector({ allowPrivate: previews.allow_private_addresses }) })
     : undefined;
   const urlPreviews =
     previewAgent && new UrlPreviews({ media, thumbnails, serverName, dispatcher: previewAgent, clock });
@@ -341,6 +372,7 @@ export function createApplication(parts: ApplicationParts): Application {
     entrance,
     inviting,
     sender,
+    remoteKeys,
     backfilling,
     clock,
     newRecordId,
@@ -356,6 +388,9 @@ export function createApplication(parts: ApplicationParts): Application {
       await push.close();
       await acknowledgements.flush();
       await profiles.settled();
+      passing.close();
+      stopWakingServers();
+      await deviceLists.close();
       await sender.close();
       await federation.close();
       stopWaking();

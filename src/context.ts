@@ -8,6 +8,7 @@ import type { StreamCommands } from './commands/stream-command.ts';
 import type { Config } from './config/schema.ts';
 import type { DelayedEvents } from './delayed-events/delayed-events.ts';
 import type { Acknowledgements } from './encryption/acknowledgements.ts';
+import type { RemoteKeys } from './encryption/remote-keys.ts';
 import type { Presence } from './ephemeral/presence.ts';
 import type { Typing } from './ephemeral/typing.ts';
 import type { Backfilling } from './federation/backfilling.ts';
@@ -64,6 +65,8 @@ export interface Context {
   readonly entrance: Entrance;
   readonly inviting: Inviting;
   readonly sender: Sender;
+  /** Keys of users of other servers. */
+  readonly remoteKeys: RemoteKeys;
   readonly backfilling: Backfilling;
   /** Milliseconds since the epoch. */
   readonly clock: () => number;

@@ -10,9 +10,16 @@ import {
   type KeyUsage,
   keyCounts,
   keyPlaces,
+  lastPublished,
   listChanges,
   oneTimeKeys,
+  outdatedLists,
   ownChanges,
+  type PublishedChangeRow,
+  publishedChanges,
+  type RemoteListRow,
+  remoteDeviceNames,
+  remoteLists,
   signatures,
 } from './key-tables.ts';
 
@@ -127,4 +134,34 @@ export function* listsChangedFor(reader: Reader, viewer: string, after: Position
   for (const [, , userId] of reader.keys(ownChanges, { prefix: [viewer], ...bounds, lte: [viewer, upTo] })) {
     yield userId;
   }
+}
+
+/** What of the keys of local users other servers have to hear of that changed after a position, in order. */
+export function* publishedSince(
+  reader: Reader,
+  after: Position,
+): Generator<{ readonly at: Position; readonly userId: string; readonly change: PublishedChangeRow }> {
+  for (const { key, value } of reader.range(publishedChanges, after < 0 ? {} : { gt: [after] })) {
+    yield { at: key[0], userId: key[1], change: value };
+  }
+}
+
+/** Where the devices of a local user changed last, as other servers are told it; undefined for none. */
+export function lastPublishedOf(reader: Reader, userId: string): Position | undefined {
+  return reader.get(lastPublished, [userId]);
+}
+
+/** What is known of the list of the devices of a user of another server. */
+export function remoteListOf(reader: Reader, userId: string): RemoteListRow | undefined {
+  return reader.get(remoteLists, [userId]);
+}
+
+/** Users of other servers whose lists have to be asked for, from one on; at most `limit`. */
+export function* outdatedListsFrom(reader: Reader, userId: string, limit: number): Generator<string> {
+  for (const [outdated] of reader.keys(outdatedLists, { gte: [userId], limit })) yield outdated;
+}
+
+/** What the user of another server calls a device, where that was told. */
+export function remoteDeviceName(reader: Reader, userId: string, deviceId: string): string | undefined {
+  return reader.get(remoteDeviceNames, [userId, deviceId]);
 }

@@ -75,6 +75,17 @@ export function* receiptSendersSince(
   }
 }
 
+/** The receipts that came after a position, up to another, in any room, and still stand. */
+export function* receiptsBetween(reader: Reader, since: Position, upTo: Position): Generator<Receipt> {
+  const bounds = { ...(since >= 0 && { gt: [since] as const }), lte: [upTo] as const };
+  for (const { key, value: roomId } of reader.range(receiptOrder, bounds)) {
+    const row = reader.get(roomReceipts, [roomId, key[0]]);
+    if (row === undefined) continue;
+    const [userId, type, eventId, threadId, tsMs] = row;
+    yield { userId, roomId, type, eventId, threadId: threadId === UNTHREADED ? undefined : threadId, tsMs };
+  }
+}
+
 /** The rooms in which receipts came after a position, each with the position of a receipt that still stands, in their order. */
 export function* receiptRoomsSince(
   reader: Reader,

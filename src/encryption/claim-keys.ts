@@ -23,10 +23,14 @@ interface GivenKey {
 }
 
 /**
- * JSON text of the keys that were found: user → device → `<algorithm>:<key id>` → key. Each is recorded as given away before
+ * The keys that were found, JSON texts by user: device → `<algorithm>:<key id>` → key. Each is recorded as given away before
  * the promise resolves, so no crash can bring it back. Users and devices without one are left out.
  */
-export async function claimKeys(context: UserStreamContext, claimedBy: string, wanted: KeysWanted): Promise<string> {
+export async function claimKeys(
+  context: UserStreamContext,
+  claimedBy: string,
+  wanted: KeysWanted,
+): Promise<[userId: string, json: string][]> {
   const users = [...wanted];
   const found: [string, string][] = [];
   for (let begin = 0; begin < users.length; begin += USERS_AT_ONCE) {
@@ -36,7 +40,7 @@ export async function claimKeys(context: UserStreamContext, claimedBy: string, w
     });
     await Promise.all(claims);
   }
-  return objectText(found);
+  return found;
 }
 
 function deviceMember({ deviceId, algorithm, keyId, keyJson }: GivenKey): [string, string] {

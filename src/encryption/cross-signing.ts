@@ -4,10 +4,10 @@
  */
 import { z } from 'zod';
 import { devices } from '#projections/accounts/tables.ts';
+import { publicKeyOf } from '#projections/encryption/key-changes.ts';
 import { crossSigningKeyJson, deviceKeysJson } from '#projections/encryption/key-queries.ts';
 import { keyRecord } from '#projections/encryption/key-records.ts';
 import type { KeyUsage } from '#projections/encryption/key-tables.ts';
-import { publicKeyOf } from '#projections/encryption/keys-projection.ts';
 import type { Reader } from '#projections/engine/reader.ts';
 import { decodeBase64 } from '#protocol/base64.ts';
 import type { JsonObject } from '#protocol/pdu.ts';

@@ -8,6 +8,8 @@ import { isDelivered, TRANSACTION_BYTES } from '#projections/encryption/inbox-pr
 import { type DeviceContent, deliveredRecord, inboxOfStream } from '#projections/encryption/inbox-records.ts';
 import type { Reader } from '#projections/engine/reader.ts';
 import type { UserStreamContext } from '#src/client-api/user-stream.ts';
+import type { Context } from '#src/context.ts';
+import { queueForServers, remoteMessagesOf } from './outbox.ts';
 
 /** Stands for all devices of a user. */
 export const ALL_DEVICES = '*';
@@ -28,6 +30,20 @@ export interface DeviceMessage {
 export function transactionKey(sender: string, deviceKey: string, type: string, txnId: string): Uint8Array {
   const name = JSON.stringify([sender, deviceKey, type, txnId]);
   return hash('sha256', name, 'buffer').subarray(0, TRANSACTION_BYTES);
+}
+
+/** What sending to users of other servers needs besides. */
+export type SendingContext = UserStreamContext & Pick<Context, 'serverName' | 'config'>;
+
+/**
+ * Puts a message into the inboxes of the local users it is for, and into the outboxes of other servers. It may be done again
+ * after a crash.
+ * @throws {MatrixError} `M_TOO_LARGE`, `M_BAD_JSON`: see {@link remoteMessagesOf}
+ */
+export async function sendToAllDevices(context: SendingContext, message: DeviceMessage): Promise<void> {
+  const remote = remoteMessagesOf(context.serverName, message);
+  await sendToDevices(context, message);
+  if (context.config.federation.enabled) await queueForServers(context, message.transaction, remote);
 }
 
 /**

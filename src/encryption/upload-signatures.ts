@@ -2,9 +2,10 @@
  * Signatures that users put on their own devices and on cross-signing keys, theirs and others'.
  * https://spec.matrix.org/v1.19/client-server-api/#post_matrixclientv3keyssignaturesupload
  */
+
+import { publicKeyOf } from '#projections/encryption/key-changes.ts';
 import { crossSigningKeyJson, deviceKeysJson, signatureOnKey } from '#projections/encryption/key-queries.ts';
 import { type KeySignature, keyRecord } from '#projections/encryption/key-records.ts';
-import { publicKeyOf } from '#projections/encryption/keys-projection.ts';
 import type { Reader } from '#projections/engine/reader.ts';
 import { canonicalJson } from '#protocol/canonical-json.ts';
 import { parseJson } from '#protocol/json-limits.ts';

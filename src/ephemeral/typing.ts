@@ -15,11 +15,23 @@ export const MAX_TYPISTS = 20_000;
 /** Most rooms remembered after the last one stopped typing; the one that was quiet longest goes first. */
 export const MAX_QUIET_ROOMS = 20_000;
 
+/** Somebody who goes on typing is told of again after so long: other servers do not wait much longer. */
+export const REPEAT_MS = 30_000;
+
+/** Told when somebody begins, goes on or stops typing. */
+export type TypingListener = (roomId: string, userId: string, isTyping: boolean) => void;
+
+interface Typist {
+  readonly timer: NodeJS.Timeout;
+  /** When it was last told, in milliseconds of the process. */
+  readonly toldAtMs: number;
+}
+
 interface RoomTyping {
   /** {@link Typing.serial} at the last change. */
   serial: number;
   /** Who is typing, in the order of starting, with the timer that ends it. */
-  readonly typists: Map<string, NodeJS.Timeout>;
+  readonly typists: Map<string, Typist>;
 }
 
 export interface TypingOptions {
@@ -41,6 +53,7 @@ export class Typing implements Disposable {
   readonly #active = new Map<string, RoomTyping>();
   /** Serial of the change by which the last one stopped, by room, oldest first. */
   readonly #quiet = new Map<string, number>();
+  readonly #listeners = new Set<TypingListener>();
   #serial = 0;
   #typists = 0;
   /** Changes up to this serial may belong to rooms that have been forgotten. */
@@ -68,37 +81,49 @@ export class Typing implements Disposable {
     const room = this.#active.get(roomId);
     const running = room?.typists.get(userId);
     if (running === undefined && this.#typists >= this.#maxTypists) return;
-    clearTimeout(running);
+    clearTimeout(running?.timer);
     const timer = setTimeout(() => this.stop(roomId, userId), Math.min(durationMs, MAX_TYPING_MS));
     timer.unref();
     if (room !== undefined && running !== undefined) {
-      room.typists.set(userId, timer);
+      const nowMs = performance.now();
+      const isRepeated = nowMs - running.toldAtMs >= REPEAT_MS;
+      room.typists.set(userId, { timer, toldAtMs: isRepeated ? nowMs : running.toldAtMs });
+      if (isRepeated) this.#tell(roomId, userId, true);
       return;
     }
+    const typist = { timer, toldAtMs: performance.now() };
     this.#typists += 1;
     this.#serial = this.#serials.next();
     if (room === undefined) {
       this.#quiet.delete(roomId);
-      this.#active.set(roomId, { serial: this.#serial, typists: new Map([[userId, timer]]) });
+      this.#active.set(roomId, { serial: this.#serial, typists: new Map([[userId, typist]]) });
     } else {
       room.serial = this.#serial;
-      room.typists.set(userId, timer);
+      room.typists.set(userId, typist);
     }
     this.#bus.publish([roomTopic(roomId)], BEFORE_FIRST);
+    this.#tell(roomId, userId, true);
   }
 
   /** The user types no more: said so, sent the message, left, or ran out of time. */
   stop(roomId: string, userId: string): void {
     const room = this.#active.get(roomId);
-    const timer = room?.typists.get(userId);
-    if (room === undefined || timer === undefined) return;
-    clearTimeout(timer);
+    const typist = room?.typists.get(userId);
+    if (room === undefined || typist === undefined) return;
+    clearTimeout(typist.timer);
     room.typists.delete(userId);
     this.#typists -= 1;
     this.#serial = this.#serials.next();
     room.serial = this.#serial;
     if (room.typists.size === 0) this.#becomeQuiet(roomId);
     this.#bus.publish([roomTopic(roomId)], BEFORE_FIRST);
+    this.#tell(roomId, userId, false);
+  }
+
+  /** Calls `listener` with every change, and again for who goes on typing; returns how to stop. */
+  onChange(listener: TypingListener): () => void {
+    this.#listeners.add(listener);
+    return () => this.#listeners.delete(listener);
   }
 
   /** Who types in the room now, in the order of starting: for a client that comes without a token. */
@@ -116,10 +141,14 @@ export class Typing implements Disposable {
 
   /** Stops all timers. */
   [Symbol.dispose](): void {
-    for (const { typists } of this.#active.values()) for (const timer of typists.values()) clearTimeout(timer);
+    for (const { typists } of this.#active.values()) for (const { timer } of typists.values()) clearTimeout(timer);
     this.#active.clear();
     this.#quiet.clear();
     this.#typists = 0;
+  }
+
+  #tell(roomId: string, userId: string, isTyping: boolean): void {
+    for (const listener of this.#listeners) listener(roomId, userId, isTyping);
   }
 
   #becomeQuiet(roomId: string): void {

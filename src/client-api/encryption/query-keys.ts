@@ -14,6 +14,8 @@ export const postKeysQuery = endpoint({
   auth: 'guest',
   rateLimit: 'read',
   body: z.object({ device_keys: z.record(z.string(), z.array(z.string())), timeout: z.number().optional() }),
-  handler: async ({ body, requester }, { reader }: Pick<Context, 'reader'>) =>
-    jsonTextAnswer(await queryKeys(reader, requester.userId, body.device_keys)),
+  handler: async ({ body, requester }, { reader, remoteKeys }: Pick<Context, 'reader' | 'remoteKeys'>) => {
+    const remote = await remoteKeys.query(body.device_keys, body.timeout);
+    return jsonTextAnswer(await queryKeys(reader, requester.userId, body.device_keys, remote));
+  },
 });

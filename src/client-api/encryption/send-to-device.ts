@@ -1,12 +1,8 @@
 import { z } from 'zod';
-import { sendToDevices, transactionKey } from '#src/encryption/to-device.ts';
+import { type SendingContext, sendToAllDevices, transactionKey } from '#src/encryption/to-device.ts';
 import { endpoint } from '#src/http/endpoint.ts';
 import { invalidParam } from '#src/http/errors.ts';
-import type { UserStreamContext } from '../user-stream.ts';
-import { MAX_KEYS_BODY_BYTES } from './limits.ts';
-
-/** Longest type of a message, in bytes. */
-const MAX_TYPE_BYTES = 255;
+import { MAX_EVENT_TYPE_BYTES, MAX_KEYS_BODY_BYTES } from './limits.ts';
 
 /**
  * `PUT /_matrix/client/v3/sendToDevice/{eventType}/{txnId}`: sends messages to devices, each once.
@@ -19,14 +15,14 @@ export const putSendToDevice = endpoint({
   rateLimit: 'write',
   body: z.object({ messages: z.record(z.string(), z.record(z.string(), z.looseObject({}))) }),
   bodyLimitBytes: MAX_KEYS_BODY_BYTES,
-  handler: async ({ params, body, requester }, context: UserStreamContext) => {
+  handler: async ({ params, body, requester }, context: SendingContext) => {
     const { eventType: type, txnId } = params;
-    if (type === '' || Buffer.byteLength(type) > MAX_TYPE_BYTES || !type.isWellFormed()) {
-      throw invalidParam(`The type of a message has 1 to ${MAX_TYPE_BYTES} bytes.`);
+    if (type === '' || Buffer.byteLength(type) > MAX_EVENT_TYPE_BYTES || !type.isWellFormed()) {
+      throw invalidParam(`The type of a message has 1 to ${MAX_EVENT_TYPE_BYTES} bytes.`);
     }
     const { userId, deviceId, tokenId } = requester;
     const transaction = transactionKey(userId, deviceId ?? tokenId, type, txnId);
-    await sendToDevices(context, { sender: userId, transaction, type, messages: body.messages });
+    await sendToAllDevices(context, { sender: userId, transaction, type, messages: body.messages });
     return {};
   },
 });

@@ -71,10 +71,7 @@ export class LastingEduLog implements LastingEdus {
    * Calls `wake` with the servers that have to hear of something new, before anybody else learns that it is there.
    * @returns what ends it
    */
-  wakeOnAdvance(
-    engine: ProjectionEngine,
-    wake: (destinations: Iterable<string>, after: Position) => void,
-  ): () => void {
+  wakeOnAdvance(engine: ProjectionEngine, wake: (destinations: Iterable<string>, after: Position) => void): () => void {
     let seen = engine.reader.frontier;
     return engine.onAdvance((frontier, touched) => {
       const after = seen;

@@ -1,0 +1,264 @@
+/**
+ * Keeps the device lists of users of other servers. Their servers tell of each change and which one came before it; where one
+ * is missing, the whole list is asked for.
+ * https://spec.matrix.org/v1.19/server-server-api/#device-management
+ */
+import { outdatedListsFrom, remoteListOf } from '#projections/encryption/key-queries.ts';
+import type { RemoteListRow } from '#projections/encryption/key-tables.ts';
+import {
+  type RemoteDevice,
+  remoteDeviceRecord,
+  remoteDevicesStream,
+} from '#projections/encryption/remote-device-records.ts';
+import { sharesRoomWith } from '#projections/encryption/remote-devices.ts';
+import type { Reader } from '#projections/engine/reader.ts';
+import { serverNameOf } from '#protocol/identifiers.ts';
+import type { StreamCommands } from '#src/commands/stream-command.ts';
+import { type FederationClient, federationPath } from '#src/federation/client.ts';
+import type { Destinations } from '#src/federation/destinations.ts';
+import { FederationError } from '#src/federation/errors.ts';
+import type { Logger } from '#src/log/logger.ts';
+import { Lru } from '#src/sync/lru.ts';
+import type { RecordDraft } from '#streams/event-log.ts';
+import { deviceListOf } from './told-keys.ts';
+
+/** Lists that are asked for at the same time because they are outdated; those that somebody waits for are not counted. */
+const MAX_REFRESHING = 16;
+/** How often it is looked which lists are outdated. */
+const REFRESH_INTERVAL_MS = 5_000;
+/** Outdated lists that are looked at in one go. */
+const MAX_LOOKED_AT = 200;
+/** How long a list is left alone that could not be had, at first and at most. */
+const FIRST_PAUSE_MS = 10_000;
+const MAX_PAUSE_MS = 60 * 60_000;
+/** A pause is stretched or shortened by up to this share of it. */
+const JITTER = 0.2;
+/** Users whose pauses are remembered. */
+const MAX_PAUSES = 20_000;
+/** How often a list is asked for at most that changes while it is on its way. */
+const MAX_ATTEMPTS = 3;
+const DEADLINE_MS = 30_000;
+const MAX_ANSWER_BYTES = 4 * 1024 * 1024;
+
+export interface RemoteDeviceListsOptions {
+  readonly reader: Reader;
+  readonly commands: StreamCommands;
+  readonly client: FederationClient;
+  readonly destinations: Destinations;
+  readonly serverName: string;
+  readonly newRecordId: () => Uint8Array;
+  /** Milliseconds since the epoch. */
+  readonly clock: () => number;
+  readonly logger: Logger;
+  /** From 0 up to 1; default `Math.random`. */
+  readonly random?: () => number;
+}
+
+/** A change of a device as its owner's server tells it. */
+export interface DeviceChange {
+  readonly userId: string;
+  readonly streamId: number;
+  /** The changes that it follows. */
+  readonly previousIds: readonly number[];
+  readonly device: RemoteDevice;
+  readonly isDeleted: boolean;
+}
+
+/** New cross-signing keys as JSON texts; null for what stays. */
+export interface SigningKeyChange {
+  readonly userId: string;
+  readonly masterJson: string | null;
+  readonly selfSigningJson: string | null;
+}
+
+interface Refresh {
+  readonly done: Promise<boolean>;
+  /** The newest change that was told of since the list was asked for. */
+  toldOf: number | undefined;
+  hasNews: boolean;
+}
+
+interface Pause {
+  readonly untilMs: number;
+  readonly lengthMs: number;
+}
+
+export class RemoteDeviceLists {
+  readonly #options: RemoteDeviceListsOptions;
+  readonly #refreshing = new Map<string, Refresh>();
+  readonly #pauses = new Lru<string, Pause>(MAX_PAUSES);
+  readonly #stops: (() => void)[] = [];
+  readonly #closing = new AbortController();
+  /** Where the next look at the outdated lists begins. */
+  #cursor = '';
+
+  constructor(options: RemoteDeviceListsOptions) {
+    this.#options = options;
+  }
+
+  /** Begins to ask for lists that are outdated. */
+  start(): void {
+    const timer = setInterval(() => this.#refreshSome(), REFRESH_INTERVAL_MS).unref();
+    this.#stops.push(() => clearInterval(timer));
+    this.#refreshSome();
+  }
+
+  /** Stops; what is under way is broken off. */
+  async close(): Promise<void> {
+    for (const stop of this.#stops) stop();
+    this.#closing.abort(new Error('the server stops'));
+    await Promise.allSettled([...this.#refreshing.values()].map(({ done }) => done));
+  }
+
+  /** Whether the list of a user is here and has all that was told of it. */
+  isCurrent(userId: string): boolean {
+    return remoteListOf(this.#options.reader, userId)?.isOutdated === false;
+  }
+
+  /** Whether a user's server tells this one of changes: it shares a room with them. */
+  isTold(userId: string): boolean {
+    return sharesRoomWith(this.#options.reader, userId, this.#options.serverName);
+  }
+
+  /** Takes in a change. It, or that the list is outdated, is in the log when the promise resolves. */
+  async change({ userId, streamId, previousIds, device, isDeleted }: DeviceChange): Promise<void> {
+    await this.#apply(userId, streamId, (list) => {
+      if (list.streamIds.includes(streamId)) return [];
+      const follows = previousIds.length > 0 && previousIds.every((id) => list.streamIds.includes(id));
+      if (!follows) return undefined;
+      const fields = { userId, streamId, device, isDeleted };
+      return [remoteDeviceRecord(this.#options.newRecordId(), 'remote_devices.changed', fields)];
+    });
+  }
+
+  /** Takes in new cross-signing keys, as {@link change} does. */
+  async changeSigningKeys(change: SigningKeyChange): Promise<void> {
+    const { masterJson, selfSigningJson } = change;
+    await this.#apply(change.userId, undefined, () => {
+      // That there are none any more is not said in so many words.
+      if (masterJson === null && selfSigningJson === null) return undefined;
+      return [remoteDeviceRecord(this.#options.newRecordId(), 'remote_devices.signing_keys_changed', change)];
+    });
+  }
+
+  /** Asks for the list of a user, unless that is being done already. Resolves to whether it is here now. */
+  refresh(userId: string): Promise<boolean> {
+    const running = this.#refreshing.get(userId);
+    if (running !== undefined) return running.done;
+    const { promise, resolve } = Promise.withResolvers<boolean>();
+    const refresh: Refresh = { done: promise, toldOf: undefined, hasNews: false };
+    this.#refreshing.set(userId, refresh);
+    void this.#fetch(userId, refresh)
+      .then(
+        (isHere) => isHere,
+        (error: unknown) => {
+          this.#tellFailure(userId, error);
+          return false;
+        },
+      )
+      .then((isHere) => {
+        this.#refreshing.delete(userId);
+        if (isHere) this.#pauses.delete(userId);
+        else this.#pause(userId);
+        resolve(isHere);
+      });
+    return promise;
+  }
+
+  /** `decide` gives the records for a list that is here and current; undefined if it has to be asked for. */
+  async #apply(
+    userId: string,
+    streamId: number | undefined,
+    decide: (list: RemoteListRow) => readonly RecordDraft[] | undefined,
+  ): Promise<void> {
+    const { reader, commands, serverName: keptBy, newRecordId } = this.#options;
+    const { result: isOutdated } = await commands.run(remoteDevicesStream(userId), () => {
+      if (!this.isTold(userId)) return { records: [], result: false };
+      const list = remoteListOf(reader, userId);
+      if (list?.isOutdated) return { records: [], result: true };
+      const records = list === undefined ? undefined : decide(list);
+      if (records !== undefined) return { records, result: false };
+      const outdated = remoteDeviceRecord(newRecordId(), 'remote_devices.outdated', { userId, keptBy });
+      return { records: [outdated], result: true };
+    });
+    if (!isOutdated) return;
+    const running = this.#refreshing.get(userId);
+    if (running !== undefined) {
+      running.hasNews = true;
+      running.toldOf = Math.max(streamId ?? 0, running.toldOf ?? 0);
+    } else if (this.#refreshing.size < MAX_REFRESHING && !this.#isPausing(userId)) {
+      void this.refresh(userId);
+    }
+  }
+
+  async #fetch(userId: string, refresh: Refresh): Promise<boolean> {
+    const { reader, commands, serverName: keptBy, newRecordId } = this.#options;
+    for (let attempt = 1; attempt <= MAX_ATTEMPTS; attempt += 1) {
+      refresh.hasNews = false;
+      const list = await this.#ask(userId);
+      // What came meanwhile may be in the list already, which its number says; new cross-signing keys have none.
+      if (refresh.hasNews && (refresh.toldOf ?? 0) === 0) continue;
+      if (refresh.hasNews && (refresh.toldOf ?? 0) > list.streamId) continue;
+      const { result: isHere } = await commands.run(remoteDevicesStream(userId), () => {
+        if (!this.isTold(userId)) return { records: [], result: remoteListOf(reader, userId) !== undefined };
+        const fields = { userId, keptBy, ...list };
+        return { records: [remoteDeviceRecord(newRecordId(), 'remote_devices.listed', fields)], result: true };
+      });
+      return isHere;
+    }
+    return false;
+  }
+
+  async #ask(userId: string) {
+    const destination = serverNameOf(userId) ?? '';
+    const answer = await this.#options.client.request({
+      destination,
+      method: 'GET',
+      path: federationPath`/_matrix/federation/v1/user/devices/${userId}`,
+      deadlineMs: DEADLINE_MS,
+      maxAnswerBytes: MAX_ANSWER_BYTES,
+      signal: this.#closing.signal,
+    });
+    const list = deviceListOf(answer, userId);
+    if (list === undefined) {
+      throw new FederationError('bad_answer', destination, 'its list of devices makes no sense, or is too long');
+    }
+    return list;
+  }
+
+  #tellFailure(userId: string, error: unknown): void {
+    if (this.#closing.signal.aborted) return;
+    this.#options.logger.info(
+      { server: serverNameOf(userId), reason: String(error) },
+      'a list of devices could not be had',
+    );
+  }
+
+  #pause(userId: string): void {
+    const { clock, random = Math.random } = this.#options;
+    const before = this.#pauses.get(userId);
+    const lengthMs = Math.min(before === undefined ? FIRST_PAUSE_MS : before.lengthMs * 2, MAX_PAUSE_MS);
+    this.#pauses.set(userId, { untilMs: clock() + lengthMs * (1 + JITTER * (2 * random() - 1)), lengthMs });
+  }
+
+  #isPausing(userId: string): boolean {
+    const pause = this.#pauses.get(userId);
+    return pause !== undefined && this.#options.clock() < pause.untilMs;
+  }
+
+  /** Asks for some of the lists that are outdated, those in turn that may be asked for. */
+  #refreshSome(): void {
+    const { reader, destinations, clock } = this.#options;
+    let lookedAt = 0;
+    let last: string | undefined;
+    for (const userId of outdatedListsFrom(reader, this.#cursor, MAX_LOOKED_AT)) {
+      if (this.#refreshing.size >= MAX_REFRESHING) break;
+      last = userId;
+      lookedAt += 1;
+      const trouble = destinations.troubleOf(serverNameOf(userId) ?? '');
+      if (this.#isPausing(userId) || (trouble !== undefined && clock() < trouble.retryAtMs)) continue;
+      void this.refresh(userId);
+    }
+    this.#cursor = lookedAt < MAX_LOOKED_AT || last === undefined ? '' : `${last}\0`;
+  }
+}

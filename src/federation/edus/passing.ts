@@ -1,0 +1,129 @@
+/** Tells other servers of what is over soon: who types, who is online, who has read what. */
+import type { ProjectionEngine } from '#projections/engine/engine.ts';
+import type { Reader } from '#projections/engine/reader.ts';
+import { receiptsBetween } from '#projections/receipts/queries.ts';
+import { eventsSince, findRoom, joinedMembers, membershipOf, serversIn } from '#projections/rooms/queries.ts';
+import { serverNameOf } from '#protocol/identifiers.ts';
+import type { JsonObject } from '#protocol/pdu.ts';
+import type { Presence } from '#src/ephemeral/presence.ts';
+import type { Typing } from '#src/ephemeral/typing.ts';
+import { presenceContent } from '#src/sync/presence-news.ts';
+import type { Position } from '#streams/event-log.ts';
+import type { Edu } from '../outbound/edu.ts';
+import { serversOf } from './lasting.ts';
+
+/** How often servers are told again of who is online: they forget it after half an hour. */
+export const PRESENCE_INTERVAL_MS = 20 * 60_000;
+/** People of a room of whom a server is told that comes into it. */
+const MAX_INTRODUCED = 200;
+
+export interface PassingEdusOptions {
+  readonly engine: ProjectionEngine;
+  readonly serverName: string;
+  readonly typing: Typing;
+  readonly presence: Presence;
+  readonly sendEdu: (destinations: Iterable<string>, edu: Edu, key?: string) => void;
+  /** Milliseconds since the epoch. */
+  readonly clock: () => number;
+}
+
+export class PassingEdus {
+  readonly #options: PassingEdusOptions;
+  readonly #reader: Reader;
+  readonly #stops: (() => void)[] = [];
+  #seen: Position;
+  #scheduled: NodeJS.Immediate | undefined;
+
+  constructor(options: PassingEdusOptions) {
+    this.#options = options;
+    this.#reader = options.engine.reader;
+    this.#seen = this.#reader.frontier;
+  }
+
+  start(): void {
+    const { engine, typing, presence } = this.#options;
+    const again = setInterval(() => this.#tellPresences([...presence.awake()]), PRESENCE_INTERVAL_MS).unref();
+    this.#stops.push(
+      engine.onAdvance((_, touched) => this.#onAdvance(touched)),
+      typing.onChange((roomId, userId, isTyping) => this.#tellTyping(roomId, userId, isTyping)),
+      presence.onLocalChanges((userIds) => this.#tellPresences(userIds)),
+      () => clearInterval(again),
+      () => clearImmediate(this.#scheduled),
+    );
+  }
+
+  close(): void {
+    for (const stop of this.#stops) stop();
+  }
+
+  #isLocal(userId: string): boolean {
+    return serverNameOf(userId) === this.#options.serverName;
+  }
+
+  #tellTyping(roomId: string, userId: string, isTyping: boolean): void {
+    const room = this.#isLocal(userId) ? findRoom(this.#reader, roomId) : undefined;
+    if (room === undefined || membershipOf(this.#reader, room.id, userId) !== 'join') return;
+    const content = { room_id: roomId, user_id: userId, typing: isTyping };
+    this.#options.sendEdu(serversIn(this.#reader, room.id), { type: 'm.typing', content }, `${roomId} ${userId}`);
+  }
+
+  #tellPresences(userIds: readonly string[]): void {
+    for (const userId of userIds)
+      if (this.#isLocal(userId)) this.#tellPresence(userId, serversOf(this.#reader, userId));
+  }
+
+  #tellPresence(userId: string, servers: Iterable<string>): void {
+    const { presence, sendEdu, clock } = this.#options;
+    const content = presenceContent(presence.of(userId), clock()) as JsonObject;
+    const push = [{ last_active_ago: 0, ...content, user_id: userId }];
+    sendEdu(servers, { type: 'm.presence', content: { push } }, userId);
+  }
+
+  #onAdvance(touched: ReadonlySet<string>): void {
+    if (this.#scheduled !== undefined || !hasRoom(touched)) return;
+    // After those who wait for their own request.
+    this.#scheduled = setImmediate(() => {
+      this.#scheduled = undefined;
+      const after = this.#seen;
+      this.#seen = this.#reader.frontier;
+      this.#tellReceipts(after);
+      if (this.#options.presence.isEnabled) this.#introduce(after);
+    });
+  }
+
+  #tellReceipts(after: Position): void {
+    for (const { roomId, userId, type, eventId, threadId, tsMs } of receiptsBetween(this.#reader, after, this.#seen)) {
+      const room = type === 'm.read' && this.#isLocal(userId) ? findRoom(this.#reader, roomId) : undefined;
+      if (room === undefined) continue;
+      const data = { ts: tsMs, ...(threadId !== undefined && { thread_id: threadId }) };
+      const content = { [roomId]: { [type]: { [userId]: { data, event_ids: [eventId] } } } };
+      const key = `${roomId} ${userId} ${threadId ?? ''}`;
+      this.#options.sendEdu(serversIn(this.#reader, room.id), { type: 'm.receipt', content }, key);
+    }
+  }
+
+  /** Tells of people who came into a room, and tells the servers of others who did of the people there. */
+  #introduce(after: Position): void {
+    const { presence, serverName } = this.#options;
+    for (const { event } of eventsSince(this.#reader, after)) {
+      const userId = event.type === 'm.room.member' ? event.stateKey : undefined;
+      if (userId === undefined || membershipOf(this.#reader, event.room, userId) !== 'join') continue;
+      if (this.#isLocal(userId)) {
+        if (presence.isAwake(userId)) this.#tellPresence(userId, serversIn(this.#reader, event.room));
+        continue;
+      }
+      let introduced = 0;
+      for (const member of joinedMembers(this.#reader, event.room)) {
+        if (serverNameOf(member) !== serverName || !presence.isAwake(member)) continue;
+        this.#tellPresence(member, [serverNameOf(userId) ?? '']);
+        introduced += 1;
+        if (introduced >= MAX_INTRODUCED) break;
+      }
+    }
+  }
+}
+
+function hasRoom(touched: ReadonlySet<string>): boolean {
+  for (const topic of touched) if (topic.startsWith('room:')) return true;
+  return false;
+}
