@@ -208,7 +208,10 @@ export class Presence implements Disposable {
     return this.#changes.since(serial);
   }
 
-  /** Calls `listener` with local users whose presence changed, for the servers they share rooms with; returns how to stop. */
+  /**
+   * Calls `listener` with users whose presence changed and of whom no other server says how they are, for the servers that
+   * those of this server share rooms with; returns how to stop.
+   */
   onLocalChanges(listener: (userIds: readonly string[]) => void): () => void {
     this.#listeners.add(listener);
     return () => this.#listeners.delete(listener);
