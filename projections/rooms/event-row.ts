@@ -46,6 +46,8 @@ export interface Fork {
   readonly versionAfter: number;
   /** Position of the record that put it on the timeline, where that was not the event's own. */
   readonly place?: Position;
+  /** The state before it is what a peer told of the past of the room: this server does not vouch for it. */
+  readonly isTold?: boolean;
 }
 
 /** The room's state before an event, where it stands in the graph. */
@@ -67,8 +69,8 @@ export function versionAfter({
   return fork?.versionAfter ?? (stateKey === undefined ? stateVersion : stateVersion + 1);
 }
 
-/** Branch and version before, branch and version after, version of the current state, place. */
-type StoredFork = [number, number, number, number, number, number?];
+/** Branch and version before, branch and version after, version of the current state, place, whether it is told. */
+type StoredFork = [number, number, number, number, number, (number | null)?, boolean?];
 
 type Stored = [
   room: number,
@@ -160,17 +162,20 @@ export const eventRow: ValueCodec<EventRow> = {
   },
 };
 
-function storedFork({ before, after, versionAfter, place }: Fork): StoredFork {
+function storedFork({ before, after, versionAfter, place, isTold }: Fork): StoredFork {
   const stored: StoredFork = [before.branch, before.version, after.branch, after.version, versionAfter];
-  if (place !== undefined) stored.push(place);
+  if (place !== undefined || isTold) stored.push(place ?? null);
+  if (isTold) stored.push(true);
   return stored;
 }
 
-function readFork([beforeBranch, beforeVersion, afterBranch, afterVersion, versionAfter, place]: StoredFork): Fork {
+function readFork(stored: StoredFork): Fork {
+  const [beforeBranch, beforeVersion, afterBranch, afterVersion, versionAfter, place, isTold] = stored;
   return {
     before: { branch: beforeBranch, version: beforeVersion },
     after: { branch: afterBranch, version: afterVersion },
     versionAfter,
-    ...(place !== undefined && { place }),
+    ...(typeof place === 'number' && { place }),
+    ...(isTold && { isTold }),
   };
 }

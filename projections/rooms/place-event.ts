@@ -204,7 +204,13 @@ function fillIn(tx: Writer, arrival: Arrival): void {
   const placed: EventRow = {
     ...row,
     stateVersion,
-    fork: { before, after, versionAfter: stateVersion, ...(place !== position && { place }) },
+    fork: {
+      before,
+      after,
+      versionAfter: stateVersion,
+      ...(place !== position && { place }),
+      ...(arrival.hasGivenState && { isTold: true }),
+    },
     ...(replaces !== undefined && { replaces }),
   };
   putEvent(tx, arrival, placed);

@@ -22,7 +22,7 @@ export const TRANSACTION_WINDOW = 1_000_000;
 
 export const roomsProjection: Projection = {
   name: 'rooms',
-  version: 6,
+  version: 7,
   tables: roomTables,
   apply(tx, record) {
     switch (record.kind) {

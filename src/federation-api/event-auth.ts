@@ -3,6 +3,7 @@ import { knownEvent } from '#projections/rooms/known-events.ts';
 import type { Context } from '#src/context.ts';
 import { residentRoom } from '#src/federation/inbound/admission.ts';
 import { authEventPositions } from '#src/federation/inbound/auth-event-positions.ts';
+import { inOrder } from '#src/federation/inbound/join-answer.ts';
 import { pduListAnswer } from '#src/federation/inbound/pdu-list.ts';
 import { endpoint } from '#src/http/endpoint.ts';
 import { notFound } from '#src/http/errors.ts';
@@ -23,7 +24,7 @@ export const getEventAuth = endpoint({
     if (known === undefined || known.row.room !== room.id) throw notFound();
     const authEvents = await authEventPositions(context, room, known);
     return pduListAnswer(context, [
-      ['auth_chain', new Set([...authEvents, ...authChainOf(reader, room.id, authEvents)])],
+      ['auth_chain', inOrder(new Set([...authEvents, ...authChainOf(reader, room.id, authEvents)]))],
     ]);
   },
 });

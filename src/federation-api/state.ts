@@ -4,6 +4,7 @@ import { stateBefore } from '#projections/rooms/event-row.ts';
 import { stateEntriesAt } from '#projections/rooms/state/index.ts';
 import type { Context } from '#src/context.ts';
 import { residentRoom } from '#src/federation/inbound/admission.ts';
+import { inOrder } from '#src/federation/inbound/join-answer.ts';
 import { pduListAnswer } from '#src/federation/inbound/pdu-list.ts';
 import { placedEvent } from '#src/federation/inbound/room-events.ts';
 import { endpoint } from '#src/http/endpoint.ts';
@@ -25,7 +26,7 @@ export const getState = endpoint({
     const known = placedEvent(reader, room, query.event_id);
     const events = [...stateEntriesAt(reader, room.id, stateBefore(known.row))].map(({ event }) => event);
     return pduListAnswer(context, [
-      ['auth_chain', authChainOf(reader, room.id, events)],
+      ['auth_chain', inOrder(authChainOf(reader, room.id, events))],
       ['pdus', events],
     ]);
   },

@@ -1,8 +1,8 @@
 /** Invites to users of other servers. https://spec.matrix.org/v1.19/server-server-api/#inviting-to-a-room */
 import type { Reader } from '#projections/engine/reader.ts';
 import { findRoom } from '#projections/rooms/queries.ts';
-import { CanonicalJsonError } from '#protocol/canonical-json.ts';
-import { eventIdOf } from '#protocol/hashing.ts';
+import { CanonicalJsonError, canonicalJson } from '#protocol/canonical-json.ts';
+import { eventIdOf, numberStrictness } from '#protocol/hashing.ts';
 import { serverNameOf } from '#protocol/identifiers.ts';
 import { isJsonObject } from '#protocol/json-object.ts';
 import type { JsonObject, Pdu } from '#protocol/pdu.ts';
@@ -82,6 +82,7 @@ export class Inviting {
 /** @throws {MatrixError} M_BAD_JSON for an event without a canonical form. */
 function idOf(event: JsonObject, rules: RoomVersionRules): string {
   try {
+    canonicalJson(event, numberStrictness(rules));
     return eventIdOf(event as Pdu, rules);
   } catch (error) {
     if (!(error instanceof CanonicalJsonError)) throw error;

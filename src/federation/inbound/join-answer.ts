@@ -44,10 +44,15 @@ export function joinAnswer(
     ['members_omitted', String(omitsMembers)],
     ['servers_in_room', JSON.stringify([...serversIn(reader, room.id)])],
     ['event', JSON.stringify(pdu)],
-    ['auth_chain', chain],
-    ['state', events],
+    ['auth_chain', inOrder(chain)],
+    ['state', inOrder(events)],
   ];
   return pduListAnswer(context, members, isOlderForm ? ['[200,', ']'] : undefined);
+}
+
+/** Each event after those that authorise it: they were known before it. Some servers read a list as if it were a history. */
+export function inOrder(events: Iterable<Position>): Position[] {
+  return [...events].sort((a, b) => a - b);
 }
 
 /** The member events of those by whom a room without a name is called. */

@@ -3,10 +3,17 @@ import { hasPlace, type KnownEvent, knownEvent } from '#projections/rooms/known-
 import type { Room } from '#projections/rooms/queries.ts';
 import { notFound } from '#src/http/errors.ts';
 
-/** An event of a room with a state around it. @throws {MatrixError} M_NOT_FOUND */
+/** An event of a room with a state around it that this server vouches for. @throws {MatrixError} M_NOT_FOUND */
 export function placedEvent(reader: Reader, room: Room, eventId: string): KnownEvent {
   const known = knownEvent(reader, eventId);
-  if (known === undefined || known.row.room !== room.id || known.disposition === 'rejected' || !hasPlace(known)) {
+  const isTold = known?.row.fork?.isTold === true;
+  if (
+    known === undefined ||
+    isTold ||
+    known.row.room !== room.id ||
+    known.disposition === 'rejected' ||
+    !hasPlace(known)
+  ) {
     throw notFound('There is no such event in the room.');
   }
   return known;
