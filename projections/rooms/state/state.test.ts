@@ -410,6 +410,51 @@ describe('branches', () => {
     expect(entriesOf(ref)).toEqual([...changes(3), ...many].sort(byBytes));
   });
 
+  /** A branch on each of the branches before, with some changes each. */
+  function pile(from: StateRef, levels: readonly (readonly StateChange[])[]): StateRef {
+    let ref = from;
+    for (const level of levels) {
+      const at = ref;
+      tables.write((tx) => extendState(tx, ROOM, at, changes(1, 8000)));
+      ref = tables.write((tx) => extendState(tx, ROOM, at, level));
+      expect(ref.branch).not.toBe(at.branch);
+    }
+    return ref;
+  }
+
+  it('that come to nothing over a wide one are left out when they are written again', () => {
+    const wide = changes(100, 100);
+    const on = changes(1, 7000);
+    const off = on.map((change) => ({ ...change, event: undefined }));
+    const singles = changes(4, 9000).map((change) => [change]);
+    const ref = pile(parent, [wide, on, off, on, off, ...singles]);
+    expect(entriesOf(ref)).toEqual([...changes(3), ...wide, ...singles.flat()].sort(byBytes));
+    expect(pathLengths(ROOM).at(-1)).toBe(4);
+  });
+
+  it('that lie on two wide ones stay over both', () => {
+    const levels = [changes(1000, 100), changes(100, 2000), ...changes(8, 9000).map((change) => [change])];
+    const ref = pile(parent, levels);
+    expect(entriesOf(ref)).toEqual([...changes(3), ...levels.flat()].sort(byBytes));
+    const rows = tables.reader.count(branchState, { prefix: [ROOM] });
+    expect(rows).toBeLessThan(1200);
+  });
+
+  it('are written again also where a state is its own twin', () => {
+    const below = changes(4, 100).map((change) => [change]);
+    const wide = changes(WIDE_CHANGES - 5, 2000);
+    tables.write((tx) => appendToMainLine(tx, ROOM, 5, changes(WIDE_CHANGES, 4000)));
+    const levels = [...below, wide, ...changes(4, 9000).map((change) => [change])];
+    const ref = pile(parent, levels);
+    expect(entriesOf(ref)).toEqual([...changes(3), ...levels.flat()].sort(byBytes));
+    const found = Array.from(
+      tables.reader.range(twins, { prefix: [ROOM] }),
+      ({ key, value }) => key[1] === value.branch,
+    );
+    expect(found).toHaveLength(1);
+    expect(Math.max(...pathLengths(ROOM))).toBeLessThan(MAX_LEVELS);
+  });
+
   it('of another room are not known', () => {
     const ref = tables.write((tx) => extendState(tx, ROOM, parent, changes(1, 9)));
     expect(() => stateEventAt(tables.reader, OTHER_ROOM, ref, 'm.room.member', '@9:x')).toThrow(UnknownStateRef);
