@@ -4,6 +4,7 @@ import type { Reader, Writer } from '#projections/engine/reader.ts';
 import { bytes, defineTable, empty, msgpack, str, tuple, u48 } from '#projections/engine/table.ts';
 import type { LogRecord } from '#streams/event-log.ts';
 import {
+  BY_SERVER,
   MEDIA_REMOVED,
   MEDIA_RESERVED,
   MEDIA_STORED,
@@ -71,10 +72,17 @@ const usage = defineTable({
   why: 'A quota is checked at each upload, without adding up what was uploaded before.',
 });
 
+const madeByServer = defineTable({
+  name: 'media.made-by-server',
+  key: tuple<[storedAtMs: number, mediaId: string]>(u48, str),
+  value: empty,
+  why: 'What the server stored by itself goes again after a while: the oldest are the first rows.',
+});
+
 export const mediaProjection: Projection = {
   name: 'media',
-  version: 2,
-  tables: [media, pending, pendingOfUser, byContent, usage],
+  version: 3,
+  tables: [media, pending, pendingOfUser, byContent, usage, madeByServer],
   apply(tx, record) {
     switch (record.kind) {
       case MEDIA_RESERVED:
@@ -116,6 +124,7 @@ function store(tx: Writer, record: LogRecord): void {
   }
   tx.put(media, [mediaId], row);
   tx.put(byContent, [Buffer.from(sha256, 'hex'), mediaId], true);
+  if (uploader === BY_SERVER) tx.put(madeByServer, [record.recordedAtMs, mediaId], true);
   const { files, sizeBytes: total } = tx.get(usage, [uploader]) ?? NOTHING;
   tx.put(usage, [uploader], { files: files + 1, sizeBytes: total + sizeBytes });
   tx.touch(`media:${mediaId}`);
@@ -125,8 +134,9 @@ function remove(tx: Writer, record: LogRecord): void {
   const mediaId = readMediaRemoved(record);
   const row = mediaId === undefined ? undefined : tx.get(media, [mediaId]);
   if (mediaId === undefined || row === undefined) return;
-  const [uploader, sha256, sizeBytes] = row;
+  const [uploader, sha256, sizeBytes, , , storedAtMs] = row;
   tx.remove(media, [mediaId]);
+  tx.remove(madeByServer, [storedAtMs, mediaId]);
   tx.remove(byContent, [Buffer.from(sha256, 'hex'), mediaId]);
   const { files, sizeBytes: total } = tx.get(usage, [uploader]) ?? NOTHING;
   tx.put(usage, [uploader], { files: Math.max(0, files - 1), sizeBytes: Math.max(0, total - sizeBytes) });
@@ -186,4 +196,9 @@ export function mediaUsage(reader: Reader, uploader: string): MediaUsage {
 export function isContentUsed(reader: Reader, sha256: string): boolean {
   for (const _ of reader.keys(byContent, { prefix: [Buffer.from(sha256, 'hex')], limit: 1 })) return true;
   return false;
+}
+
+/** Ids of what the server stored by itself before a moment (milliseconds since the epoch), the oldest first. */
+export function* serverMediaBefore(reader: Reader, beforeMs: number): Generator<string> {
+  for (const [, mediaId] of reader.keys(madeByServer, { lt: [beforeMs] })) yield mediaId;
 }

@@ -15,6 +15,9 @@ export const MEDIA_STORED = 'media.stored';
 export const MEDIA_RESERVED = 'media.reserved';
 export const MEDIA_REMOVED = 'media.removed';
 
+/** Stands for the uploader of what the server stored by itself, for previews. No user id is like this. */
+export const BY_SERVER = 'server';
+
 /** Something that a local user uploaded. */
 export interface Media {
   /** The last part of `mxc://<server>/<media id>`. */

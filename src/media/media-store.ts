@@ -7,7 +7,13 @@ import {
   reservedMedia,
   type StoredMedia,
 } from '#projections/media/projection.ts';
-import { type Media, mediaRecord, mediaRemovedRecord, reservationRecord } from '#projections/media/records.ts';
+import {
+  BY_SERVER,
+  type Media,
+  mediaRecord,
+  mediaRemovedRecord,
+  reservationRecord,
+} from '#projections/media/records.ts';
 import { KeyedLock } from '#src/commands/keyed-lock.ts';
 import type { Config } from '#src/config/schema.ts';
 import { dataPaths } from '#src/data-paths.ts';
@@ -19,8 +25,8 @@ import { type ByteRange, ContentFiles, ContentTooLarge } from './content-files.t
 export const MAX_UPLOADS_AT_ONCE = 200;
 /** Of these, those of one user: slow ones of a few must not keep the others out. */
 export const MAX_UPLOADS_OF_USER = 20;
-/** Who uploads what the server stores by itself: nobody's quota is for it. No user id is like this. */
-export const BY_SERVER = 'server';
+/** Most bytes of what the server stored by itself, for previews, and did not take away yet. */
+export const MAX_SERVER_MEDIA_BYTES = 1024 ** 3;
 /** Ids that one user may have been given whose uploads have not come. */
 export const MAX_RESERVED_OF_USER = 50;
 /** How long an id waits for its upload. */
@@ -221,8 +227,9 @@ export class MediaStore {
   #checkQuota(uploader: string, moreBytes: number): void {
     const { reader, config } = this.#options;
     const { user_quota: quota } = config.media;
-    if (quota === null || uploader === BY_SERVER || mediaUsage(reader, uploader).sizeBytes + moreBytes <= quota) return;
-    const message = `You can upload ${quota} bytes in all, and this would be more.`;
+    const allowed = uploader === BY_SERVER ? MAX_SERVER_MEDIA_BYTES : quota;
+    if (allowed === null || mediaUsage(reader, uploader).sizeBytes + moreBytes <= allowed) return;
+    const message = `You can upload ${allowed} bytes in all, and this would be more.`;
     // The more precise code needs a page that it can lead people to.
     if (config.support.page === null) throw forbidden(message);
     throw new MatrixError('M_USER_LIMIT_EXCEEDED', message, {

@@ -1,12 +1,17 @@
-/** Takes away the files of media that nothing refers to: what was removed, and what a crash left without a record. */
+/**
+ * Takes away the files of media that nothing refers to: what was removed, and what a crash left without a record; and what the
+ * server stored by itself for previews, after a while.
+ */
 import type { Reader } from '#projections/engine/reader.ts';
-import { isContentUsed } from '#projections/media/projection.ts';
+import { isContentUsed, serverMediaBefore } from '#projections/media/projection.ts';
 import type { Logger } from '#src/log/logger.ts';
 import type { MediaStore } from './media-store.ts';
 import type { Thumbnailer } from './thumbnailer.ts';
 
 /** How long after a content was complete it is left alone, whatever refers to it. */
 export const SWEEP_GRACE_MS = 60 * 60 * 1000;
+/** How long what the server stored by itself is kept. */
+export const SERVER_MEDIA_LIFETIME_MS = 7 * 24 * 60 * 60 * 1000;
 /** How often it is looked for such files. */
 export const SWEEP_INTERVAL_MS = 24 * 60 * 60 * 1000;
 /** How long after the start it is done for the first time: there is enough to do then. */
@@ -39,6 +44,10 @@ export class MediaSweep implements Disposable {
   async sweep(): Promise<number> {
     const { media, thumbnails, reader, clock = Date.now } = this.#options;
     let removed = 0;
+    for (const mediaId of [...serverMediaBefore(reader, clock() - SERVER_MEDIA_LIFETIME_MS)]) {
+      if (this.#isStopped) return removed;
+      await media.remove(mediaId);
+    }
     for await (const sha256 of media.files.namedBefore(clock() - SWEEP_GRACE_MS)) {
       if (this.#isStopped) break;
       // An upload of the same content may be about to be recorded.

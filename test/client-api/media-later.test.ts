@@ -3,9 +3,10 @@ import { createHash, randomBytes } from 'node:crypto';
 import { utimes, writeFile } from 'node:fs/promises';
 import path from 'node:path';
 import { afterEach, describe, expect, it } from 'vitest';
+import { BY_SERVER } from '#projections/media/records.ts';
 import { silentLog } from '#src/log/logger.ts';
 import { MAX_RESERVED_OF_USER, RESERVATION_LIFETIME_MS } from '#src/media/media-store.ts';
-import { MediaSweep } from '#src/media/sweep.ts';
+import { MediaSweep, SERVER_MEDIA_LIFETIME_MS } from '#src/media/sweep.ts';
 import { startApplication, type TestApplication, type TestClient } from '#test/support/application.ts';
 import { errorOf } from './api-surface.ts';
 
@@ -156,6 +157,25 @@ describe('a sweep', () => {
     expect(await sweep()).toBe(0);
     expect((await download(`localhost/${ids[0]}`)).statusCode).toBe(404);
     expect((await download(`localhost/${ids[2]}`)).rawPayload.equals(shared)).toBe(true);
+  });
+
+  it('takes away what the server stored by itself, after a week', async () => {
+    await start();
+    const { media, reader } = app.context;
+    const store = () =>
+      media.uploadBytes(randomBytes(10), {
+        uploader: BY_SERVER,
+        contentType: 'image/png',
+        fileName: undefined,
+        announcedBytes: 10,
+      });
+    const old = await store();
+    app.advance(SERVER_MEDIA_LIFETIME_MS);
+    const recent = await store();
+    const { thumbnails } = app.context;
+    using sweeper = new MediaSweep({ media, thumbnails, reader, logger: silentLog(), clock: app.now });
+    await sweeper.sweep();
+    expect([media.find(old.mediaId), media.find(recent.mediaId)?.mediaId]).toEqual([undefined, recent.mediaId]);
   });
 
   it('leaves alone what is stored again at the same moment', async () => {

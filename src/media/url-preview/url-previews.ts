@@ -4,12 +4,13 @@
  * https://spec.matrix.org/v1.19/client-server-api/#get_matrixclientv1mediapreview_url
  */
 import type { Dispatcher } from 'undici';
+import { BY_SERVER } from '#projections/media/records.ts';
 import { parseJson } from '#protocol/json-limits.ts';
 import { isJsonObject } from '#protocol/json-object.ts';
 import type { JsonObject } from '#protocol/pdu.ts';
 import { limitExceeded, MatrixError } from '#src/http/errors.ts';
 import { contentTypeOf, essenceOf } from '../download-headers.ts';
-import { BY_SERVER, type MediaStore } from '../media-store.ts';
+import type { MediaStore } from '../media-store.ts';
 import type { Thumbnailer } from '../thumbnailer.ts';
 import { checkedUrl, type FetchedPage, fetchPage, firstBytes } from './fetch-page.ts';
 import { decodePage, type PageFindings, tidy } from './page-text.ts';
@@ -100,7 +101,7 @@ export class UrlPreviews {
 
   async #ofImage(page: FetchedPage): Promise<JsonObject> {
     const name = tidy(decodeName(page.url));
-    return { ...(name !== undefined && { 'og:title': name }), ...(await this.#store(page)) };
+    return { ...(name !== undefined && { 'og:title': name }), ...(await orNothing(() => this.#store(page))) };
   }
 
   async #describe(findings: PageFindings, embedded: JsonObject, base: URL): Promise<JsonObject> {
