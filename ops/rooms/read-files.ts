@@ -1,7 +1,7 @@
 import { constants } from 'node:buffer';
 import { readFile, stat } from 'node:fs/promises';
 import { canonicalJson } from '#protocol/canonical-json.ts';
-import { parseJson, parseJsonExactly } from '#protocol/json-limits.ts';
+import { parseJsonExactly } from '#protocol/json-limits.ts';
 import { isJsonObject } from '#protocol/json-object.ts';
 import type { JsonValue } from '#protocol/pdu.ts';
 import type { RoomVersionRules } from '#protocol/room-version.ts';
@@ -24,9 +24,8 @@ export async function readPduFiles(
   const events = new Map<string, RoomEvent>();
   const values = new Map<string, JsonValue>();
   for (const file of files) {
-    const { values: entries, hashable } = await readArray(file, rules);
-    for (const [index, value] of entries.entries()) {
-      const event = readRoomEvent(value, hashable[index] ?? value, `${file}[${index}]`, rules);
+    for (const [index, value] of (await readArray(file)).entries()) {
+      const event = readRoomEvent(value, `${file}[${index}]`, rules);
       const known = events.get(event.eventId);
       if (known === undefined) {
         events.set(event.eventId, event);
@@ -41,35 +40,24 @@ export async function readPduFiles(
 
 /** Reads a file that holds a JSON array of event ids. @throws {RoomFileError} */
 export async function readEventIds(file: string): Promise<string[]> {
-  return (await readArray(file)).values.map((value, index) => {
+  return (await readArray(file)).map((value, index) => {
     if (typeof value === 'string') return value;
     throw new RoomFileError(`${file}[${index}]`, 'This is not an event id: a text is expected.');
   });
 }
 
-interface ArrayFile {
-  readonly values: readonly JsonValue[];
-  /** The same with numbers spelled as the room version hashes them. */
-  readonly hashable: readonly JsonValue[];
-}
-
-async function readArray(file: string, rules?: RoomVersionRules): Promise<ArrayFile> {
-  let text: string;
+async function readArray(file: string): Promise<readonly JsonValue[]> {
   let value: JsonValue;
   try {
     const { size } = await stat(file);
     if (size > MAX_FILE_BYTES) {
       throw new Error(`The file is ${size} bytes large; at most ${MAX_FILE_BYTES} are read. Split it in several.`);
     }
-    text = await readFile(file, 'utf8');
-    value = parseJson(text);
+    value = parseJsonExactly(await readFile(file, 'utf8'));
   } catch (error) {
     throw new RoomFileError(file, error instanceof Error ? error.message : String(error));
   }
-  if (Array.isArray(value)) {
-    const isLoose = rules !== undefined && !rules.eventFormat.strictCanonicalJson;
-    return { values: value, hashable: isLoose ? (parseJsonExactly(text) as readonly JsonValue[]) : value };
-  }
+  if (Array.isArray(value)) return value as readonly JsonValue[];
   throw new RoomFileError(file, 'The file does not hold a JSON array.');
 }
 

@@ -2,6 +2,7 @@ import type { AuthInput, NamedAuthEvent } from '#protocol/auth/index.ts';
 import { CanonicalJsonError } from '#protocol/canonical-json.ts';
 import { eventIdOf, MissingEventIdError, roomIdFromCreateEventId } from '#protocol/hashing.ts';
 import { isJsonObject } from '#protocol/json-object.ts';
+import { SpelledNumber } from '#protocol/loose-numbers.ts';
 import type { JsonObject, JsonValue, Pdu } from '#protocol/pdu.ts';
 import type { RoomVersionRules } from '#protocol/room-version.ts';
 import type { ResolutionEvent } from '#protocol/state-resolution/index.ts';
@@ -31,15 +32,10 @@ export interface RoomEvent {
  * Reads what matters of a PDU. An `event_id` that it carries is taken as it is; without one it is computed. Hashes and
  * signatures are not looked at, and of its form only what the rest could not do without.
  *
- * @param hashable the same PDU with its numbers spelled as they came, for the hash that makes the id.
+ * @param value parsed with `parseJsonExactly`, so that the hash is of what was written.
  * @throws {RoomFileError}
  */
-export function readRoomEvent(
-  value: JsonValue,
-  hashable: JsonValue,
-  where: string,
-  rules: RoomVersionRules,
-): RoomEvent {
+export function readRoomEvent(value: JsonValue, where: string, rules: RoomVersionRules): RoomEvent {
   if (!isJsonObject(value)) throw new RoomFileError(where, 'This is not a PDU: a JSON object is expected.');
   const type = stringIn(value, 'type', where);
   const sender = stringIn(value, 'sender', where);
@@ -48,7 +44,7 @@ export function readRoomEvent(
   const stateKey = value.state_key === undefined ? undefined : stringIn(value, 'state_key', where);
   const prevEventIds = referencesIn(value, 'prev_events', where);
   const authEventIds = referencesIn(value, 'auth_events', where);
-  const eventId = eventIdIn(value, hashable, where, rules);
+  const eventId = eventIdIn(value, where, rules);
   const carriedRoomId = value.room_id === undefined ? undefined : stringIn(value, 'room_id', where);
   return {
     eventId,
@@ -67,10 +63,11 @@ export function readRoomEvent(
   };
 }
 
-function eventIdIn(pdu: JsonObject, hashable: JsonValue, where: string, rules: RoomVersionRules): string {
+function eventIdIn(pdu: JsonObject, where: string, rules: RoomVersionRules): string {
   if (pdu.event_id !== undefined) return stringIn(pdu, 'event_id', where);
   try {
-    return eventIdOf(hashable as Pdu, rules);
+    // Whether its numbers are allowed is a question of form. What has a hash has an id.
+    return eventIdOf(pdu as Pdu, { ...rules, eventFormat: { ...rules.eventFormat, strictCanonicalJson: false } });
   } catch (error) {
     if (error instanceof MissingEventIdError) {
       const advice = `In room version ${rules.version} every PDU carries one.`;
@@ -103,6 +100,7 @@ function stringIn(pdu: JsonObject, field: string, where: string): string {
 function numberIn(pdu: JsonObject, field: string, where: string): number {
   const value = pdu[field] ?? 0;
   if (typeof value === 'number') return value;
+  if ((value as unknown) instanceof SpelledNumber) return (value as unknown as SpelledNumber).value;
   throw new RoomFileError(where, `The ${field} of the PDU is not a number.`);
 }
 

@@ -88,7 +88,7 @@ export class RoomFile {
   events(): Map<string, RoomEvent> {
     return new Map(
       this.pdus.map((pdu, index) => {
-        const event = readRoomEvent(pdu, pdu, `room.json[${index}]`, this.rules);
+        const event = readRoomEvent(pdu, `room.json[${index}]`, this.rules);
         return [event.eventId, event];
       }),
     );

@@ -100,9 +100,15 @@ export function parseJson(text: string): JsonValue {
 
 /** What a number may look like whose value does not say how it was written. */
 const MAYBE_INEXACT = /[0-9][.eE]|[0-9]{16}/;
+/** The same with what comes before a number, which most texts do not have at all. */
+const MAYBE_INEXACT_ANYWHERE = /[:,[\s]-?[0-9]+(?:[.eE]|[0-9]{15})/;
+
+/** A text that is nothing but such a number. */
+const MAYBE_INEXACT_ALONE = /^-?[0-9]+(?:[.eE]|[0-9]{15})/;
 
 /** Whether there may be a number in JSON text that plain parsing changes: one linear pass over what is outside of strings. */
 export function mayHoldInexactNumbers(text: string): boolean {
+  if (!MAYBE_INEXACT_ANYWHERE.test(text)) return MAYBE_INEXACT_ALONE.test(text);
   let index = 0;
   for (;;) {
     const open = text.indexOf('"', index);
@@ -115,7 +121,7 @@ export function mayHoldInexactNumbers(text: string): boolean {
 /**
  * As {@link parseJson}, but `canonicalJson` writes the outcome, where it is loose, with the numbers that the text had:
  * `1.0` stays `1.0`. It takes longer, and the outcome is for hashing and signatures only: where plain parsing would change a
- * number it holds a {@link SpelledNumber}, which is no JSON value to anybody else.
+ * number it holds a {@link SpelledNumber}, which only they and power levels know of.
  *
  * @throws as {@link parseJson}.
  */

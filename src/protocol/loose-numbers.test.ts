@@ -9,6 +9,9 @@ import {
   parseJson,
   parseJsonExactly,
 } from './json-limits.ts';
+import type { JsonValue } from './pdu.ts';
+import { levelIn } from './power-levels.ts';
+import { type RoomVersionRules, roomVersionRules } from './room-version.ts';
 
 function encode(text: string): string {
   return canonicalJson(parseJsonExactly(text), 'loose');
@@ -51,6 +54,14 @@ describe('numbers as Python has them, from the text of an event', () => {
     expect(canonicalJson(parseJsonExactly('{"a":1.0}'))).toBe('{"a":1}');
     expect(() => canonicalJson(parseJsonExactly('{"a":9007199254740993}'))).toThrow(CanonicalJsonError);
   });
+});
+
+test('power levels tell a fraction by how it is written', () => {
+  const [whole, fraction, big] = parseJsonExactly('[50,50.0,9007199254740993]') as JsonValue[];
+  const [v9, v10] = ['9', '10'].map((version) => roomVersionRules(version) as RoomVersionRules);
+  expect([whole, fraction].map((level) => levelIn(level, v9 as RoomVersionRules))).toEqual([50, 50]);
+  expect([whole, fraction].map((level) => levelIn(level, v10 as RoomVersionRules))).toEqual([50, undefined]);
+  expect(levelIn(big, v10 as RoomVersionRules)).toBe(2 ** 53);
 });
 
 test('texts in which no number is changed parse as ever', () => {

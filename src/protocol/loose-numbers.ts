@@ -4,14 +4,17 @@
  * `1.0` and `1e2` becomes `100.0`.
  */
 
-/** A number whose canonical text cannot be told from its value alone. For hashing only; nothing else knows of it. */
+/** A number whose canonical text cannot be told from its value alone. Only hashing and power levels know of it. */
 export class SpelledNumber {
   /** As loose canonical JSON has it. */
   readonly text: string;
   readonly value: number;
-  constructor(text: string, value: number) {
+  /** Whether it was written with a fraction or an exponent. */
+  readonly isFloat: boolean;
+  constructor(text: string, value: number, isFloat: boolean) {
     this.text = text;
     this.value = value;
+    this.isFloat = isFloat;
   }
 }
 
@@ -29,12 +32,9 @@ export function looseNumberText(value: number): string {
 export function exactNumber(token: string): number | SpelledNumber {
   const value = Number(token);
   if (!Number.isFinite(value)) return value;
-  const text = isFloat(token) ? floatText(value) : integerText(token);
-  return text === looseNumberText(value) ? value : new SpelledNumber(text, value);
-}
-
-function isFloat(token: string): boolean {
-  return /[.eE]/.test(token);
+  const isFloat = /[.eE]/.test(token);
+  const text = isFloat ? floatText(value) : integerText(token);
+  return text === looseNumberText(value) ? value : new SpelledNumber(text, value, isFloat);
 }
 
 /** The grammar of JSON leaves but one way to write an integer, except that zero may have a sign. */

@@ -1,4 +1,5 @@
 import { isJsonObject, ownValue } from './json-object.ts';
+import { SpelledNumber } from './loose-numbers.ts';
 import type { JsonObject, JsonValue } from './pdu.ts';
 import type { RoomVersionRules } from './room-version.ts';
 
@@ -75,25 +76,47 @@ export function creatorOf(create: CreateEventView, rules: RoomVersionRules): str
 }
 
 /**
- * The level that a value stands for, or `undefined` if it is none: an integer in the range of canonical JSON, and
+ * The level that a value stands for, or `undefined` if it is none: an integer (its range is a question of form), and
  * where the room version is not strict (before 10) also a text, a fraction or a truth value.
  */
 export function levelIn(value: JsonValue | undefined, rules: RoomVersionRules): number | undefined {
-  if (Number.isSafeInteger(value)) return value as number;
+  if (Number.isInteger(value)) return value as number;
+  if (value instanceof SpelledNumber) return spelledLevel(value, rules);
   return rules.authorization.integerLevels ? undefined : looseLevel(value);
 }
 
-/** A decimal integer. Underscores between digits are beyond the specification; Synapse reads over them. */
-const INTEGER_TEXT = /^\s*([+-]?)([0-9]+(?:_[0-9]+)*)\s*$/;
+/** A number of which it is known how it was written: `50.0` is a fraction even so. */
+function spelledLevel({ value, isFloat }: SpelledNumber, rules: RoomVersionRules): number | undefined {
+  return rules.authorization.integerLevels && isFloat ? undefined : Math.trunc(value);
+}
+
+/**
+ * A decimal integer. Underscores between digits, and digits of other scripts, are beyond the specification; Synapse takes
+ * them as Python does.
+ */
+const INTEGER_TEXT = /^\s*([+-]?)(\p{Nd}+(?:_\p{Nd}+)*)\s*$/u;
+const DIGIT = /^\p{Nd}$/u;
+/** Longest text of a level that is read, in characters; whatever is longer is beyond any number. */
+const MAX_LEVEL_CHARACTERS = 1000;
 
 /** Source: rooms/v1, "`m.room.power_levels` events accept values as strings" and "… as floats". */
 function looseLevel(value: JsonValue | undefined): number | undefined {
   if (typeof value === 'boolean') return Number(value);
   if (typeof value === 'number') return Number.isFinite(value) ? Math.trunc(value) : undefined;
-  const match = typeof value === 'string' ? INTEGER_TEXT.exec(value) : null;
+  const isText = typeof value === 'string' && value.length <= MAX_LEVEL_CHARACTERS;
+  const match = isText ? INTEGER_TEXT.exec(value) : null;
   if (match === null) return undefined;
-  const level = Number(`${match[1]}${(match[2] as string).replaceAll('_', '')}`);
+  const digits = Array.from((match[2] as string).replaceAll('_', ''), digitValue).join('');
+  const level = Number(`${match[1]}${digits}`);
   return Number.isFinite(level) ? level : undefined;
+}
+
+/** Unicode has the digits of every script in a row from zero to nine. */
+function digitValue(digit: string): number {
+  const code = digit.codePointAt(0) as number;
+  let before = 0;
+  while (DIGIT.test(String.fromCodePoint(code - before - 1))) before += 1;
+  return before % 10;
 }
 
 const NO_CREATORS: ReadonlySet<string> = new Set();

@@ -9,7 +9,7 @@ import { type SynapseRoom, synapseRooms } from './synapse.ts';
 
 /** The room's events as a file would give them, last first: their order must not matter. */
 function eventsOf({ events, rules }: SynapseRoom): Map<string, RoomEvent> {
-  const read = events.map(({ pdu }, index) => readRoomEvent(pdu, pdu, `room.json[${index}]`, rules));
+  const read = events.map(({ pdu }, index) => readRoomEvent(pdu, `room.json[${index}]`, rules));
   return new Map(read.toReversed().map((event) => [event.eventId, event]));
 }
 

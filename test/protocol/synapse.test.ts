@@ -20,6 +20,7 @@ import { rulesOf, type SynapseEvent, type SynapseRoom, synapseEvents, synapseRoo
  * - A redaction of version 1 or 2 without a text as `redacts` takes no power: it redacts nothing.
  * - A room that is closed to other servers takes no memberships of their users either, and any `m.federate` but `true`
  *   closes it.
+ * - The target of a membership has to have a server in its id.
  * - A signature of who vouches for a join is asked for on joins only.
  * - Numbers in events before version 6 are hashed as Python writes them: `1.0` is not `1`.
  *

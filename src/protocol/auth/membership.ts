@@ -43,6 +43,9 @@ function checkChange(
   state: RoomState,
 ): RuleOutcome {
   if (membership === 'join' && isFirstJoinOfCreator(event, target, state)) return 'allow';
+  // By the letter any text may be a target; to the network it has to have a server.
+  if (serverNameOf(target) === undefined)
+    return reject('memberIncomplete', `The state_key of a membership event is a user, which ${quoted(target)} is not.`);
   const foreign = checkFederatedWith(target, state);
   if (foreign !== undefined) return foreign;
   switch (membership) {
