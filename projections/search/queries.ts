@@ -1,7 +1,7 @@
 /** What the search projection can be asked. All of it reads the committed frontier of the given reader, synchronously. */
 import type { Reader } from '#projections/engine/reader.ts';
 import { Block } from './block.ts';
-import { type Document, type DocumentHead, decodeTail, SEARCH_KEYS, type SearchKey } from './document.ts';
+import { type Document, decodeTail, SEARCH_KEYS, type SearchKey } from './document.ts';
 import { blocks, searchRooms, tails } from './tables.ts';
 import { wordsOf } from './words.ts';
 
@@ -41,18 +41,22 @@ export function searchTermsOf(text: string): SearchTerms | undefined {
   return isPrefix ? { words: words.slice(0, -1), prefix: last } : { words, prefix: undefined };
 }
 
-/** Whether the index has the room, and it is not encrypted. */
-export function isSearchable(reader: Reader, roomId: string): boolean {
-  return reader.get(searchRooms, [roomId])?.isEncrypted === false;
-}
-
 /** The events of a room that have all the words; none of an encrypted room. In no particular order. */
 export function searchRoom(reader: Reader, roomId: string, terms: SearchTerms): Hit[] {
-  const room = reader.get(searchRooms, [roomId]);
-  if (room === undefined || room.isEncrypted) return [];
   const hits: Hit[] = [];
+  forEachHit(reader, roomId, terms, (position, sentAtS, key, rank) => hits.push({ position, sentAtS, key, rank }));
+  return hits;
+}
+
+/** Told of one event that has the words; see {@link Hit}. */
+export type HitVisitor = (position: number, sentAtS: number, key: SearchKey, rank: number) => void;
+
+/** The same without making an object for each: common words are in very many. */
+export function forEachHit(reader: Reader, roomId: string, terms: SearchTerms, visit: HitVisitor): void {
+  const room = reader.get(searchRooms, [roomId]);
+  if (room === undefined || room.isEncrypted) return;
   const tail = reader.get(tails, [room.id]);
-  if (tail !== undefined) searchTail(decodeTail(tail), terms, hits);
+  if (tail !== undefined) searchTail(decodeTail(tail), terms, visit);
   const packed: PackedTerms = {
     words: terms.words.map((word) => Buffer.from(word, 'utf8')),
     prefix: terms.prefix === undefined ? undefined : Buffer.from(terms.prefix, 'utf8'),
@@ -60,9 +64,8 @@ export function searchRoom(reader: Reader, roomId: string, terms: SearchTerms): 
   const memory = new Scores();
   for (const key of reader.keys(blocks, { prefix: [room.id] })) {
     const bytes = reader.get(blocks, key);
-    if (bytes !== undefined) searchBlock(new Block(bytes), packed, memory, hits);
+    if (bytes !== undefined) searchBlock(new Block(bytes), packed, memory, visit);
   }
-  return hits;
 }
 
 interface PackedTerms {
@@ -70,7 +73,7 @@ interface PackedTerms {
   readonly prefix: Buffer | undefined;
 }
 
-function searchTail(documents: readonly Document[], { words, prefix }: SearchTerms, hits: Hit[]): void {
+function searchTail(documents: readonly Document[], { words, prefix }: SearchTerms, visit: HitVisitor): void {
   for (const document of documents) {
     let score = 0;
     const isHit = words.every((word) => {
@@ -85,7 +88,7 @@ function searchTail(documents: readonly Document[], { words, prefix }: SearchTer
       if (count === 0) continue;
       score += prefixScore(count, document.words.get(prefix) ?? 0);
     }
-    hits.push(hitOf(document, score));
+    visit(document.position, document.sentAtS, keyOf(document.key), rankOf(score, document.length));
   }
 }
 
@@ -147,7 +150,7 @@ class Scores {
   }
 }
 
-function searchBlock(block: Block, { words, prefix }: PackedTerms, scores: Scores, hits: Hit[]): void {
+function searchBlock(block: Block, { words, prefix }: PackedTerms, scores: Scores, visit: HitVisitor): void {
   scores.begin(block.documentCount);
   let term = 0;
   for (const word of words) {
@@ -165,7 +168,10 @@ function searchBlock(block: Block, { words, prefix }: PackedTerms, scores: Score
     });
     term += 1;
   }
-  scores.forEachComplete(term, (document, score) => hits.push(hitOf(block.head(document), score)));
+  scores.forEachComplete(term, (document, score) => {
+    const { position, sentAtS, key, length } = block.head(document);
+    visit(position, sentAtS, keyOf(key), rankOf(score, length));
+  });
 }
 
 /** The second time that a word is in a text tells less than the first. */
@@ -177,7 +183,10 @@ function prefixScore(count: number, exact: number): number {
   return exact > 0 ? weightOf(exact) : PREFIX_WEIGHT * weightOf(count);
 }
 
-function hitOf({ position, sentAtS, key, length }: Omit<DocumentHead, 'idHash'>, score: number): Hit {
-  const rank = (score * HALF_LENGTH) / (HALF_LENGTH + length);
-  return { position, sentAtS, key: SEARCH_KEYS[key] ?? 'content.body', rank };
+function rankOf(score: number, length: number): number {
+  return (score * HALF_LENGTH) / (HALF_LENGTH + length);
+}
+
+function keyOf(key: number): SearchKey {
+  return SEARCH_KEYS[key] ?? 'content.body';
 }

@@ -3,7 +3,7 @@ import { isErasedUser } from '#projections/accounts/queries.ts';
 import type { Reader } from '#projections/engine/reader.ts';
 import { type Event, eventAt } from '#projections/rooms/queries.ts';
 import { searchableText } from '#projections/search/projection.ts';
-import { type Hit, type SearchTerms, searchRoom, searchTermsOf } from '#projections/search/queries.ts';
+import { forEachHit, type SearchTerms, searchTermsOf } from '#projections/search/queries.ts';
 import { parseJson } from '#protocol/json-limits.ts';
 import type { JsonObject } from '#protocol/pdu.ts';
 import { passes } from '#src/sync/filters.ts';
@@ -53,7 +53,7 @@ export interface FoundEvents {
   readonly roomsWithMore: ReadonlySet<string>;
 }
 
-interface Candidate extends Hit {
+interface Candidate extends SearchPlace {
   readonly in: SearchedRoom;
 }
 
@@ -112,9 +112,9 @@ async function candidatesOf(
   for (const searched of searchedRooms(reader, userId)) {
     const { roomId } = searched.room;
     if (!filter.matchesRoom(roomId) || (onlyRoom !== undefined && onlyRoom !== roomId)) continue;
-    for (const hit of searchRoom(index, roomId, terms)) {
-      if (keys === undefined || keys.has(hit.key)) candidates.push({ ...hit, in: searched });
-    }
+    forEachHit(index, roomId, terms, (position, sentAtS, key, rank) => {
+      if (keys === undefined || keys.has(key)) candidates.push({ position, sentAtS, rank, in: searched });
+    });
     if (pacer.isDue) await pacer.pause();
   }
   return candidates;
