@@ -265,6 +265,28 @@ describe('an event of another server', () => {
     expect(await it.isReplayedEqual()).toBe(true);
   });
 
+  it.each(['1', '2', '12'])('follows, in version %s, what a peer tells of the past with its state', async (version) => {
+    const it = await entered(version);
+    const base = it.foreign.last;
+    const b = it.add(state(ANN, 'm.test', { b: 1 }, { prev: [base], stateKey: 'B' }));
+    const told = it.add(state(ANN, 'm.test', { t: 1 }, { prev: [base], stateKey: 'T' }));
+    const y = it.add(state(ANN, 'm.test', { y: 1 }, { prev: [told.eventId], stateKey: 'Y' }));
+    const x = it.add(message(ANN, 'x', { prev: [b.eventId, y.eventId] }));
+    const c = it.add(message(ANN, 'c', { prev: [b.eventId, x.eventId] }));
+    await it.receive(b);
+    const receiver = new Receiver({
+      reader: it.reader,
+      rooms: it.rooms,
+      clock: Date.now,
+      keys: allKeys,
+      missing: { ...missingEventsOf(it.foreign), between: async () => [x.pdu] },
+    });
+    expect(await receiver.receive(it.foreign.room, 'a.org', c.pdu)).toEqual({ kind: 'accept' });
+    expect(it.timeline().slice(-2)).toEqual([x.eventId, c.eventId]);
+    expect(it.current()).toEqual(c.after);
+    expect(it.current().get(keyOf('m.test', 'Y'))).toBe(y.eventId);
+  });
+
   it('is history when it comes later, and seen at its depth by nobody as new', async () => {
     const it = await entered();
     const missed = Array.from({ length: 120 }, (_, n) => it.add(message(ANN, `${n}`)));

@@ -16,7 +16,7 @@ import { checkSignatures } from './check-signatures.ts';
 import { momentOf } from './moment.ts';
 import { takeInOutliers } from './outliers.ts';
 import { recordOf } from './record.ts';
-import { type JudgingStep, judge, STEPS_OF_HISTORY, STEPS_OF_NEW_EVENT } from './steps.ts';
+import { type JudgingStep, judge, STEPS_OF_HISTORY, STEPS_OF_NEW_EVENT, STEPS_OF_TOLD_EVENT } from './steps.ts';
 import type { MissingEvents, Receipt, ReceivingRoom, StepContext, StepName, Verdict } from './types.ts';
 
 /** Events that are asked for at once to close a gap. Source: server-server API, `get_missing_events`: servers give some 20. */
@@ -45,6 +45,7 @@ interface TakeInOptions {
 const AS_NEW: TakeInOptions = { steps: STEPS_OF_NEW_EVENT, closesGaps: true };
 const AS_GAP: TakeInOptions = { steps: STEPS_OF_NEW_EVENT, closesGaps: false };
 const AS_HISTORY: TakeInOptions = { steps: STEPS_OF_HISTORY, closesGaps: false };
+const AS_TOLD: TakeInOptions = { steps: STEPS_OF_TOLD_EVENT, closesGaps: false };
 
 /**
  * Takes events of other servers through the checks on receipt, see steps.ts, and records each once with what became of it.
@@ -242,7 +243,7 @@ export class Receiver {
     const receipt = event && (await this.#checked(room, origin, event));
     if (receipt === undefined || 'kind' in receipt || receipt.eventId !== eventId) return;
     receipt.givenState = this.#positionsOf(told.stateEventIds);
-    if ((await this.#fetchAuthEvents(receipt)) === undefined) await this.#admit(receipt, AS_HISTORY);
+    if ((await this.#fetchAuthEvents(receipt)) === undefined) await this.#admit(receipt, AS_TOLD);
   }
 
   async #fetchOutliers(room: ReceivingRoom, origin: string, eventIds: readonly string[]): Promise<void> {

@@ -41,6 +41,12 @@ export const STEPS_OF_HISTORY: readonly JudgingStep[] = [
   checkStateBefore,
 ];
 
+/**
+ * The checks of an event around which nothing but a told state is known. That state may name events which the rules refuse, and
+ * then lacks them; what the event brings is judged when it meets what is known, by state resolution.
+ */
+export const STEPS_OF_TOLD_EVENT: readonly JudgingStep[] = [(receipt) => receipt.rejection, checkAuthEvents];
+
 /** Goes through the checks. */
 export function judge(receipt: Receipt, moment: RoomMoment, steps: readonly JudgingStep[]): Verdict {
   for (const step of steps) {
