@@ -56,6 +56,7 @@ import { Backfilling } from './federation/backfilling.ts';
 import { eduHandlers } from './federation/edus/index.ts';
 import { LastingEduLog } from './federation/edus/lasting.ts';
 import { PassingEdus } from './federation/edus/passing.ts';
+import { RemotePresences } from './federation/edus/presence.ts';
 import { Entrance } from './federation/entrance.ts';
 import { createFederation, type FederationNetwork } from './federation/federation.ts';
 import { Peers } from './federation/inbound/peers.ts';
@@ -277,13 +278,15 @@ export function createApplication(parts: ApplicationParts): Application {
     logger,
   });
   const remoteKeys = new RemoteKeys({ client: federation.client, lists: deviceLists, serverName });
-  const edus = eduHandlers({ reader, serverName, typing, presence, commands, newRecordId, clock, deviceLists });
+  const presences = new RemotePresences({ reader, serverName, presence });
+  const edus = eduHandlers({ reader, serverName, typing, presences, commands, newRecordId, clock, deviceLists });
   const transactions = new Transactions({ reader, serverName, receiver, edus, logger });
   const passing = new PassingEdus({
     engine,
     serverName,
     typing,
     presence,
+    presences,
     sendEdu: (destinations, edu, key) => sender.sendEdu(destinations, edu, key),
     clock,
   });

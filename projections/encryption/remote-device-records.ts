@@ -47,6 +47,8 @@ export interface RemoteDeviceRecords {
   'remote_devices.outdated': {
     readonly userId: string;
     readonly keptBy: string;
+    /** Whether clients are told now, because the list cannot be had soon; else they are told when it is here. */
+    readonly isTold: boolean;
   };
 }
 

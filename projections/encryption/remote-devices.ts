@@ -42,7 +42,7 @@ export function applyRemoteDevices(tx: Writer, at: Position, { kind, fields }: R
       const { streamIds = [] } = tx.get(remoteLists, [fields.userId]) ?? {};
       tx.put(remoteLists, [fields.userId], { keptBy: fields.keptBy, streamIds, isOutdated: true });
       tx.put(outdatedLists, [fields.userId], true);
-      markList(tx, at, fields.userId);
+      if (fields.isTold) markList(tx, at, fields.userId);
       break;
     }
   }

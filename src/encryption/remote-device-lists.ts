@@ -171,24 +171,45 @@ export class RemoteDeviceLists {
     streamId: number | undefined,
     decide: (list: RemoteListRow) => readonly RecordDraft[] | undefined,
   ): Promise<void> {
-    const { reader, commands, serverName: keptBy, newRecordId } = this.#options;
+    const { reader, commands } = this.#options;
     const { result: isOutdated } = await commands.run(remoteDevicesStream(userId), () => {
       if (!this.isTold(userId)) return { records: [], result: false };
       const list = remoteListOf(reader, userId);
       if (list?.isOutdated) return { records: [], result: true };
       const records = list === undefined ? undefined : decide(list);
       if (records !== undefined) return { records, result: false };
-      const outdated = remoteDeviceRecord(newRecordId(), 'remote_devices.outdated', { userId, keptBy });
-      return { records: [outdated], result: true };
+      return { records: [this.#outdatedRecord(userId, !this.#canRefresh(userId))], result: true };
     });
     if (!isOutdated) return;
     const running = this.#refreshing.get(userId);
     if (running !== undefined) {
       running.hasNews = true;
       running.toldOf = Math.max(streamId ?? 0, running.toldOf ?? 0);
-    } else if (this.#refreshing.size < MAX_REFRESHING && !this.#isPausing(userId)) {
+    } else if (this.#canRefresh(userId)) {
       void this.refresh(userId);
     }
+  }
+
+  #outdatedRecord(userId: string, isTold: boolean): RecordDraft {
+    const { serverName: keptBy, newRecordId } = this.#options;
+    return remoteDeviceRecord(newRecordId(), 'remote_devices.outdated', { userId, keptBy, isTold });
+  }
+
+  /** Has clients ask for the keys that changed, since it will take a while until they are here. */
+  async #tellOutdated(userId: string): Promise<void> {
+    const { reader, commands, logger } = this.#options;
+    try {
+      await commands.run(remoteDevicesStream(userId), () => {
+        const isOutdated = remoteListOf(reader, userId)?.isOutdated === true && this.isTold(userId);
+        return { records: isOutdated ? [this.#outdatedRecord(userId, true)] : [], result: undefined };
+      });
+    } catch (error) {
+      logger.warn({ err: error }, 'it could not be recorded that keys of a user of another server changed');
+    }
+  }
+
+  #canRefresh(userId: string): boolean {
+    return this.#refreshing.size < MAX_REFRESHING && !this.#isPausing(userId);
   }
 
   async #fetch(userId: string, refresh: Refresh): Promise<boolean> {
@@ -237,6 +258,7 @@ export class RemoteDeviceLists {
   #pause(userId: string): void {
     const { clock, random = Math.random } = this.#options;
     const before = this.#pauses.get(userId);
+    if (before === undefined && !this.#closing.signal.aborted) void this.#tellOutdated(userId);
     const lengthMs = Math.min(before === undefined ? FIRST_PAUSE_MS : before.lengthMs * 2, MAX_PAUSE_MS);
     this.#pauses.set(userId, { untilMs: clock() + lengthMs * (1 + JITTER * (2 * random() - 1)), lengthMs });
   }

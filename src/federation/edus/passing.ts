@@ -11,6 +11,7 @@ import { presenceContent } from '#src/sync/presence-news.ts';
 import type { Position } from '#streams/event-log.ts';
 import type { Edu } from '../outbound/edu.ts';
 import { serversOf } from './lasting.ts';
+import type { RemotePresences } from './presence.ts';
 
 /** How often servers are told again of who is online: they forget it after half an hour. */
 export const PRESENCE_INTERVAL_MS = 20 * 60_000;
@@ -22,6 +23,8 @@ export interface PassingEdusOptions {
   readonly serverName: string;
   readonly typing: Typing;
   readonly presence: Presence;
+  /** What other servers say of their users. */
+  readonly presences: RemotePresences;
   readonly sendEdu: (destinations: Iterable<string>, edu: Edu, key?: string) => void;
   /** Milliseconds since the epoch. */
   readonly clock: () => number;
@@ -104,11 +107,12 @@ export class PassingEdus {
 
   /** Tells of people who came into a room, and tells the servers of others who did of the people there. */
   #introduce(after: Position): void {
-    const { presence, serverName } = this.#options;
+    const { presence, presences, serverName } = this.#options;
     for (const { event } of eventsSince(this.#reader, after)) {
       const userId = event.type === 'm.room.member' ? event.stateKey : undefined;
       if (userId === undefined || membershipOf(this.#reader, event.room, userId) !== 'join') continue;
       if (this.#isLocal(userId)) {
+        presences.welcome();
         if (presence.isAwake(userId)) this.#tellPresence(userId, serversIn(this.#reader, event.room));
         continue;
       }
