@@ -20,7 +20,7 @@ import {
   stateEntriesAt,
   stateEventAt,
 } from './state/index.ts';
-import { resolveStatesAt } from './state/resolve-states.ts';
+import { explainStatesAt, type ResolutionLookups } from './state/resolve-states.ts';
 import { eventIds, givenStates } from './tables.ts';
 
 /** A state: one that is stored, and what differs from it. */
@@ -43,12 +43,25 @@ export function mergeStates(reader: Reader, room: ResolvingRoom, states: readonl
   const [first, ...others] = [...different.values()].sort(byAge);
   if (first === undefined) return EMPTY_STATE;
   if (others.length === 0) return { base: first, changes: [] };
-  const changes = resolveStatesAt(reader, room.id, [first, ...others], room.rules, {
+  const options = { trace: false };
+  const { nearest, changes } = explainStatesAt(
+    reader,
+    room.id,
+    [first, ...others],
+    room.rules,
+    lookupsIn(reader, room),
+    options,
+  );
+  return { base: nearest, changes };
+}
+
+/** How resolution finds the events of a room. */
+export function lookupsIn(reader: Reader, room: ResolvingRoom): ResolutionLookups {
+  return {
     eventAt: (position) => resolutionEventAt(reader, room, position),
     keyAt: (position) => stateKeyAt(reader, position),
     positionOf: (eventId) => reader.get(eventIds, eventIdKey(eventId)),
-  });
-  return { base: first, changes };
+  };
 }
 
 function stateKeyAt(reader: Reader, position: Position): StateKey | undefined {
