@@ -10,6 +10,8 @@ export class FedLog implements ProjectedLog {
   #subscription: FedSubscription | undefined;
   #answerRead: ((record: LogRecord | undefined) => void) | undefined;
   #reading: Promise<unknown> = Promise.resolve();
+  /** Once it is over: why, if that is known. */
+  #over: { readonly error: Error | undefined } | undefined;
 
   /** @param head Position of the last record that the log has. */
   constructor(port: MessagePort, head: Position) {
@@ -34,9 +36,12 @@ export class FedLog implements ProjectedLog {
   }
 
   subscribeAll(from: Position, subscriber: Subscriber): Subscription {
-    this.#subscription = new FedSubscription(subscriber);
-    this.#tell({ kind: 'subscribe', from });
-    return this.#subscription;
+    const subscription = new FedSubscription(subscriber);
+    this.#subscription = subscription;
+    const over = this.#over;
+    if (over === undefined) this.#tell({ kind: 'subscribe', from });
+    else queueMicrotask(() => subscription.end(over.error));
+    return subscription;
   }
 
   /** Takes a message that came through the port. */
@@ -51,7 +56,8 @@ export class FedLog implements ProjectedLog {
         this.#subscription?.goLive();
         return;
       case 'end':
-        this.#subscription?.end(message.reason === undefined ? undefined : new Error(message.reason));
+        this.#over = { error: message.reason === undefined ? undefined : new Error(message.reason) };
+        this.#subscription?.end(this.#over.error);
         return;
       case 'read':
         this.#answerRead?.(unpackRecords(message.packed)[0]);

@@ -29,6 +29,7 @@ export class LogFeed {
   readonly #log: ProjectedLog;
   readonly #port: MessagePort;
   #subscription: Subscription | undefined;
+  #isStopped = false;
   #gathered: LogRecord[] = [];
   #gatheredBytes = 0;
   #timer: NodeJS.Timeout | undefined;
@@ -63,6 +64,7 @@ export class LogFeed {
 
   /** Begins to hand over what is in the log after a position. */
   subscribe(from: Position): void {
+    if (this.#isStopped) return;
     this.#seen = from;
     this.#applied = from;
     this.#subscription = this.#log.subscribeAll(from, {
@@ -93,21 +95,18 @@ export class LogFeed {
   async waitFor(position: Position, timeoutMs: number): Promise<void> {
     this.#handOver();
     if (this.#applied >= position) return;
-    await new Promise<void>((resolve) => {
-      const timer = setTimeout(resolve, timeoutMs);
-      this.#waiting.push({
-        position,
-        resolve: () => {
-          clearTimeout(timer);
-          resolve();
-        },
-      });
-    });
-    this.#waiting = this.#waiting.filter((one) => one.position > this.#applied);
+    const { promise, resolve } = Promise.withResolvers<void>();
+    const waiting: Waiting = { position, resolve };
+    const timer = setTimeout(resolve, timeoutMs);
+    this.#waiting.push(waiting);
+    await promise;
+    clearTimeout(timer);
+    this.#waiting = this.#waiting.filter((one) => one !== waiting);
   }
 
   /** Hands over no more. */
   async stop(): Promise<void> {
+    this.#isStopped = true;
     clearTimeout(this.#timer);
     this.#goOn?.();
     await this.#subscription?.stop();

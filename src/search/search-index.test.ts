@@ -119,6 +119,10 @@ describe('the index', () => {
     const asked = opening.readerAt(log.head()).catch((error: unknown) => error);
     await opening.close();
     await asked;
+    const inThread = indexOf({ isThreaded: true });
+    const askedThere = inThread.readerAt(log.head()).catch((error: unknown) => error);
+    await inThread.close();
+    await askedThere;
     await expect(opening.readerAt(BEFORE_FIRST)).rejects.toMatchObject({ status: 503 });
   });
 
