@@ -2,7 +2,7 @@
 
 import { type RoomVersionRules, roomVersionRules, SUPPORTED_ROOM_VERSIONS } from '#protocol/room-version.ts';
 import { AuthChainCycleError, AuthChainTooLargeError } from '#protocol/state-resolution/index.ts';
-import { EventCycleError, RoomFileError } from '../rooms/errors.ts';
+import { EventCycleError, RoomFileError, TooManyForksError } from '../rooms/errors.ts';
 import { readPduFiles } from '../rooms/read-files.ts';
 import type { RoomEvent } from '../rooms/room-event.ts';
 import { type ExitStatus, UsageError, WRONG_USAGE } from './command.ts';
@@ -44,4 +44,4 @@ export async function sayingWhatIsWrong(
   }
 }
 
-const WRONG_INPUT = [RoomFileError, EventCycleError, AuthChainCycleError, AuthChainTooLargeError];
+const WRONG_INPUT = [RoomFileError, EventCycleError, TooManyForksError, AuthChainCycleError, AuthChainTooLargeError];

@@ -2,7 +2,7 @@ import fc from 'fast-check';
 import { describe, expect, test } from 'vitest';
 import { type AppliedEvents, applyEvents, type ForkResolution } from './apply-events.ts';
 import { checkAuthOfAll } from './check-auth.ts';
-import { EventCycleError } from './errors.ts';
+import { EventCycleError, TooManyForksError } from './errors.ts';
 import { resolveGivenStates } from './resolve-sets.ts';
 import { RoomFile } from './room.test-support.ts';
 
@@ -194,6 +194,12 @@ describe.each(['1', '11', '12'])('in room version %s', (version) => {
     expect(eventAt(state, 'm.room.member', '@bob:b.org')).toBe('$@bob:b.org');
     expect(bounded(() => checkAuthOfAll(room.events(), room.rules)).every(({ allowed }) => allowed)).toBe(true);
   });
+});
+
+test('forks beyond what can be resolved are told, before memory runs out', () => {
+  const room = new RoomFile('11');
+  for (let fork = 0; fork < 10_000; fork += 1) room.join(`@u${fork}:b.org`, ['$rules']);
+  expect(() => bounded(() => apply(room))).toThrow(TooManyForksError);
 });
 
 test('the order of the input does not matter', () => {

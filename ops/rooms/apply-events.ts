@@ -9,6 +9,7 @@ import {
   type StateEntry,
 } from '#protocol/state-resolution/index.ts';
 import { SlotMap } from '#protocol/state-resolution/slot-map.ts';
+import { TooManyForksError } from './errors.ts';
 import { judgeByAuthEvents } from './judge.ts';
 import { mainRoomOf } from './one-room.ts';
 import { OrderedAuthGraph } from './ordered-auth-graph.ts';
@@ -62,6 +63,7 @@ export interface ApplyOptions {
  * own auth events make up.
  *
  * @throws {EventCycleError}
+ * @throws {TooManyForksError} where thousands of forks meet that have little in common.
  */
 export function applyEvents(events: ReadonlyMap<string, RoomEvent>, options: ApplyOptions): AppliedEvents {
   const roomId = mainRoomOf(events);
@@ -73,6 +75,9 @@ export function applyEvents(events: ReadonlyMap<string, RoomEvent>, options: App
   const { rejections: rejected, gaps } = room;
   return { state: room.entriesOf(final), forwardExtremities, rejected, events: ordered.length, gaps };
 }
+
+/** Most forks at one place times keys in which they differ: what is held in memory to resolve them, some 8 bytes each. */
+const MAX_COMPARED = 50_000_000;
 
 class OfflineRoom {
   readonly rejections: RejectedEvent[] = [];
@@ -135,9 +140,11 @@ class OfflineRoom {
   stateAfter(at: string | undefined, eventIds: readonly string[]): StateTree {
     const states: StateTree[] = [];
     const after: string[] = [];
+    const seen = new Set<object>();
     for (const id of eventIds) {
       const state = this.#after.get(id);
-      if (state === undefined || states.some((other) => other.isSameAs(state))) continue;
+      if (state === undefined || seen.has(state.identity)) continue;
+      seen.add(state.identity);
       states.push(state);
       after.push(id);
     }
@@ -198,6 +205,7 @@ class OfflineRoom {
     const conflicted = new Set(others.flatMap((other) => first.differenceFrom(other)));
     if (conflicted.size === 0) return first;
     const states = [first, ...others];
+    if (states.length * conflicted.size > MAX_COMPARED) throw new TooManyForksError(states.length, at);
     const conflicts = Array.from(conflicted, (slot): ConflictedKey => {
       return { ...this.#keyOf(slot), eventIds: states.map((state) => state.get(slot)) };
     });

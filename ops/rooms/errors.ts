@@ -28,3 +28,13 @@ export class EventCycleError extends Error {
     this.eventIds = eventIds;
   }
 }
+
+/** More forks meet in one place than can be resolved with each other in the memory there is. */
+export class TooManyForksError extends Error {
+  override readonly name = 'TooManyForksError';
+  constructor(forks: number, at: string | undefined) {
+    super(
+      `${forks} forks meet ${at === undefined ? 'at the end of the room' : `in ${at}`}, too many to be resolved with each other.`,
+    );
+  }
+}

@@ -45,9 +45,9 @@ export class StateTree {
       : new StateTree(withEntry(this.#root, this.#shift, slot, eventId), this.#shift);
   }
 
-  /** Whether both are one and the same; states that differ in nothing may still be two. */
-  isSameAs(other: StateTree): boolean {
-    return this.#root === other.#root;
+  /** The same for states that are one and the same; states that differ in nothing may still be two. */
+  get identity(): object {
+    return this.#root;
   }
 
   /** The slots in which two states made from the same empty one differ. */

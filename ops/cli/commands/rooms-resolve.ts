@@ -40,10 +40,10 @@ configuration. Exit status 2 if the files make no sense.`,
       const { state: stateFiles, trace } = options;
       if (stateFiles?.length === 1) throw new UsageError('--state is for two states or more; one is resolved already');
       const { rules, events } = await readRoom(options);
-      const showTrace = (fork: ForkResolution): void => {
+      const showTrace = (fork: ForkResolution, heading?: string): void => {
         const { at, after, resolution } = fork;
         if (json) say(JSON.stringify({ at: at ?? null, after, changes: resolution.changes, steps: resolution.steps }));
-        else for (const line of traceLines(headingOf(fork), resolution)) say(line);
+        else for (const line of traceLines(heading ?? headingOf(fork), resolution)) say(line);
       };
       if (stateFiles === undefined) {
         const applied = applyEvents(events, { rules, ...(trace ? { onResolution: showTrace } : {}) });
@@ -65,7 +65,7 @@ configuration. Exit status 2 if the files make no sense.`,
       const states = [];
       for (const file of stateFiles) states.push({ file, eventIds: await readEventIds(file) });
       const { state, ...resolution } = resolveGivenStates(states, events, { rules, trace });
-      if (trace) showTrace({ at: undefined, after: stateFiles, resolution });
+      if (trace) showTrace({ at: undefined, after: stateFiles, resolution }, `${stateFiles.join(', ')} are resolved:`);
       for (const line of stateLines(state)) print(line);
       return SUCCESS;
     }),
@@ -74,7 +74,7 @@ configuration. Exit status 2 if the files make no sense.`,
 const AGAINST = { auth_events: 'held against its auth events', state_before: 'held against the state before it' };
 
 function headingOf({ at, after }: ForkResolution): string {
-  return `${at === undefined ? 'In the end' : `Before ${at}`} the states after ${after.join(', ')} are resolved:`;
+  return `${at === undefined ? 'At the end of the room' : `Before ${at}`} the states after ${after.join(', ')} are resolved:`;
 }
 
 function stateLines(state: readonly StateEntry[]): Iterable<string> {
