@@ -43,16 +43,10 @@ export function mergeStates(reader: Reader, room: ResolvingRoom, states: readonl
   const [first, ...others] = [...different.values()].sort(byAge);
   if (first === undefined) return EMPTY_STATE;
   if (others.length === 0) return { base: first, changes: [] };
-  const options = { trace: false };
-  const { nearest, changes } = explainStatesAt(
-    reader,
-    room.id,
-    [first, ...others],
-    room.rules,
-    lookupsIn(reader, room),
-    options,
-  );
-  return { base: nearest, changes };
+  const merged = explainStatesAt(reader, room.id, [first, ...others], room.rules, lookupsIn(reader, room), {
+    trace: false,
+  });
+  return merged === undefined ? { base: first, changes: [] } : { base: merged.nearest, changes: merged.changes };
 }
 
 /** How resolution finds the events of a room. */
