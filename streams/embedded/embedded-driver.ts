@@ -20,13 +20,14 @@ import {
 } from '../event-log.ts';
 import type { FileKeyring } from '../keyring/file-keyring.ts';
 import type { DriverEvents, LogDriver, SealedAppend, StoredRecord } from '../log-driver.ts';
-import { errorCode, type FileSystem, isOutOfSpace } from './files.ts';
+import type { FileSystem } from './files.ts';
 import { encodeFrame, encodeSegmentHeader, frameSize, SEGMENT_HEADER_BYTES } from './frame.ts';
 import { GrowingFile } from './growing-file.ts';
 import { nextChain } from './heads.ts';
 import type { RecordStore } from './record-store.ts';
 import { encodeIndex } from './segment-index.ts';
 import { OffsetList, type Segment, segmentAt } from './segments.ts';
+import { messageOf, WriteStop } from './write-stop.ts';
 
 /** Most bytes of one commit. */
 export const MAX_COMMIT_BYTES = MAX_APPEND_BYTES;
@@ -40,10 +41,6 @@ export const SEGMENT_BYTES = 64 * 1024 * 1024;
 /** How far a segment grows at once. */
 const GROW_BYTES = 4 * 1024 * 1024;
 const NEW_SEGMENT = 'new.tmp';
-/** How long appends are turned down after a full disk, before one tries again; doubled each time up to the most. */
-export const RETRY_MS = 250;
-const MAX_RETRY_MS = 10_000;
-
 export interface EmbeddedDriverOptions {
   readonly files: FileSystem;
   /** Folder of the segments. */
@@ -82,12 +79,6 @@ interface Written {
   readonly end: number;
 }
 
-/** Why the log takes no appends; `retryAtMs` (of the monotonic clock) where it will try again. */
-interface Stopped {
-  readonly reason: string;
-  readonly retryAtMs: number | undefined;
-}
-
 export class EmbeddedDriver<Append extends SealedAppend> implements LogDriver<Append> {
   readonly #options: EmbeddedDriverOptions;
   readonly #store: RecordStore;
@@ -100,8 +91,7 @@ export class EmbeddedDriver<Append extends SealedAppend> implements LogDriver<Ap
   #committing: Promise<void> | undefined;
   /** Finished segments whose index is being written. */
   readonly #finishing = new Set<Promise<void>>();
-  #stopped: Stopped | undefined;
-  #retryMs: number;
+  readonly #stop: WriteStop;
   #dirty = false;
 
   constructor(options: EmbeddedDriverOptions) {
@@ -110,7 +100,7 @@ export class EmbeddedDriver<Append extends SealedAppend> implements LogDriver<Ap
     this.#keyring = options.keyring;
     this.#active = options.active;
     this.#segmentBytes = options.segmentBytes ?? SEGMENT_BYTES;
-    this.#retryMs = options.retryMs ?? RETRY_MS;
+    this.#stop = new WriteStop(options.folder, options.retryMs);
   }
 
   start(events: DriverEvents<Append>): void {
@@ -147,13 +137,11 @@ export class EmbeddedDriver<Append extends SealedAppend> implements LogDriver<Ap
   }
 
   refusal(): string | undefined {
-    if (this.#stopped === undefined) return undefined;
-    const { reason, retryAtMs } = this.#stopped;
-    return retryAtMs !== undefined && performance.now() >= retryAtMs ? undefined : reason;
+    return this.#stop.refusal();
   }
 
   writeState(): WriteState {
-    return this.#stopped === undefined ? { writable: true } : { writable: false, reason: this.#stopped.reason };
+    return this.#stop.writeState();
   }
 
   head(): Position {
@@ -175,7 +163,7 @@ export class EmbeddedDriver<Append extends SealedAppend> implements LogDriver<Ap
   async close(): Promise<void> {
     await this.settled();
     await Promise.all(this.#finishing);
-    if (this.#dirty && this.#stopped === undefined) {
+    if (this.#dirty && !this.#stop.isStopped) {
       // Without the mark the next start only looks harder at the end of the log.
       await this.#keyring.markClean(this.head() + 1).catch(() => undefined);
     }
@@ -233,7 +221,7 @@ export class EmbeddedDriver<Append extends SealedAppend> implements LogDriver<Ap
       // Nothing is awaited where nothing must be: the disk is to have it before anybody else goes on.
       active = this.#roomFor(bytes, keys) ?? (await this.#makeRoom(bytes, keys));
     } catch (error) {
-      return this.#stop(error, 'nothing was written');
+      return this.#stop.after(error, 'nothing was written');
     }
     const { segment, growing } = active;
     const staged = this.#keyring.stage(
@@ -266,8 +254,7 @@ export class EmbeddedDriver<Append extends SealedAppend> implements LogDriver<Ap
       }
       active.touched.add(append.stream);
     }
-    this.#stopped = undefined;
-    this.#retryMs = this.#options.retryMs ?? RETRY_MS;
+    this.#stop.clear();
     growing.growAhead(end, this.#segmentBytes);
   }
 
@@ -336,41 +323,17 @@ export class EmbeddedDriver<Append extends SealedAppend> implements LogDriver<Ap
   /** Takes back a commit of which something failed. */
   async #withdraw(active: ActiveSegment, errors: readonly unknown[]): Promise<Error> {
     const unsynced = errors.find((error) => error instanceof OutcomeUnknown);
-    if (unsynced instanceof OutcomeUnknown) return this.#giveUp(unsynced.message);
+    if (unsynced instanceof OutcomeUnknown) return this.#stop.forGood(unsynced.message);
     const failure = errors[0];
     try {
       // What was written of it must not be there after a restart.
       await active.growing.cut(active.segment.end);
     } catch (error) {
-      return this.#giveUp(`${messageOf(failure)}, and what was written could not be taken back: ${messageOf(error)}`);
+      return this.#stop.forGood(
+        `${messageOf(failure)}, and what was written could not be taken back: ${messageOf(error)}`,
+      );
     }
-    return this.#stop(failure, 'what was written of the last commit was taken back');
-  }
-
-  /** The outcome of a commit is unknown: nothing more is written until the log is opened again. */
-  #giveUp(what: string): OutcomeUnknown {
-    this.#stopped = {
-      reason: `the disk failed (${what}); check the disk, then restart the server`,
-      retryAtMs: undefined,
-    };
-    return new OutcomeUnknown(`${what}. After a restart the records are either all there or not at all.`);
-  }
-
-  #stop(error: unknown, consequence: string): NotWritten {
-    const folder = this.#options.folder;
-    if (isOutOfSpace(error)) {
-      const reason = `the disk with ${folder} is full (${messageOf(error)}); free some space, writing goes on by itself`;
-      this.#stopped = { reason, retryAtMs: performance.now() + this.#retryMs };
-      this.#retryMs = Math.min(MAX_RETRY_MS, 2 * this.#retryMs);
-    } else {
-      const help =
-        errorCode(error) === 'EROFS'
-          ? 'mount the file system for writing, then restart the server'
-          : 'check the disk, then restart the server';
-      const reason = `the log in ${folder} cannot be written (${messageOf(error)}; ${consequence}); ${help}`;
-      this.#stopped = { reason, retryAtMs: undefined };
-    }
-    return new NotWritten(this.#stopped.reason);
+    return this.#stop.after(failure, 'what was written of the last commit was taken back');
   }
 
   #failAll(batch: readonly Append[], error: Error): void {
@@ -452,8 +415,4 @@ export async function writeIndexFile(files: FileSystem, segment: Segment, index:
     await file.close();
   }
   await files.rename(temporary, segment.indexPath);
-}
-
-function messageOf(error: unknown): string {
-  return error instanceof Error ? error.message : String(error);
 }
