@@ -64,17 +64,17 @@ export function forgetStrangers(tx: Writer, record: LogRecord): void {
   const { room, stateKey: userId } = event;
   if (membershipOf(tx, room, userId) === 'join') return;
   if (tx.has(remoteLists, [userId])) {
-    forgetStranger(tx, userId);
+    forgetStranger(tx, record.position, userId);
     return;
   }
   if (tx.has(roomServers, [room, serverNameOf(userId) ?? ''])) return;
   // The last of a server has left: if that is this one, all the others in the room may be strangers now.
   for (const member of [...joinedMembers(tx, room)]) {
-    if (tx.get(remoteLists, [member])?.keptBy === serverNameOf(userId)) forgetStranger(tx, member);
+    if (tx.get(remoteLists, [member])?.keptBy === serverNameOf(userId)) forgetStranger(tx, record.position, member);
   }
 }
 
-function forgetStranger(tx: Writer, userId: string): void {
+function forgetStranger(tx: Writer, at: Position, userId: string): void {
   const list = tx.get(remoteLists, [userId]);
   if (list === undefined || sharesRoomWith(tx, userId, list.keptBy)) return;
   tx.remove(remoteLists, [userId]);
@@ -82,6 +82,8 @@ function forgetStranger(tx: Writer, userId: string): void {
   for (const [, deviceId] of [...tx.keys(deviceKeys, { prefix: [userId] })]) removeDevice(tx, userId, deviceId);
   tx.removeRange(remoteDeviceNames, { prefix: [userId] });
   tx.removeRange(crossSigningKeys, { prefix: [userId] });
+  // Whoever shares a room with the user when they look next has missed what happened until then.
+  markList(tx, at, userId);
 }
 
 function applyList(tx: Writer, at: Position, fields: RemoteDeviceRecords['remote_devices.listed']): void {

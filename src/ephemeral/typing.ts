@@ -132,6 +132,11 @@ export class Typing implements Disposable {
     return room === undefined ? [] : [...room.typists.keys()];
   }
 
+  /** Who types in the room now; undefined if nobody did lately, either. */
+  lately(roomId: string): readonly string[] | undefined {
+    return this.#active.has(roomId) || this.#quiet.has(roomId) ? this.usersIn(roomId) : undefined;
+  }
+
   /** Who types in the room now, if that may have changed after the serial number; undefined if it has not. */
   typingSince(roomId: string, serial: number): readonly string[] | undefined {
     const room = this.#active.get(roomId);

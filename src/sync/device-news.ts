@@ -51,5 +51,8 @@ export async function deviceListsText(run: SyncRun, recent: RecentChanges): Prom
   const memberships = recent.membershipsSince(reader, since);
   const { changed, left } = await deviceListNews({ reader, viewer: viewer.userId, since, upTo, memberships, pacer });
   if (changed.size === 0 && left.size === 0) return undefined;
-  return JSON.stringify({ changed: [...changed], left: [...left] });
+  return JSON.stringify({
+    ...(changed.size > 0 && { changed: [...changed] }),
+    ...(left.size > 0 && { left: [...left] }),
+  });
 }

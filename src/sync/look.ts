@@ -133,9 +133,11 @@ export function mayHaveTyping(serial: number, since: TypingSince | undefined): b
 /** Who is typing in a room, if the client has to be told. */
 function typingNews({ typing, typingSince }: LookOptions, roomId: string): readonly string[] | undefined {
   if (typingSince?.isCurrent === true) return typing.typingSince(roomId, typingSince.serial);
+  // Of a room in which somebody typed lately a new client hears, too, that nobody does any more.
+  if (typingSince === undefined) return typing.lately(roomId);
   const users = typing.usersIn(roomId);
   // Whom the last run of the server saw typing is not known any more: the client is told who types in each room now.
-  return users.length > 0 || (typingSince?.serial ?? 0) > 0 ? users : undefined;
+  return users.length > 0 || typingSince.serial > 0 ? users : undefined;
 }
 
 async function roomNews(
