@@ -25,6 +25,7 @@ import type { JsonObject } from '#protocol/pdu.ts';
 import { openMemoryLog } from '#streams/memory/memory-log.ts';
 import { Rooms } from '../rooms.ts';
 import { MAX_FORWARD_EXTREMITIES } from './check-extremities.ts';
+import { checkForm } from './check-form.ts';
 import {
   ANN,
   allKeys,
@@ -38,6 +39,7 @@ import {
   missingEventsOf,
 } from './foreign-room.test-support.ts';
 import { Receiver } from './receiver.ts';
+import { recordOf } from './record.ts';
 
 const cleanUps: (() => Promise<void>)[] = [];
 
@@ -362,6 +364,21 @@ describe('an event of another server', () => {
     expect(it.timeline().slice(-2)).toEqual([carol.eventId, hello.eventId]);
     expect([...serversIn(it.reader, it.room.id)]).toContain('c.org');
     expect(membershipOf(it.reader, it.room.id, '@carol:c.org')).toBe('join');
+    expect(await it.isReplayedEqual()).toBe(true);
+  });
+
+  it('is taken in after all when it was rejected by mistake, and comes again', async () => {
+    const it = await entered();
+    const topic = it.add(state(ANN, 'm.room.topic', { topic: 'right' }));
+    const receipt = checkForm(it.foreign.room, 'a.org', topic.pdu);
+    if ('kind' in receipt) throw new Error(receipt.kind);
+    const mistaken = recordOf(it.rooms, receipt, { disposition: 'rejected', reason: 'a rule held wrongly' });
+    await it.rooms.recordAside(it.foreign.room, [mistaken]);
+    const follows = it.add(message(ANN, 'after it'));
+    expect(await it.receive(topic)).toEqual({ kind: 'accept' });
+    expect(await it.receive(follows)).toEqual({ kind: 'accept' });
+    expect(it.timeline().slice(-2)).toEqual([topic.eventId, follows.eventId]);
+    expect(it.current()).toEqual(follows.after);
     expect(await it.isReplayedEqual()).toBe(true);
   });
 

@@ -2,10 +2,8 @@
 
 import { dispositionRecord } from '#projections/rooms/disposition-record.ts';
 import { stateGivenRecords } from '#projections/rooms/given-state-record.ts';
-import { hasPlace, type KnownEvent, knownEvent, withheldEvent } from '#projections/rooms/known-events.ts';
-import { findRoom, headOf, positionOfEvent } from '#projections/rooms/queries.ts';
-import { authEventIdsOf, prevEventIdsOf } from '#protocol/event-references.ts';
-import { createEventIdFromRoomId } from '#protocol/hashing.ts';
+import { hasPlace, type KnownEvent, knownEvent } from '#projections/rooms/known-events.ts';
+import type { Disposition } from '#projections/rooms/pdu-record.ts';
 import type { JsonObject } from '#protocol/pdu.ts';
 import { roomVersionRules } from '#protocol/room-version.ts';
 import type { Position, RecordDraft } from '#streams/event-log.ts';
@@ -13,25 +11,33 @@ import type { Rooms } from '../rooms.ts';
 import { checkContentHash } from './check-content-hash.ts';
 import { checkForm } from './check-form.ts';
 import { checkSignatures } from './check-signatures.ts';
+import { fetchAuthEvents } from './fetch-auth-events.ts';
+import { fetchPrevEvents } from './fetch-prev-events.ts';
+import { toldPositions } from './known.ts';
 import { momentOf } from './moment.ts';
 import { takeInOutliers } from './outliers.ts';
 import { recordOf } from './record.ts';
 import { type JudgingStep, judge, STEPS_OF_HISTORY, STEPS_OF_NEW_EVENT, STEPS_OF_TOLD_EVENT } from './steps.ts';
-import type { MissingEvents, Receipt, ReceivingRoom, StepContext, StepName, Verdict } from './types.ts';
-
-/** Events that are asked for at once to close a gap. Source: server-server API, `get_missing_events`: servers give some 20. */
-export const MAX_GAP_EVENTS = 50;
-/** Rounds of asking for auth events: each may name others that are missing. */
-const MAX_AUTH_ROUNDS = 20;
-/** Auth events that are asked for one by one for one event. */
-const MAX_AUTH_EVENTS_FETCHED = 1000;
-/** Events of a told state that are asked for at a time. */
-const STATE_EVENTS_PER_REQUEST = 100;
+import type {
+  AncestryContext,
+  MissingEvents,
+  Receipt,
+  ReceivingRoom,
+  StepContext,
+  StepName,
+  Verdict,
+} from './types.ts';
 
 export interface ReceiverOptions extends StepContext {
   readonly rooms: Rooms;
   readonly missing: MissingEvents;
 }
+
+/**
+ * What is known of an event without its last word: it may get its place, and what was rejected may turn out valid when it is
+ * sent again, be it that the rules were held wrongly before.
+ */
+const JUDGED_ANEW: ReadonlySet<Disposition> = new Set(['outlier', 'out_of_band', 'rejected']);
 
 /** How an event comes in, beside being sent by a server that is in the room. */
 interface TakeInOptions {
@@ -53,9 +59,16 @@ const AS_TOLD: TakeInOptions = { steps: STEPS_OF_TOLD_EVENT, closesGaps: false }
  */
 export class Receiver {
   readonly #options: ReceiverOptions;
+  readonly #ancestry: AncestryContext;
 
   constructor(options: ReceiverOptions) {
     this.#options = options;
+    this.#ancestry = {
+      ...options,
+      receiveOutliers: (room, origin, events) => this.receiveOutliers(room, origin, events),
+      takeInGap: (room, origin, event) => this.#takeInGap(room, origin, event),
+      takeInTold: (room, origin, event, eventId, state) => this.#takeInTold(room, origin, event, eventId, state),
+    };
   }
 
   /**
@@ -136,19 +149,8 @@ export class Receiver {
   ): Promise<Verdict> {
     const receipt = await this.#checked(room, origin, event);
     if ('kind' in receipt) return receipt;
-    receipt.givenState = this.#positionsOf(stateEventIds);
+    receipt.givenState = toldPositions(this.#options.reader, stateEventIds);
     return this.#admit(receipt, { ...AS_HISTORY, startsAnew: true });
-  }
-
-  /**
-   * Judges an event anew that was rejected: what it names may have turned out valid. Nothing is asked of peers.
-   * @returns undefined if the event is not known as rejected.
-   */
-  async reconsider(room: ReceivingRoom, origin: string, event: JsonObject): Promise<Verdict | undefined> {
-    const receipt = checkForm(room, origin, event);
-    if ('kind' in receipt || this.#known(receipt.eventId)?.disposition !== 'rejected') return undefined;
-    checkContentHash(receipt);
-    return this.#admit(receipt, { ...AS_GAP, steps: STEPS_OF_NEW_EVENT });
   }
 
   /** The checks that need nothing of the room. What is known already ends here. */
@@ -156,9 +158,7 @@ export class Receiver {
     const receipt = checkForm(room, origin, event);
     if ('kind' in receipt) return receipt;
     const known = this.#known(receipt.eventId);
-    if (known !== undefined && known.disposition !== 'outlier' && known.disposition !== 'out_of_band') {
-      return verdictOn(known);
-    }
+    if (known !== undefined && !JUDGED_ANEW.has(known.disposition)) return verdictOn(known);
     const failed = await checkSignatures(receipt, this.#options);
     if (failed !== undefined) return failed;
     checkContentHash(receipt);
@@ -172,88 +172,28 @@ export class Receiver {
   /** The checks that may ask peers, then the judgement. */
   async #takeIn(receipt: Receipt, options: TakeInOptions): Promise<Verdict> {
     return (
-      (await this.#fetchAuthEvents(receipt)) ??
-      (await this.#fetchPrevEvents(receipt, options)) ??
+      (await fetchAuthEvents(receipt, this.#ancestry)) ??
+      (await fetchPrevEvents(receipt, this.#ancestry, options.closesGaps)) ??
       (await this.#admit(receipt, options))
     );
   }
 
-  /** Step 4: the events that it names to authorise it are known; those that are not are fetched, with what authorises them. */
-  async #fetchAuthEvents(receipt: Receipt): Promise<Verdict | undefined> {
-    const { room, origin, pdu } = receipt;
-    const { rules } = room;
-    let wanted = this.#unknown([
-      ...authEventIdsOf(pdu, rules),
-      ...(rules.eventFormat.createEventInAuthEvents ? [] : [createEventIdFromRoomId(room.roomId)]),
-    ]);
-    if (pdu.type === 'm.room.create') return undefined;
-    const fetched = new Map<string, JsonObject>();
-    for (let round = 0; wanted.length > 0 && round < MAX_AUTH_ROUNDS; round += 1) {
-      if (fetched.size + wanted.length > MAX_AUTH_EVENTS_FETCHED) break;
-      const events = await this.#options.missing.events(room, origin, wanted);
-      const next: string[] = [];
-      for (const event of events) {
-        const formed = checkForm(room, origin, event);
-        if ('kind' in formed || fetched.has(formed.eventId)) continue;
-        fetched.set(formed.eventId, event);
-        next.push(...authEventIdsOf(formed.pdu, rules));
-      }
-      wanted = this.#unknown(next).filter((eventId) => !fetched.has(eventId));
-    }
-    if (fetched.size > 0) await this.receiveOutliers(room, origin, [...fetched.values()]);
-    const missing = this.#unknown(authEventIdsOf(pdu, rules));
-    if (missing.length === 0) return undefined;
-    return retry(
-      'auth_events_known',
-      `${missing.length} of its auth events could not be had, ${missing[0]} among them.`,
-    );
+  async #takeInGap(room: ReceivingRoom, origin: string, event: JsonObject): Promise<void> {
+    const receipt = await this.#checked(room, origin, event);
+    if (!('kind' in receipt)) await this.#takeIn(receipt, AS_GAP);
   }
 
-  /**
-   * Step 5: the events that it follows are known, with the state around them. Whoever sends an event tells what lies between
-   * it and what is known; before the oldest event of such a gap, the state is that which a peer tells.
-   */
-  async #fetchPrevEvents(receipt: Receipt, { closesGaps }: TakeInOptions): Promise<Verdict | undefined> {
-    const prevEventIds = prevEventIdsOf(receipt.pdu, receipt.room.rules);
-    if (this.#unplaced(receipt, prevEventIds).length === 0) return undefined;
-    if (closesGaps) await this.#closeGap(receipt);
-    else for (const eventId of this.#unplaced(receipt, prevEventIds)) await this.#fetchPast(receipt, eventId);
-    if (this.#unplaced(receipt, prevEventIds).length === 0) return undefined;
-    return retry('prev_events_known', 'The events that it follows, or the state around them, could not be had.');
-  }
-
-  async #closeGap({ room, origin, eventId }: Receipt): Promise<void> {
-    const { reader, missing } = this.#options;
-    const known = findRoom(reader, room.roomId);
-    const earliest = (known && headOf(reader, known.id)?.extremities) ?? [];
-    const between = await missing.between(room, origin, { earliest, latest: [eventId], limit: MAX_GAP_EVENTS });
-    for (const event of between.slice(0, MAX_GAP_EVENTS)) {
-      const earlier = await this.#checked(room, origin, event);
-      if (!('kind' in earlier) && earlier.eventId !== eventId) await this.#takeIn(earlier, AS_GAP);
-    }
-  }
-
-  /** Takes in a single event of the past, with the state before it as a peer tells it. */
-  async #fetchPast({ room, origin }: Receipt, eventId: string): Promise<void> {
-    const { missing } = this.#options;
-    const told = await missing.stateBefore(room, origin, eventId);
-    if (told === undefined) return;
-    await this.#fetchOutliers(room, origin, [...told.authEventIds, ...told.stateEventIds]);
-    const [event] = await missing.events(room, origin, [eventId]);
-    const receipt = event && (await this.#checked(room, origin, event));
-    if (receipt === undefined || 'kind' in receipt || receipt.eventId !== eventId) return;
-    receipt.givenState = this.#positionsOf(told.stateEventIds);
-    if ((await this.#fetchAuthEvents(receipt)) === undefined) await this.#admit(receipt, AS_TOLD);
-  }
-
-  async #fetchOutliers(room: ReceivingRoom, origin: string, eventIds: readonly string[]): Promise<void> {
-    const wanted = this.#unknown(eventIds);
-    const fetched: JsonObject[] = [];
-    for (let at = 0; at < wanted.length; at += STATE_EVENTS_PER_REQUEST) {
-      const some = wanted.slice(at, at + STATE_EVENTS_PER_REQUEST);
-      fetched.push(...(await this.#options.missing.events(room, origin, some)));
-    }
-    if (fetched.length > 0) await this.receiveOutliers(room, origin, fetched);
+  async #takeInTold(
+    room: ReceivingRoom,
+    origin: string,
+    event: JsonObject,
+    eventId: string,
+    state: readonly Position[],
+  ): Promise<void> {
+    const receipt = await this.#checked(room, origin, event);
+    if ('kind' in receipt || receipt.eventId !== eventId) return;
+    receipt.givenState = state;
+    if ((await fetchAuthEvents(receipt, this.#ancestry)) === undefined) await this.#admit(receipt, AS_TOLD);
   }
 
   /** The judgement, while nothing else happens in the room, and its record. */
@@ -268,7 +208,7 @@ export class Receiver {
         moment === undefined || (moment.createEvent === undefined && receipt.pdu.type !== 'm.room.create');
       if (isFirst) return retry('auth_events_known', 'Nothing is known of its room.');
       const verdict = judge(receipt, moment, options.steps);
-      if (known?.disposition === 'rejected' && verdict.kind !== 'accept') return verdict;
+      if (known?.disposition === 'rejected' && verdict.kind === 'reject') return verdict;
       await turn.append(this.#recordsOf(receipt, verdict, options, known));
       return verdict;
     });
@@ -296,30 +236,6 @@ export class Receiver {
         ? recordOf(rooms, receipt, { ...meta, isRelayed })
         : dispositionRecord(rooms.newRecordId(), { eventId, ...meta });
     return [...given, own];
-  }
-
-  /** Those of the ids that no event here has. */
-  #unknown(eventIds: Iterable<string>): string[] {
-    return [...new Set(eventIds)].filter((eventId) => this.#known(eventId) === undefined);
-  }
-
-  /** Those of the ids whose events have no place in the graph of the room. An event of another room never has. */
-  #unplaced({ room }: Receipt, eventIds: readonly string[]): string[] {
-    const id = findRoom(this.#options.reader, room.roomId)?.id;
-    return eventIds.filter((eventId) => {
-      const known = this.#known(eventId);
-      return known === undefined || known.row.room !== id || !hasPlace(known);
-    });
-  }
-
-  #positionsOf(eventIds: readonly string[]): Position[] {
-    const positions: Position[] = [];
-    for (const eventId of eventIds) {
-      const position = positionOfEvent(this.#options.reader, eventId);
-      if (position === undefined) continue;
-      if (withheldEvent(this.#options.reader, position)?.disposition !== 'rejected') positions.push(position);
-    }
-    return positions;
   }
 }
 

@@ -3,17 +3,17 @@
  * form, which waits until the event has its place in the graph.
  * Source: server-server API, "Checks performed on receipt of a PDU".
  *
- * | step | looks at | may end in |
- * |---|---|---|
- * | form | the event alone | drop, reject |
- * | signatures | the keys of its servers | drop, retry |
- * | content_hash | the event alone | (redacts it) |
- * | auth_events_known | the room; asks peers | retry |
- * | prev_events_known | the room; asks peers | retry |
- * | auth_events | what it names to authorise it | reject |
- * | state_before | the state where it stands | reject |
- * | current_state | the state of the room now | soft_fail |
- * | extremities | the ends of the room | soft_fail |
+ * | step | file | looks at | may end in |
+ * |---|---|---|---|
+ * | form | check-form.ts | the event alone | drop, reject |
+ * | signatures | check-signatures.ts | the keys of its servers | drop, retry |
+ * | content_hash | check-content-hash.ts | the event alone | (redacts it) |
+ * | auth_events_known | fetch-auth-events.ts | the room; asks peers | retry |
+ * | prev_events_known | fetch-prev-events.ts | the room; asks peers | retry |
+ * | auth_events | check-auth-events.ts | what it names to authorise it | reject |
+ * | state_before | check-state-before.ts | the state where it stands | reject |
+ * | current_state | check-current-state.ts | the state of the room now | soft_fail |
+ * | extremities | check-extremities.ts | the ends of the room | soft_fail |
  */
 
 import { checkAuthEvents } from './check-auth-events.ts';

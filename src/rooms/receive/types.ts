@@ -110,6 +110,23 @@ export interface StepContext {
   readonly clock: () => number;
 }
 
+/** What the steps need that may ask peers. */
+export interface AncestryContext extends StepContext {
+  readonly missing: MissingEvents;
+  /** Records events that authorise others, or are part of a told state. */
+  receiveOutliers(room: ReceivingRoom, origin: string, events: readonly JsonObject[]): Promise<void>;
+  /** Takes in an event between what is known and one that was sent. */
+  takeInGap(room: ReceivingRoom, origin: string, event: JsonObject): Promise<void>;
+  /** Takes in an event of the past, if it is the one that was asked for, with the state before it as a peer told it. */
+  takeInTold(
+    room: ReceivingRoom,
+    origin: string,
+    event: JsonObject,
+    eventId: string,
+    state: readonly number[],
+  ): Promise<void>;
+}
+
 /** A room at the moment in which an event is judged: everything is committed, and nothing comes in between. */
 export interface RoomMoment {
   readonly reader: Reader;
