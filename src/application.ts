@@ -62,6 +62,7 @@ import { createFederation, type FederationNetwork } from './federation/federatio
 import { Peers } from './federation/inbound/peers.ts';
 import { Transactions } from './federation/inbound/transactions.ts';
 import { Inviting } from './federation/inviting.ts';
+import { FederatedMedia } from './federation/media/remote-source.ts';
 import { Sender } from './federation/outbound/sender.ts';
 import { federationEndpoints } from './federation-api/index.ts';
 import type { Endpoint } from './http/endpoint.ts';
@@ -336,6 +337,10 @@ export function createApplication(parts: ApplicationParts): Application {
     maxCacheBytes: config.media.remote_cache,
     maxFileBytes: config.media.max_upload,
   });
+  if (config.federation.enabled) {
+    const { max_upload: maxFileBytes } = config.media;
+    remoteMedia.fetchFrom(new FederatedMedia({ client: federation.client, web: federation.web, maxFileBytes }));
+  }
   const { url_previews: previews } = config.media;
   const previewAgent = previews.enabled
     ? new (undici().Agent)({ connect: safeConnector({ allowPrivate: previews.allow_private_addresses }) })

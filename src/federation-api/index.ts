@@ -10,6 +10,8 @@ import { invite, inviteOlder } from './invite.ts';
 import { makeJoin } from './make-join.ts';
 import { makeKnock } from './make-knock.ts';
 import { makeLeave } from './make-leave.ts';
+import { mediaDownload } from './media-download.ts';
+import { mediaThumbnail } from './media-thumbnail.ts';
 import { openIdUserinfo } from './openid-userinfo.ts';
 import { getPublicRooms, postPublicRooms } from './public-rooms.ts';
 import { queryDirectory } from './query-directory.ts';
@@ -61,4 +63,6 @@ export const federationEndpoints: readonly Endpoint<Context>[] = [
   getEventAuth,
   backfill,
   getMissingEvents,
+  mediaDownload,
+  mediaThumbnail,
 ];

@@ -43,6 +43,10 @@ export interface FederationRequest {
   readonly deadlineMs?: number;
   /** Default {@link DEFAULT_MAX_ANSWER_BYTES}. */
   readonly maxAnswerBytes?: number;
+  /** For the head of an answer, once there is a connection; default: as long as for all of it. */
+  readonly headDeadlineMs?: number;
+  /** The type of answer that is asked for; default JSON. */
+  readonly accept?: string;
   /** Breaks the request off; what is thrown then is the signal's reason. */
   readonly signal?: AbortSignal;
   /** Ask even if the server was found to be down a moment ago: somebody waits for the answer, or has just heard from it. */
@@ -162,7 +166,7 @@ export class FederationClient {
     const { destination, method, path, isSigned = true } = request;
     const { serverName, signingKey, pools } = this.#options;
     const { pool, route } = await race(pools.of(destination), signal);
-    const headers: Record<string, string> = { host: route.hostHeader, accept: 'application/json' };
+    const headers: Record<string, string> = { host: route.hostHeader, accept: request.accept ?? 'application/json' };
     if (body !== undefined) headers['content-type'] = 'application/json';
     if (isSigned) {
       const parts = { method, uri: path, origin: serverName, destination, content: body };
@@ -175,8 +179,8 @@ export class FederationClient {
         headers,
         body: body ?? null,
         signal,
-        // The deadline ends a wait for the head of the answer.
-        headersTimeout: 0,
+        // Where there is none, the deadline ends a wait for the head of the answer.
+        headersTimeout: request.headDeadlineMs ?? 0,
         bodyTimeout: BODY_PAUSE_MS,
       });
     try {
@@ -256,6 +260,7 @@ function toFederationError(destination: string, error: unknown, isPastDeadline: 
   }
   if (
     error instanceof errors.BodyTimeoutError ||
+    error instanceof errors.HeadersTimeoutError ||
     (error instanceof Error && 'code' in error && error.code === 'ETIMEDOUT')
   ) {
     return new FederationError('timed_out', destination, message, details);

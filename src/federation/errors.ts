@@ -29,6 +29,9 @@ export interface FederationErrorDetails {
   readonly cause?: unknown;
 }
 
+/** What a server that is well answers with the status of a gateway: of media that are awaited, or that are too large. */
+const SAID_OF_MEDIA: ReadonlySet<string> = new Set(['M_NOT_YET_UPLOADED', 'M_TOO_LARGE']);
+
 /** A request to another server did not succeed. The message is for logs. */
 export class FederationError extends Error {
   override readonly name = 'FederationError';
@@ -54,9 +57,8 @@ export class FederationError extends Error {
 
   /** Whether the server itself, or the way to it, is in trouble, and not just this request. */
   get isServerDown(): boolean {
-    return (
-      this.kind === 'unreachable' || this.kind === 'timed_out' || (this.kind === 'http' && isGatewayError(this.status))
-    );
+    if (this.kind === 'http') return isGatewayError(this.status) && !SAID_OF_MEDIA.has(this.errcode ?? '');
+    return this.kind === 'unreachable' || this.kind === 'timed_out';
   }
 }
 

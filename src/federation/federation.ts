@@ -23,6 +23,9 @@ import { WellKnown } from './well-known.ts';
 /** Many servers have nothing on port 443, and some of those do not even say so: what comes after has to have its time too. */
 const WELL_KNOWN_CONNECT_TIMEOUT_MS = 5000;
 
+/** Connections to one host that media come from. */
+const WEB_CONNECTIONS = 8;
+
 export interface FederationParts {
   readonly config: Config;
   readonly engine: ProjectionEngine;
@@ -55,6 +58,8 @@ export interface Federation {
   readonly keys: ServerKeys;
   readonly notary: Notary;
   readonly authentication: ServerAuthentication;
+  /** For URLs that other servers name: only connects where requests to servers may go. */
+  readonly web: LazyAgent;
   /** Breaks off requests that are under way, and resolves when what was heard is recorded. */
   close(): Promise<void>;
 }
@@ -75,6 +80,7 @@ export function createFederation(parts: FederationParts): Federation {
     connect: connectorOf((target) => dial({ ...target, timeoutMs: WELL_KNOWN_CONNECT_TIMEOUT_MS })),
     connections: 1,
   });
+  const web = new LazyAgent({ connect: connectorOf(dial), connections: WEB_CONNECTIONS });
   const wellKnown = new WellKnown({ dispatcher: () => agent.get(), clock });
   const discovery = new Discovery({
     delegationOf: (host) => wellKnown.delegationOf(host),
@@ -118,8 +124,9 @@ export function createFederation(parts: FederationParts): Federation {
     keys,
     notary: new Notary({ serverName, keys, ownKeys, reader, clock }),
     authentication: new ServerAuthentication({ serverName, keys, destinations, clock }),
+    web,
     close: async () => {
-      await Promise.all([pools.close(), agent.destroy()]);
+      await Promise.all([pools.close(), agent.destroy(), web.destroy()]);
       await Promise.all([destinations.settled(), keys.settled()]);
     },
   };

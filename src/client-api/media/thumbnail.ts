@@ -1,15 +1,21 @@
 import { createReadStream } from 'node:fs';
 import { open } from 'node:fs/promises';
+import type { Readable } from 'node:stream';
 import { z } from 'zod';
 import { RawAnswer } from '#src/http/answer.ts';
 import { endpoint } from '#src/http/endpoint.ts';
 import { MatrixError } from '#src/http/errors.ts';
 import { queryChoice, queryFlag, queryInteger } from '#src/http/query.ts';
 import { downloadHeaders, essenceOf, UNKNOWN_TYPE } from '#src/media/download-headers.ts';
-import { sizeFor } from '#src/media/thumbnail-size.ts';
-import type { Thumbnail } from '#src/media/thumbnailer.ts';
+import { sizeFor, type ThumbnailSize } from '#src/media/thumbnail-size.ts';
 import { answerMedia } from './answer-media.ts';
-import { DEFAULT_UPLOAD_WAIT_MS, findContent, MAX_UPLOAD_WAIT_MS, type MediaContext } from './served-content.ts';
+import {
+  DEFAULT_UPLOAD_WAIT_MS,
+  findContent,
+  MAX_UPLOAD_WAIT_MS,
+  type MediaContext,
+  type ServedContent,
+} from './served-content.ts';
 
 /** What a thumbnail may be. Source: the endpoint's specification; an image of another kind is made into one of these. */
 const THUMBNAIL_TYPES: ReadonlySet<string> = new Set([
@@ -42,23 +48,42 @@ export const thumbnail = endpoint({
       timeoutMs: query.timeout_ms,
       stops: () => [request.signal, request.closing],
     });
-    const image = { path: found.path, key: found.thumbnailKey, sizeBytes: found.sizeBytes };
-    const made = await context.thumbnails.of(image, sizeFor(query), query.animated);
-    if (made.kind === 'made') return answerThumbnail(made);
-    if (!THUMBNAIL_TYPES.has(essenceOf(found.contentType ?? UNKNOWN_TYPE))) {
-      throw new MatrixError('M_UNKNOWN', 'No thumbnail can be made of this.', { status: 400 });
-    }
-    return answerMedia(request, found, found.fileName);
+    const made = await thumbnailOf(context, found, query);
+    if (made === 'original') return answerMedia(request, found, found.fileName);
+    return new RawAnswer({
+      headers: {
+        ...downloadHeaders(made.contentType, made.fileName),
+        'content-length': String(made.sizeBytes),
+      },
+      body: made.body,
+    });
   },
 });
 
-async function answerThumbnail({ path, contentType, sizeBytes }: Thumbnail & { kind: 'made' }): Promise<RawAnswer> {
-  const file = await open(path, 'r');
-  return new RawAnswer({
-    headers: {
-      ...downloadHeaders(contentType, `thumbnail.${contentType.slice('image/'.length)}`),
-      'content-length': String(sizeBytes),
-    },
-    body: createReadStream('', { fd: file }),
-  });
+/** A thumbnail as it is sent. */
+export interface ReadThumbnail {
+  readonly contentType: string;
+  readonly fileName: string;
+  readonly sizeBytes: number;
+  readonly body: Readable;
+}
+
+/**
+ * A content in the next larger of a few sizes; `original` where it is an image that is small enough itself.
+ * @throws {MatrixError} `M_UNKNOWN` (400) for what is no image, and as {@link Thumbnailer.of}.
+ */
+export async function thumbnailOf(
+  { thumbnails }: Pick<MediaContext, 'thumbnails'>,
+  found: ServedContent,
+  asked: ThumbnailSize & { readonly animated: boolean },
+): Promise<ReadThumbnail | 'original'> {
+  const image = { path: found.path, key: found.thumbnailKey, sizeBytes: found.sizeBytes };
+  const made = await thumbnails.of(image, sizeFor(asked), asked.animated);
+  if (made.kind === 'made') {
+    const { path, contentType, sizeBytes } = made;
+    const body = createReadStream('', { fd: await open(path, 'r') });
+    return { contentType, sizeBytes, body, fileName: `thumbnail.${contentType.slice('image/'.length)}` };
+  }
+  if (THUMBNAIL_TYPES.has(essenceOf(found.contentType ?? UNKNOWN_TYPE))) return 'original';
+  throw new MatrixError('M_UNKNOWN', 'No thumbnail can be made of this.', { status: 400 });
 }
