@@ -38,7 +38,7 @@ const NO_KEYS: KeyCountRow = { unclaimed: 0, claimed: 0 };
 
 export const keysProjection: Projection = {
   name: 'keys',
-  version: 2,
+  version: 3,
   tables: keyTables,
   apply(tx, record) {
     const read = readKeyRecord(record);

@@ -9,6 +9,8 @@ import { OUTBOX_QUEUED, readQueued } from './outbox-records.ts';
 
 /** Begins the topic that says that there is something new for a server. */
 export const OUTBOX_TOPIC = 'outbox:';
+/** Most messages that wait for one server; of one that never comes back the oldest go. */
+export const MAX_QUEUED_PER_SERVER = 200_000;
 /** Forgotten with each message at most: more than come in with it. */
 const FORGET_AT_ONCE = 4;
 
@@ -17,6 +19,13 @@ const messages = defineTable({
   key: tuple<[destination: string, at: number, index: number]>(str, u48, u32),
   value: str,
   why: 'What a server has to get after a position is one range, of contents of EDUs as they are sent.',
+});
+
+const messageCounts = defineTable({
+  name: 'outbox.message-counts',
+  key: tuple<[destination: string]>(str),
+  value: u48,
+  why: 'How many messages wait is bounded, and says for which servers any do.',
 });
 
 const transactions = defineTable({
@@ -35,13 +44,14 @@ const transactionsByAge = defineTable({
 
 export const outboxProjection: Projection = {
   name: 'outbox',
-  version: 1,
-  tables: [messages, transactions, transactionsByAge],
+  version: 2,
+  tables: [messages, messageCounts, transactions, transactionsByAge],
   apply(tx, record) {
     if (record.kind === OUTBOX_QUEUED) applyQueued(tx, record);
     for (const [destination, position] of readSentRecord(record) ?? []) {
       if (position < 0) continue;
-      tx.removeRange(messages, { prefix: [destination], lte: [destination, position] });
+      const removed = tx.removeRange(messages, { prefix: [destination], lte: [destination, position] });
+      addToCount(tx, destination, -removed);
     }
   },
 };
@@ -63,19 +73,12 @@ export function* queuedMessages(reader: Reader, destination: string, after: Posi
 
 /** The servers for which messages wait that came after a position, each once. */
 export function* queuedDestinations(reader: Reader, after: Position): Generator<string> {
-  let destination: string | undefined;
-  do {
-    const from: string | undefined = destination;
-    destination = undefined;
-    for (const [next] of reader.keys(messages, { ...(from !== undefined && { gt: [from] as const }), limit: 1 })) {
-      destination = next;
-    }
-    if (destination === undefined) return;
+  for (const [destination] of reader.keys(messageCounts)) {
     for (const _ of queuedMessages(reader, destination, after)) {
       yield destination;
       break;
     }
-  } while (destination !== undefined);
+  }
 }
 
 /** Whether the messages of a transaction were queued for a server already. */
@@ -88,10 +91,21 @@ function applyQueued(tx: Writer, record: LogRecord): void {
   if (read === undefined) return;
   const { destination, transaction, contents } = read;
   for (const [index, content] of contents.entries()) tx.put(messages, [destination, record.position, index], content);
+  addToCount(tx, destination, contents.length);
+  const surplus = (tx.get(messageCounts, [destination]) ?? 0) - MAX_QUEUED_PER_SERVER;
+  if (surplus > 0) {
+    addToCount(tx, destination, -tx.removeRange(messages, { prefix: [destination], limit: surplus }));
+  }
   tx.put(transactions, [destination, transaction], record.position);
   tx.put(transactionsByAge, [record.position, destination, transaction], true);
   forgetOldTransactions(tx, record.position - TRANSACTION_WINDOW);
   tx.touch(`${OUTBOX_TOPIC}${destination}`);
+}
+
+function addToCount(tx: Writer, destination: string, difference: number): void {
+  const count = (tx.get(messageCounts, [destination]) ?? 0) + difference;
+  if (count > 0) tx.put(messageCounts, [destination], count);
+  else tx.remove(messageCounts, [destination]);
 }
 
 function forgetOldTransactions(tx: Writer, upTo: Position): void {

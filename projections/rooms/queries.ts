@@ -269,6 +269,13 @@ export function* knownServers(reader: Reader): Generator<string> {
   }
 }
 
+/** Whether any server but this one has joined members in some room. */
+export function hasOtherServers(reader: Reader, serverName: string): boolean {
+  for (const [server] of reader.keys(serverRooms, { limit: 1 })) if (server !== serverName) return true;
+  for (const _ of reader.keys(serverRooms, { gt: [serverName], limit: 1 })) return true;
+  return false;
+}
+
 /** The backward extremities of a room: events that are shown follow these, which nobody has sent. */
 export function* awaitedEventsOf(
   reader: Reader,

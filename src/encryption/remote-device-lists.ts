@@ -73,9 +73,11 @@ export interface SigningKeyChange {
 
 interface Refresh {
   readonly done: Promise<boolean>;
-  /** The newest change that was told of since the list was asked for. */
-  toldOf: number | undefined;
+  /** Whether something changed since the list was asked for, and the newest number of it where all of it has numbers. */
   hasNews: boolean;
+  toldOf: number | undefined;
+  /** Something changed of which clients were not told because the list was to be here soon. */
+  hasUntold: boolean;
 }
 
 interface Pause {
@@ -146,7 +148,7 @@ export class RemoteDeviceLists {
     const running = this.#refreshing.get(userId);
     if (running !== undefined) return running.done;
     const { promise, resolve } = Promise.withResolvers<boolean>();
-    const refresh: Refresh = { done: promise, toldOf: undefined, hasNews: false };
+    const refresh: Refresh = { done: promise, toldOf: undefined, hasNews: false, hasUntold: false };
     this.#refreshing.set(userId, refresh);
     void this.#fetch(userId, refresh)
       .then(
@@ -159,7 +161,10 @@ export class RemoteDeviceLists {
       .then((isHere) => {
         this.#refreshing.delete(userId);
         if (isHere) this.#pauses.delete(userId);
-        else this.#pause(userId);
+        else {
+          const isFirst = this.#pause(userId);
+          if ((isFirst || refresh.hasUntold) && !this.#closing.signal.aborted) void this.#tellOutdated(userId);
+        }
         resolve(isHere);
       });
     return promise;
@@ -175,19 +180,28 @@ export class RemoteDeviceLists {
     const { result: isOutdated } = await commands.run(remoteDevicesStream(userId), () => {
       if (!this.isTold(userId)) return { records: [], result: false };
       const list = remoteListOf(reader, userId);
-      if (list?.isOutdated) return { records: [], result: true };
-      const records = list === undefined ? undefined : decide(list);
+      const records = list === undefined || list.isOutdated ? undefined : decide(list);
       if (records !== undefined) return { records, result: false };
-      return { records: [this.#outdatedRecord(userId, !this.#canRefresh(userId))], result: true };
+      // Here, where the list cannot come in between.
+      this.#noteNews(userId, streamId);
+      const isHereSoon = this.#refreshing.has(userId) || this.#canRefresh(userId);
+      if (list?.isOutdated && isHereSoon) return { records: [], result: true };
+      return { records: [this.#outdatedRecord(userId, !isHereSoon)], result: true };
     });
     if (!isOutdated) return;
+    if (!this.#refreshing.has(userId) && this.#canRefresh(userId)) void this.refresh(userId);
     const running = this.#refreshing.get(userId);
-    if (running !== undefined) {
-      running.hasNews = true;
-      running.toldOf = Math.max(streamId ?? 0, running.toldOf ?? 0);
-    } else if (this.#canRefresh(userId)) {
-      void this.refresh(userId);
-    }
+    if (running !== undefined) running.hasUntold = true;
+  }
+
+  /** The list that is on its way may not have it. */
+  #noteNews(userId: string, streamId: number | undefined): void {
+    const running = this.#refreshing.get(userId);
+    if (running === undefined) return;
+    // Once something without a number came, no list that was asked for before is new enough.
+    const isNumbered = streamId !== undefined && (!running.hasNews || running.toldOf !== undefined);
+    running.toldOf = isNumbered ? Math.max(streamId, running.toldOf ?? streamId) : undefined;
+    running.hasNews = true;
   }
 
   #outdatedRecord(userId: string, isTold: boolean): RecordDraft {
@@ -216,16 +230,17 @@ export class RemoteDeviceLists {
     const { reader, commands, serverName: keptBy, newRecordId } = this.#options;
     for (let attempt = 1; attempt <= MAX_ATTEMPTS; attempt += 1) {
       refresh.hasNews = false;
+      refresh.toldOf = undefined;
       const list = await this.#ask(userId);
-      // What came meanwhile may be in the list already, which its number says; new cross-signing keys have none.
-      if (refresh.hasNews && (refresh.toldOf ?? 0) === 0) continue;
-      if (refresh.hasNews && (refresh.toldOf ?? 0) > list.streamId) continue;
       const { result: isHere } = await commands.run(remoteDevicesStream(userId), () => {
+        // What came meanwhile may be in the list already, which its number says; new cross-signing keys have none.
+        const isOld = refresh.hasNews && (refresh.toldOf === undefined || refresh.toldOf > list.streamId);
+        if (isOld) return { records: [], result: undefined };
         if (!this.isTold(userId)) return { records: [], result: remoteListOf(reader, userId) !== undefined };
         const fields = { userId, keptBy, ...list };
         return { records: [remoteDeviceRecord(newRecordId(), 'remote_devices.listed', fields)], result: true };
       });
-      return isHere;
+      if (isHere !== undefined) return isHere;
     }
     return false;
   }
@@ -255,12 +270,13 @@ export class RemoteDeviceLists {
     );
   }
 
-  #pause(userId: string): void {
+  /** Whether it is the first of several. */
+  #pause(userId: string): boolean {
     const { clock, random = Math.random } = this.#options;
     const before = this.#pauses.get(userId);
-    if (before === undefined && !this.#closing.signal.aborted) void this.#tellOutdated(userId);
     const lengthMs = Math.min(before === undefined ? FIRST_PAUSE_MS : before.lengthMs * 2, MAX_PAUSE_MS);
     this.#pauses.set(userId, { untilMs: clock() + lengthMs * (1 + JITTER * (2 * random() - 1)), lengthMs });
+    return before === undefined;
   }
 
   #isPausing(userId: string): boolean {

@@ -3,7 +3,7 @@ import { TRANSACTION_BYTES } from '#projections/encryption/inbox-projection.ts';
 import { serverNameOf } from '#protocol/identifiers.ts';
 import { isJsonObject } from '#protocol/json-object.ts';
 import type { JsonObject } from '#protocol/pdu.ts';
-import { MAX_EVENT_TYPE_BYTES } from '#src/client-api/encryption/limits.ts';
+import { MAX_EVENT_TYPE_BYTES, MAX_KEYS_BODY_BYTES } from '#src/client-api/encryption/limits.ts';
 import type { UserStreamContext } from '#src/client-api/user-stream.ts';
 import type { Context } from '#src/context.ts';
 import { sendToDevices } from '#src/encryption/to-device.ts';
@@ -14,8 +14,6 @@ import { EduRefused, userOf } from './checks.ts';
 export const MAX_RECIPIENTS = 1000;
 /** Longest id of a message: the specification has 32 characters, and some send more. */
 const MAX_MESSAGE_ID_CHARACTERS = 255;
-/** What goes to one user is one record of the log. */
-const MAX_MESSAGE_CHARACTERS = 256 * 1024;
 
 type ToDeviceContext = UserStreamContext & Pick<Context, 'serverName'>;
 
@@ -48,7 +46,7 @@ function localMessages(serverName: string, messages: JsonObject): Record<string,
   const local: [string, Record<string, object>][] = [];
   for (const [userId, byDevice] of Object.entries(messages)) {
     if (serverNameOf(userId) !== serverName || !isJsonObject(byDevice)) continue;
-    if (local.length >= MAX_RECIPIENTS || JSON.stringify(byDevice).length > MAX_MESSAGE_CHARACTERS) {
+    if (local.length >= MAX_RECIPIENTS || Buffer.byteLength(JSON.stringify(byDevice)) > MAX_KEYS_BODY_BYTES) {
       throw new EduRefused('it is too much for one message');
     }
     const contents = Object.entries(byDevice).filter((entry): entry is [string, JsonObject] => isJsonObject(entry[1]));

@@ -14,13 +14,14 @@ import { roomsOf, serversIn } from '#projections/rooms/queries.ts';
 import { parseJson } from '#protocol/json-limits.ts';
 import type { JsonObject } from '#protocol/pdu.ts';
 import { crossSigningKeyFor, deviceKeysFor } from '#src/encryption/query-keys.ts';
+import { sharedPacer } from '#src/sync/pacer.ts';
 import type { Position } from '#streams/event-log.ts';
 import type { Edu, LastingEdus } from '../outbound/edu.ts';
 
 /** Largest page, in characters of JSON; a single record may go beyond it. */
 const MAX_PAGE_CHARACTERS = 4 * 1024 * 1024;
 /** Changes that are looked at for one page: most are of users that the server does not know. */
-const MAX_CHANGES_LOOKED_AT = 2000;
+const MAX_CHANGES_LOOKED_AT = 500;
 /** Devices that are named one by one if they change at once; with more the whole list is asked for anew. */
 const MAX_DEVICES_NAMED = 20;
 /** Stands for nobody: only signatures of a key's owner are shown. */
@@ -48,6 +49,8 @@ export class LastingEduLog implements LastingEdus {
     position: Position,
     limit: number,
   ): Promise<{ readonly edus: readonly Edu[]; readonly upTo: Position; readonly hasMore: boolean }> {
+    // Whoever has much to catch up with asks again and again.
+    if (sharedPacer.isDue) await sharedPacer.pause();
     const edus: Edu[] = [];
     let upTo = position;
     let characters = 0;
@@ -107,8 +110,11 @@ export class LastingEduLog implements LastingEdus {
 
   *#changes(destination: string, after: Position): Generator<Group> {
     let lookedAt = 0;
+    const isKnown = new Map<string, boolean>();
     for (const { at, userId, change } of publishedSince(this.#reader, after)) {
-      if (sharesRoomWith(this.#reader, userId, destination)) {
+      const knows = isKnown.get(userId) ?? sharesRoomWith(this.#reader, userId, destination);
+      isKnown.set(userId, knows);
+      if (knows) {
         const edus = [...deviceEdus(this.#reader, userId, at, change), ...signingKeyEdus(this.#reader, userId, change)];
         yield { at, edus, characters: 0 };
       } else {

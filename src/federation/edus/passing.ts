@@ -2,7 +2,14 @@
 import type { ProjectionEngine } from '#projections/engine/engine.ts';
 import type { Reader } from '#projections/engine/reader.ts';
 import { receiptsBetween } from '#projections/receipts/queries.ts';
-import { eventsSince, findRoom, joinedMembers, membershipOf, serversIn } from '#projections/rooms/queries.ts';
+import {
+  eventsSince,
+  findRoom,
+  hasOtherServers,
+  joinedMembers,
+  membershipOf,
+  serversIn,
+} from '#projections/rooms/queries.ts';
 import { serverNameOf } from '#protocol/identifiers.ts';
 import type { JsonObject } from '#protocol/pdu.ts';
 import type { Presence } from '#src/ephemeral/presence.ts';
@@ -78,12 +85,25 @@ export class PassingEdus {
   #tellPresence(userId: string, servers: Iterable<string>): void {
     const { presence, sendEdu, clock } = this.#options;
     const content = presenceContent(presence.of(userId), clock()) as JsonObject;
-    const push = [{ last_active_ago: 0, ...content, user_id: userId }];
+    const { status_msg: status } = content;
+    const push = [
+      {
+        last_active_ago: 0,
+        ...content,
+        // Half of a surrogate pair cannot be signed.
+        ...(typeof status === 'string' && { status_msg: status.toWellFormed() }),
+        user_id: userId,
+      },
+    ];
     sendEdu(servers, { type: 'm.presence', content: { push } }, userId);
   }
 
   #onAdvance(touched: ReadonlySet<string>): void {
     if (this.#scheduled !== undefined || !hasRoom(touched)) return;
+    if (!hasOtherServers(this.#reader, this.#options.serverName)) {
+      this.#seen = this.#reader.frontier;
+      return;
+    }
     // After those who wait for their own request.
     this.#scheduled = setImmediate(() => {
       this.#scheduled = undefined;

@@ -9,6 +9,7 @@ import { eventsSince, knownServers, serversIn } from '#projections/rooms/queries
 import { serverNameOf } from '#protocol/identifiers.ts';
 import type { StreamCommands } from '#src/commands/stream-command.ts';
 import type { Logger } from '#src/log/logger.ts';
+import { Lru } from '#src/sync/lru.ts';
 import type { EventLog, Position } from '#streams/event-log.ts';
 import { type FederationClient, federationPath } from '../client.ts';
 import type { Destinations } from '../destinations.ts';
@@ -32,6 +33,11 @@ const RETRY_INTERVAL_MS = 1000;
 const MAX_CATCHING_UP = 32;
 /** Positions in one record. */
 const MAX_POSITIONS_PER_RECORD = 5000;
+/** How long a server is left alone that is there but does not take what it is sent, at first and at most. */
+const FIRST_PAUSE_MS = 10_000;
+const MAX_PAUSE_MS = 60 * 60_000;
+/** Servers whose pauses are remembered. */
+const MAX_PAUSES = 20_000;
 /** For a transaction and its answer. */
 const TRANSACTION_DEADLINE_MS = 60_000;
 
@@ -68,6 +74,8 @@ export class Sender {
   readonly #behind = new Set<string>();
   /** Up to where servers have got everything, where the log does not know it. */
   readonly #unrecorded = new Map<string, Position>();
+  /** For servers that are there: those that are not have theirs with the destinations. */
+  readonly #pauses = new Lru<string, { readonly untilMs: number; readonly lengthMs: number }>(MAX_PAUSES);
   readonly #stops: (() => void)[] = [];
   #seen: Position;
   #isScheduled = false;
@@ -235,7 +243,20 @@ export class Sender {
     this.#queues.delete(destination);
     if (this.#isClosed) return;
     this.#unrecorded.set(destination, sentUpTo);
-    if (hasFailed) this.#behind.add(destination);
+    if (hasFailed) {
+      this.#behind.add(destination);
+      this.#pause(destination);
+    } else {
+      this.#pauses.delete(destination);
+    }
+  }
+
+  #pause(destination: string): void {
+    const { destinations, clock } = this.#options;
+    if (destinations.troubleOf(destination) !== undefined) return;
+    const before = this.#pauses.get(destination);
+    const lengthMs = before === undefined ? FIRST_PAUSE_MS : Math.min(before.lengthMs * 2, MAX_PAUSE_MS);
+    this.#pauses.set(destination, { untilMs: clock() + lengthMs, lengthMs });
   }
 
   /** Catches up those that may be tried now, a few at a time. */
@@ -244,8 +265,8 @@ export class Sender {
     const now = clock();
     for (const destination of this.#behind) {
       if (this.#catchingUp >= MAX_CATCHING_UP) return;
-      const trouble = destinations.troubleOf(destination);
-      if (trouble === undefined || trouble.retryAtMs <= now) this.#retry(destination);
+      const retryAtMs = destinations.troubleOf(destination)?.retryAtMs ?? this.#pauses.get(destination)?.untilMs ?? 0;
+      if (retryAtMs <= now) this.#retry(destination);
     }
   }
 
@@ -286,7 +307,10 @@ function hasRoom(touched: ReadonlySet<string>): boolean {
   return false;
 }
 
-/** The server is there and says that it will never take it. */
+/**
+ * The server is there and says that it will never take it. What reverse proxies say while the server behind them is away, or what
+ * may be another tomorrow, is not meant.
+ */
 function isRefused({ kind, status = 0 }: FederationError): boolean {
   return (
     kind === 'http' &&
@@ -295,6 +319,7 @@ function isRefused({ kind, status = 0 }: FederationError): boolean {
     status !== 429 &&
     status !== 401 &&
     status !== 403 &&
+    status !== 404 &&
     status !== 408
   );
 }
