@@ -1,6 +1,6 @@
 import type { JsonObject, JsonValue } from '#protocol/pdu.ts';
 import type { RoomVersionRules } from '#protocol/room-version.ts';
-import type { EventToSend } from './rooms.ts';
+import type { EventToSend } from './event-writer.ts';
 
 export type RoomPreset = 'private_chat' | 'public_chat' | 'trusted_private_chat';
 

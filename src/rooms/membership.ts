@@ -6,10 +6,11 @@ import type { Entrance } from '#src/federation/entrance.ts';
 import type { Inviting } from '#src/federation/inviting.ts';
 import { MatrixError } from '#src/http/errors.ts';
 import { type CarryOverContext, carryOver, moveNamesOnFirstJoin } from './carry-over.ts';
+import type { EventToSend } from './event-writer.ts';
 import { requireGuestAccess, requireGuestAccessElsewhere } from './guest-access.ts';
 import { requireInvitable } from './invite-permission.ts';
 import type { RemoteSpaces } from './remote-spaces.ts';
-import type { EventToSend, Rooms, SentEvent } from './rooms.ts';
+import type { Rooms, SentEvent } from './rooms.ts';
 
 /** What moving people in and out of rooms needs. */
 export interface MembershipContext {

@@ -1,35 +1,25 @@
 import { setImmediate as nextTurn } from 'node:timers/promises';
-import type { Reader } from '#projections/engine/reader.ts';
 import { transactionKey } from '#projections/rooms/keys.ts';
-import { type PduMeta, pduRecord, type Transaction } from '#projections/rooms/pdu-record.ts';
+import type { Transaction } from '#projections/rooms/pdu-record.ts';
 import {
   authEventAt,
   eventAt,
-  eventById,
   findRoom,
   headOf,
   isServerIn,
   referenceHashOf,
-  roomById,
   stateEventPosition,
 } from '#projections/rooms/queries.ts';
 import { transactions } from '#projections/rooms/tables.ts';
-import { authEventTypes } from '#protocol/auth/auth-events.ts';
-import { checkAuth } from '#protocol/auth/check-auth.ts';
 import type { AuthEvent } from '#protocol/auth/types.ts';
-import { type BuiltEvent, buildEvent, type EventDraft } from '#protocol/build-event.ts';
-import { CanonicalJsonError } from '#protocol/canonical-json.ts';
-import { isUserId } from '#protocol/identifiers.ts';
-import { parseJson } from '#protocol/json-limits.ts';
-import type { JsonObject, JsonValue, Pdu } from '#protocol/pdu.ts';
-import { type PowerLevels, powerLevelsOf } from '#protocol/power-levels.ts';
-import { redactContent, redactedEventIdOf, splitPdu } from '#protocol/redaction.ts';
+import type { BuiltEvent, EventDraft } from '#protocol/build-event.ts';
+import type { PowerLevels } from '#protocol/power-levels.ts';
 import { type RoomVersionRules, roomVersionRules } from '#protocol/room-version.ts';
-import type { SigningKey } from '#protocol/signing.ts';
 import { KeyedLock } from '#src/commands/keyed-lock.ts';
 import { limitExceeded, MatrixError } from '#src/http/errors.ts';
 import { type EventLog, NO_STREAM, type Position, type RecordDraft } from '#streams/event-log.ts';
-import { type AdvancingEvent, MAX_PREV_EVENTS, RoomHead } from './room-head.ts';
+import { advance, type EventToSend, EventWriter, type EventWriterOptions, powerLevelsIn } from './event-writer.ts';
+import { MAX_PREV_EVENTS, RoomHead } from './room-head.ts';
 
 /** Rooms whose heads stay in memory; the least recently used idle one goes first. */
 export const MAX_ACTIVE_ROOMS = 10_000;
@@ -39,53 +29,14 @@ export const MAX_PENDING_APPENDS_PER_ROOM = 1024;
 const FIRST_EVENTS_PER_TURN = 50;
 /** When a sender may come again that found too many waiting. */
 const RETRY_AFTER_MS = 500;
-/** Largest event, as canonical JSON without `unsigned`. Source: client-server API, "Size limits". */
-export const MAX_EVENT_BYTES = 65_536;
-/** Longest type, state key or sender, in bytes. Source: as above. */
-export const MAX_EVENT_FIELD_BYTES = 255;
-/** Greatest depth that canonical JSON can hold. */
-const MAX_DEPTH = Number.MAX_SAFE_INTEGER;
-
-/** An event that a local user wants to send. A redaction names its target in `content.redacts` in every room version. */
-export interface EventToSend {
-  readonly sender: string;
-  readonly type: string;
-  /** Present for a state event, the empty string included. */
-  readonly stateKey?: string;
-  readonly content: JsonObject;
-  /** For the time of an event sent on behalf of a bridge; default now. Milliseconds since the epoch. */
-  readonly originServerTs?: number;
-}
-
 export interface SentEvent {
   readonly eventId: string;
 }
 
-export interface RoomsOptions {
+export interface RoomsOptions extends EventWriterOptions {
   readonly log: EventLog;
-  /** The committed projections. */
-  readonly reader: Reader;
-  readonly serverName: string;
-  readonly signingKey: SigningKey;
-  /** Milliseconds since the epoch. */
-  readonly clock: () => number;
-  /** 16 fresh bytes for a record's id. */
-  readonly newRecordId: () => Uint8Array;
   /** A fresh, opaque, random name part of a stream. */
   readonly newStreamId: () => string;
-  /** A fresh, random part of an event id before the colon, for the room versions in which servers choose the ids. */
-  readonly newEventLocalpart: () => string;
-}
-
-/** An event made by {@link Rooms} for a room that exists or is being made. */
-interface Prepared {
-  readonly eventId: string;
-  readonly referenceHash: string;
-  readonly record: RecordDraft;
-  readonly pdu: Pdu;
-  readonly prevEvents: readonly string[];
-  readonly authEvent: AuthEvent | undefined;
-  readonly redacted: Redacted | undefined;
 }
 
 /** What somebody gets who has a room to himself. */
@@ -94,9 +45,6 @@ export interface RoomTurn {
   readonly append: (records: readonly RecordDraft[]) => Promise<void>;
 }
 
-/** An event that is redacted, and what is left of its content. */
-type Redacted = NonNullable<AdvancingEvent['redacted']>;
-
 /**
  * The writer of every room: decides, in order and one at a time for each room, whether an event may follow what is there,
  * makes it a signed PDU and appends it. All deciding is synchronous, so the order of calls is the order of events; many
@@ -104,6 +52,7 @@ type Redacted = NonNullable<AdvancingEvent['redacted']>;
  */
 export class Rooms {
   readonly #options: RoomsOptions;
+  readonly #writer: EventWriter;
   readonly #heads = new Map<string, RoomHead>();
   /** Transactions on their way to the disk: a resend meanwhile gets the same answer. */
   readonly #inFlight = new Map<string, Promise<SentEvent>>();
@@ -114,6 +63,7 @@ export class Rooms {
 
   constructor(options: RoomsOptions) {
     this.#options = options;
+    this.#writer = new EventWriter(options);
   }
 
   /**
@@ -202,7 +152,7 @@ export class Rooms {
 
   /** Throws what {@link Rooms.send} would for this event now, and sends nothing. */
   check(roomId: string, event: EventToSend): void {
-    this.#prepare(this.#head(roomId), event);
+    this.#writer.prepare(this.#head(roomId), event);
   }
 
   async #prepareNew(
@@ -218,19 +168,29 @@ export class Rooms {
       { roomId: isNamedByHash ? '' : roomId, rules, stream },
       { revision: NO_STREAM, depth: 0, extremities: [] },
     );
-    const first = this.#prepare(unborn, create, undefined, isNamedByHash);
+    const first = this.#writer.prepare(unborn, create, undefined, isNamedByHash);
     const id = isNamedByHash ? `!${first.eventId.slice(1)}` : roomId;
     const head = new RoomHead({ roomId: id, rules, stream }, { revision: NO_STREAM, depth: 0, extremities: [] });
     advance(head, first);
     const records = [first.record];
     for (const event of others) {
-      const next = this.#prepare(head, event);
+      const next = this.#writer.prepare(head, event);
       advance(head, next);
       records.push(next.record);
       // Nobody knows the room yet, so others may have their turn in between.
       if (records.length % FIRST_EVENTS_PER_TURN === 0) await nextTurn();
     }
     return { stream, id, records };
+  }
+
+  /** Hashes and signs an event as this server. @throws {MatrixError} M_BAD_JSON, M_TOO_LARGE */
+  sign(draft: EventDraft, rules: RoomVersionRules): BuiltEvent {
+    return this.#writer.sign(draft, rules);
+  }
+
+  /** A fresh event id for the room versions in which servers choose them. */
+  newEventId(): string {
+    return this.#writer.newEventId();
   }
 
   /** A fresh id for a record. */
@@ -282,7 +242,7 @@ export class Rooms {
     if (head.pendingAppends >= MAX_PENDING_APPENDS_PER_ROOM) {
       throw limitExceeded(RETRY_AFTER_MS);
     }
-    const prepared = this.#prepare(head, event, transaction);
+    const prepared = this.#writer.prepare(head, event, transaction);
     const appended = this.#options.log.append(head.stream, head.revision, [prepared.record]);
     advance(head, prepared);
     head.pendingAppends += 1;
@@ -306,7 +266,7 @@ export class Rooms {
    */
   #sendAmongForks(roomId: string, event: EventToSend, transaction?: Transaction): Promise<SentEvent> {
     return this.alone({ roomId }, async ({ append }) => {
-      const prepared = this.#prepare(this.#head(roomId), event, transaction);
+      const prepared = this.#writer.prepare(this.#head(roomId), event, transaction);
       await append([prepared.record]);
       return { eventId: prepared.eventId };
     });
@@ -319,111 +279,7 @@ export class Rooms {
    * @throws {MatrixError} as {@link send}.
    */
   draft(roomId: string, event: EventToSend): EventDraft {
-    return this.#draft(this.#head(roomId), event).draft;
-  }
-
-  /** Hashes and signs an event as this server. @throws {MatrixError} M_BAD_JSON, M_TOO_LARGE */
-  sign(draft: EventDraft, rules: RoomVersionRules): BuiltEvent {
-    const built = build(draft, rules, this.#options.serverName, this.#options.signingKey);
-    if (built.sizeBytes > MAX_EVENT_BYTES) {
-      throw new MatrixError(
-        'M_TOO_LARGE',
-        `The event has ${built.sizeBytes} bytes; at most ${MAX_EVENT_BYTES} are allowed.`,
-      );
-    }
-    return built;
-  }
-
-  #draft(head: RoomHead, event: EventToSend, isCreateWithoutRoomId = false) {
-    const { rules } = head;
-    const prevEvents = head.extremities.slice(0, MAX_PREV_EVENTS);
-    const unlinked = {
-      type: event.type,
-      ...(!isCreateWithoutRoomId && { room_id: head.roomId }),
-      sender: event.sender,
-      ...(event.stateKey !== undefined && { state_key: event.stateKey }),
-      ...(rules.eventIdFormat === 'opaque_with_domain' && { event_id: this.newEventId() }),
-      ...contentFor(event, rules),
-    };
-    checkFields(event, head.roomId);
-    const verdict = checkAuth({ ...unlinked, prev_events: prevEvents }, head.state, rules);
-    if (!verdict.allowed) throw new MatrixError('M_FORBIDDEN', verdict.reason);
-    const authEvents: string[] = [];
-    for (const { type, stateKey } of authEventTypes(unlinked, rules)) {
-      const authEvent = head.state(type, stateKey);
-      if (authEvent) authEvents.push(authEvent.eventId);
-    }
-    const draft: EventDraft = {
-      ...unlinked,
-      origin_server_ts: event.originServerTs ?? this.#options.clock(),
-      depth: Math.min(head.depth + 1, MAX_DEPTH),
-      prev_events: prevEvents.map((id) => head.referenceTo(id)),
-      auth_events: authEvents.map((id) => head.referenceTo(id)),
-    };
-    return { draft, prevEvents };
-  }
-
-  #prepare(head: RoomHead, event: EventToSend, transaction?: Transaction, isCreateWithoutRoomId = false): Prepared {
-    const { rules } = head;
-    const { draft, prevEvents } = this.#draft(head, event, isCreateWithoutRoomId);
-    const built = this.sign(draft, rules);
-    const redacted = this.#redaction(head, built.pdu);
-    const meta: PduMeta = {
-      eventId: built.eventId,
-      roomId: isCreateWithoutRoomId ? `!${built.eventId.slice(1)}` : head.roomId,
-      roomVersion: rules.version,
-      disposition: 'accepted',
-      ...(transaction && { transaction }),
-      ...(redacted && { redacts: redacted.eventId }),
-    };
-    const { stripped } = splitPdu(built.pdu, rules);
-    return {
-      eventId: built.eventId,
-      referenceHash: built.referenceHash,
-      pdu: built.pdu,
-      prevEvents,
-      redacted,
-      record: pduRecord(this.#options.newRecordId(), meta, built.pdu, built.skeletonJson, stripped),
-      authEvent:
-        event.stateKey === undefined
-          ? undefined
-          : {
-              eventId: built.eventId,
-              type: event.type,
-              stateKey: event.stateKey,
-              sender: event.sender,
-              content: built.pdu.content,
-            },
-    };
-  }
-
-  /** A fresh event id for the room versions in which servers choose them. */
-  newEventId(): string {
-    return `$${this.#options.newEventLocalpart()}:${this.#options.serverName}`;
-  }
-
-  /**
-   * The event that a redaction of ours takes effect on, with what is left of its content; undefined if the event is no
-   * redaction. Source: rooms/v11, "Handling redactions": the sender may redact, or sent the original.
-   */
-  #redaction(head: RoomHead, pdu: Pdu): Redacted | undefined {
-    if (pdu.type !== 'm.room.redaction') return undefined;
-    const target = redactedEventIdOf(pdu, head.rules);
-    if (target === undefined) throw new MatrixError('M_BAD_JSON', 'A redaction names the event that it redacts.');
-    const original = eventById(this.#options.reader, target);
-    if (original === undefined) throw new MatrixError('M_NOT_FOUND', 'There is no such event in this room.');
-    if (roomById(this.#options.reader, original.room)?.roomId !== head.roomId) {
-      throw new MatrixError('M_INVALID_PARAM', 'The event is in another room.');
-    }
-    if (original.type === 'm.room.create' || original.type === 'm.room.server_acl') {
-      throw new MatrixError('M_FORBIDDEN', `An event of type ${original.type} cannot be redacted.`);
-    }
-    const levels = powerLevelsIn(head);
-    if (original.sender !== pdu.sender && levels.powerLevelOf(pdu.sender) < levels.redact) {
-      throw new MatrixError('M_FORBIDDEN', 'You may not redact the events of others in this room.');
-    }
-    const content = parseJson(original.contentJson) as JsonObject;
-    return { eventId: target, content: redactContent({ type: original.type, content }, head.rules) };
+    return this.#writer.draft(this.#head(roomId), event).draft;
   }
 
   #head(roomId: string): RoomHead {
@@ -470,59 +326,3 @@ export class Rooms {
 }
 
 function ignore(): void {}
-
-function advance(head: RoomHead, prepared: Prepared): void {
-  head.advance({
-    eventId: prepared.eventId,
-    referenceHash: prepared.referenceHash,
-    depth: prepared.pdu.depth,
-    prevEvents: prepared.prevEvents,
-    ...(prepared.authEvent && { state: prepared.authEvent }),
-    ...(prepared.redacted && { redacted: prepared.redacted }),
-  });
-}
-
-/** Who may do what in a room as its next event will see it. */
-export function powerLevelsIn(room: Pick<RoomHead, 'state' | 'rules'>): PowerLevels {
-  const create = room.state('m.room.create', '');
-  if (create === undefined) throw new MatrixError('M_UNKNOWN', 'The room has no create event.');
-  return powerLevelsOf(room.state('m.room.power_levels', '')?.content, create, room.rules);
-}
-
-/** The content of an event, and beside it what a redaction redacts where the room version has that outside. */
-function contentFor(
-  { type, content }: EventToSend,
-  rules: RoomVersionRules,
-): { readonly content: JsonObject; readonly redacts?: JsonValue } {
-  if (type !== 'm.room.redaction' || rules.redaction.redactsInContent || content['redacts'] === undefined)
-    return { content };
-  const { redacts, ...others } = content;
-  return { content: others, redacts };
-}
-
-function build(draft: EventDraft, rules: RoomVersionRules, serverName: string, key: SigningKey) {
-  try {
-    return buildEvent(draft, rules, serverName, key);
-  } catch (error) {
-    if (error instanceof CanonicalJsonError) throw new MatrixError('M_BAD_JSON', error.message);
-    throw error;
-  }
-}
-
-function checkFields(event: EventToSend, roomId: string): void {
-  for (const [name, value] of [
-    ['type', event.type],
-    ['state_key', event.stateKey ?? ''],
-    ['sender', event.sender],
-  ] as const) {
-    if (Buffer.byteLength(value) > MAX_EVENT_FIELD_BYTES) {
-      throw new MatrixError('M_TOO_LARGE', `The ${name} of an event has at most ${MAX_EVENT_FIELD_BYTES} bytes.`);
-    }
-  }
-  if (event.type === 'm.room.member' && event.stateKey !== undefined && !isUserId(event.stateKey)) {
-    throw new MatrixError('M_INVALID_PARAM', 'The state key of a member event is the id of a user.');
-  }
-  if (event.type === 'm.room.tombstone' && event.content['replacement_room'] === roomId) {
-    throw new MatrixError('M_INVALID_PARAM', 'A room cannot be replaced by itself.');
-  }
-}

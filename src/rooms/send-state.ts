@@ -2,8 +2,9 @@ import { isRoomAlias } from '#protocol/identifiers.ts';
 import { isJsonObject } from '#protocol/json-object.ts';
 import { MatrixError } from '#src/http/errors.ts';
 import type { Directory } from './directory.ts';
+import type { EventToSend } from './event-writer.ts';
 import { type JoinContext, settleIn, vouchedContent } from './membership.ts';
-import type { EventToSend, SentEvent } from './rooms.ts';
+import type { SentEvent } from './rooms.ts';
 
 export type SendStateContext = JoinContext;
 

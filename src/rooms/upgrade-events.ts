@@ -7,8 +7,9 @@ import type { JsonObject, JsonValue } from '#protocol/pdu.ts';
 import { creatorsOf } from '#protocol/power-levels.ts';
 import type { RoomVersionRules } from '#protocol/room-version.ts';
 import { MatrixError } from '#src/http/errors.ts';
+import type { EventToSend } from './event-writer.ts';
 import { defaultPowerLevels } from './first-events.ts';
-import type { EventToSend, Rooms } from './rooms.ts';
+import type { Rooms } from './rooms.ts';
 import { levelsForSetUp, transferredLevels } from './upgrade-levels.ts';
 
 /** State that goes over to the new room as it is. Source: client-server API, "Room Upgrades", step 3. */

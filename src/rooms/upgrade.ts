@@ -2,7 +2,8 @@ import type { JsonObject, JsonValue } from '#protocol/pdu.ts';
 import { roomVersionRules } from '#protocol/room-version.ts';
 import { MatrixError } from '#src/http/errors.ts';
 import { type CarryOverContext, carryOver } from './carry-over.ts';
-import type { EventToSend, Rooms } from './rooms.ts';
+import type { EventToSend } from './event-writer.ts';
+import type { Rooms } from './rooms.ts';
 import { type ReplacementEvents, replacementEvents } from './upgrade-events.ts';
 import { restrictedLevels } from './upgrade-levels.ts';
 

@@ -4,7 +4,7 @@ import type { Context } from '#src/context.ts';
 import type { Requester } from '#src/http/endpoint.ts';
 import { forbidden, MatrixError } from '#src/http/errors.ts';
 import { queryInteger } from '#src/http/query.ts';
-import { MAX_EVENT_BYTES } from '#src/rooms/rooms.ts';
+import { MAX_EVENT_BYTES } from '#src/rooms/event-writer.ts';
 import { viewerOf } from '#src/sync/client-event.ts';
 
 /** The parameter of the sending endpoints by which clients have an event sent later, in milliseconds. */

@@ -5,8 +5,8 @@ import { jsonTextAnswer } from '#src/http/answer.ts';
 import { endpoint } from '#src/http/endpoint.ts';
 import { MatrixError } from '#src/http/errors.ts';
 import { queryChoice } from '#src/http/query.ts';
+import { MAX_EVENT_FIELD_BYTES } from '#src/rooms/event-writer.ts';
 import { viewRoom } from '#src/rooms/room-view.ts';
-import { MAX_EVENT_FIELD_BYTES } from '#src/rooms/rooms.ts';
 import { clientEvent, viewerOf } from '#src/sync/client-event.ts';
 
 /**
