@@ -1,8 +1,19 @@
 /** What is not in the history of rooms: who types, reads and is there, keys, and messages to devices, between two servers. */
+import { mkdtemp, rm } from 'node:fs/promises';
+import { tmpdir } from 'node:os';
+import path from 'node:path';
 import { afterAll, beforeAll, beforeEach, describe, expect, it } from 'vitest';
-import { remoteListOf } from '#projections/encryption/key-queries.ts';
-import { queuedMessages } from '#projections/encryption/outbox-projection.ts';
+import { coreProjections } from '#projections/catalogue.ts';
+import { deviceKeysOf as deviceKeysIn, remoteListOf } from '#projections/encryption/key-queries.ts';
+import { keyTables } from '#projections/encryption/key-tables.ts';
+import { outboxProjection, queuedMessages } from '#projections/encryption/outbox-projection.ts';
+import { ProjectionEngine } from '#projections/engine/engine.ts';
+import type { Reader } from '#projections/engine/reader.ts';
+import type { AnyTable, Table } from '#projections/engine/table.ts';
 import type { JsonObject } from '#protocol/pdu.ts';
+import { type DeviceChange, RemoteDeviceLists } from '#src/encryption/remote-device-lists.ts';
+import type { FederationClient } from '#src/federation/client.ts';
+import { silentLog } from '#src/log/logger.ts';
 import {
   anotherDevice,
   claimOne,
@@ -80,6 +91,36 @@ async function eventually(isSo: () => boolean | Promise<boolean>): Promise<void>
     if (await isSo()) return;
     await recorded;
   }
+}
+
+const deferred = () => Promise.withResolvers<JsonObject>();
+const changeOf = (streamId: number, deviceId: string): DeviceChange => ({
+  userId: bob.userId,
+  streamId,
+  previousIds: [],
+  device: { deviceId, keysJson: '{}', displayName: null },
+  isDeleted: false,
+});
+const listOf = (streamId: number, ...deviceIds: string[]): JsonObject => ({
+  user_id: bob.userId,
+  stream_id: streamId,
+  devices: deviceIds.map((deviceId) => ({ device_id: deviceId, keys: { algorithms: [] } })),
+});
+/** Lists of the first server, told by a server that answers as a test wishes. */
+function listsOf(request: () => Promise<JsonObject>): RemoteDeviceLists {
+  const { reader, commands, newRecordId, serverName, clock, federation } = one.context;
+  const client = { request } as unknown as FederationClient;
+  const { destinations } = federation;
+  return new RemoteDeviceLists({
+    reader,
+    commands,
+    client,
+    destinations,
+    serverName,
+    newRecordId,
+    clock,
+    logger: silentLog(),
+  });
 }
 
 let edus = 0;
@@ -252,6 +293,63 @@ describe('the keys of devices', () => {
     expect(Object.keys((await query(alice, bob.userId)).device_keys[bob.userId] ?? {})).toEqual([bob.deviceId]);
   });
 
+  it('that go several at once are gone on the other server, without a question', async () => {
+    const [second, third] = [await anotherDevice(two, bob), await anotherDevice(two, bob)];
+    for (const device of [bob, second, third]) await uploadKeys(device);
+    await eventually(
+      async () => Object.keys((await query(alice, bob.userId)).device_keys[bob.userId] ?? {}).length === 3,
+    );
+    network.setReachable('two.test', false);
+    await bob.ok('POST', '/delete_devices', {
+      devices: [second.deviceId, third.deviceId],
+      auth: {
+        type: 'm.login.password',
+        identifier: { type: 'm.id.user', user: bob.userId },
+        password: 'correct horse battery staple',
+      },
+    });
+    await eventually(
+      async () => Object.keys((await query(alice, bob.userId)).device_keys[bob.userId] ?? {}).length === 1,
+    );
+    network.setReachable('two.test', true);
+    expect(remoteListOf(one.context.reader, bob.userId)?.isOutdated).toBe(false);
+  });
+
+  it('are asked for once by many, and again where one changed while they were on their way', async () => {
+    const answers = [deferred(), deferred()];
+    let asked = 0;
+    const lists = listsOf(() => answers[asked++]?.promise ?? Promise.reject(new Error('asked too often')));
+    const waiting = [lists.refresh(bob.userId), lists.refresh(bob.userId)];
+    await lists.change(changeOf(7, 'NEW'));
+    answers[0]?.resolve(listOf(6));
+    await eventually(() => asked === 2);
+    answers[1]?.resolve(listOf(7, 'NEW'));
+    expect(await Promise.all(waiting)).toEqual([true, true]);
+    expect([...deviceKeysIn(one.context.reader, bob.userId)].map(({ deviceId }) => deviceId)).toEqual(['NEW']);
+    expect(asked).toBe(2);
+    await lists.close();
+  });
+
+  it('are not kept where the list makes no sense, and clients are told to ask', async () => {
+    const { next_batch: since } = await sync(alice);
+    for (const answer of [
+      { ...listOf(1), user_id: alice.userId },
+      { ...listOf(1), stream_id: 'one' },
+      { ...listOf(1), devices: {} },
+      listOf(1, ...Array.from({ length: 3000 }, (_, n) => `${'LONG'.repeat(40)}${n}`)),
+    ]) {
+      const lists = listsOf(() => Promise.resolve(answer));
+      await lists.change(changeOf(1, 'NEW'));
+      expect(await lists.refresh(bob.userId)).toBe(false);
+      expect(lists.isCurrent(bob.userId)).toBe(false);
+      await lists.close();
+    }
+    await until(alice, ({ device_lists: news }) => news?.changed?.includes(bob.userId) ?? false, since);
+    // Asked directly, the user's server says what there is.
+    await uploadKeys(bob);
+    expect(Object.keys((await query(alice, bob.userId)).device_keys[bob.userId] ?? {})).toEqual([bob.deviceId]);
+  });
+
   it('of other servers’ users, or of strangers, are not taken', async () => {
     const content = (userId: string) => ({ user_id: userId, device_id: 'EVIL', stream_id: 1, keys: {} });
     const before = one.log.head();
@@ -350,4 +448,22 @@ describe('messages to devices', () => {
     });
     expect(status).toBe(400);
   });
+});
+
+it('a replay of the log gives the same tables', async () => {
+  await uploadKeys(bob);
+  await query(alice, bob.userId);
+  const dir = await mkdtemp(path.join(tmpdir(), 'stele-edus-'));
+  const rebuilt = await ProjectionEngine.open({ dir, log: one.log, projections: coreProjections, safeCopies: false });
+  const rowsOf = (reader: Reader, table: AnyTable) => [...reader.range(table as Table<readonly unknown[], unknown>)];
+  try {
+    await rebuilt.waitFor(one.context.reader.frontier);
+    for (const table of [...keyTables, ...outboxProjection.tables]) {
+      expect(rowsOf(rebuilt.reader, table), table.name).toEqual(rowsOf(one.context.reader, table));
+    }
+    expect(keyTables.some((table) => rowsOf(rebuilt.reader, table).length > 0)).toBe(true);
+  } finally {
+    await rebuilt.close();
+    await rm(dir, { recursive: true, force: true });
+  }
 });
