@@ -10,6 +10,7 @@ import type { JsonObject } from '#protocol/pdu.ts';
 import type { UserStreamContext } from '#src/client-api/user-stream.ts';
 import { badJson, MatrixError } from '#src/http/errors.ts';
 import type { DeviceMessage } from './to-device.ts';
+import { isDeviceId } from './told-keys.ts';
 
 /** Most servers that one request may send to. */
 export const MAX_DESTINATIONS = 1000;
@@ -29,7 +30,7 @@ interface Piece {
 export type RemoteMessages = ReadonlyMap<string, readonly string[]>;
 
 /**
- * What of a message goes to other servers. Names that are no user ids are left out.
+ * What of a message goes to other servers. Names that are no user ids, or cannot be ids of devices, are left out.
  * @throws {MatrixError} `M_TOO_LARGE` for too many servers, `M_BAD_JSON` for what cannot be sent to another server
  */
 export function remoteMessagesOf(serverName: string, message: DeviceMessage): RemoteMessages {
@@ -43,6 +44,7 @@ export function remoteMessagesOf(serverName: string, message: DeviceMessage): Re
       throw new MatrixError('M_TOO_LARGE', `A message can go to at most ${MAX_DESTINATIONS} other servers at once.`);
     }
     for (const [deviceId, content] of Object.entries(byDevice)) {
+      if (!isDeviceId(deviceId)) continue;
       pieces.push({ userId, deviceId, json: canonical(content as JsonObject) });
     }
   }
