@@ -71,6 +71,21 @@ it('a new device of one of them reads what is said from then on', async () => {
   await Promise.all([message(bob, 'For both of your devices'), message(phone, 'For both of your devices')]);
 });
 
+it('that a user has signed their devices is seen on the other server', async () => {
+  const crypto = alice.getCrypto();
+  await crypto?.bootstrapCrossSigning({
+    authUploadDeviceSigningKeys: async (makeRequest): Promise<void> => {
+      const identifier = { type: 'm.id.user', user: 'alice' };
+      await makeRequest({ type: 'm.login.password', identifier, password: PASSWORD });
+    },
+  });
+  await onceAsync(bob, async () => {
+    const [userId, deviceId] = [alice.getSafeUserId(), alice.getDeviceId() ?? ''];
+    const status = await bob.getCrypto()?.getDeviceVerificationStatus(userId, deviceId);
+    return status?.signedByOwner === true;
+  });
+});
+
 it('keys for what was said while a server was away come when it is back', async () => {
   await two.stop('SIGKILL');
   // A new session, whose key has to be shared with devices of a server that is not there.
@@ -121,6 +136,7 @@ const NEWS: EmittedEvents[] = [
   MatrixEventEvent.Decrypted,
   RoomStateEvent.Members,
   CryptoEvent.DevicesUpdated,
+  CryptoEvent.UserTrustStatusChanged,
 ];
 
 async function onceTrue(client: MatrixClient, isSo: () => boolean): Promise<void> {
