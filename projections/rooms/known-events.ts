@@ -11,7 +11,7 @@ import { type EventRow, stateAfter } from './event-row.ts';
 import { eventIdKey } from './keys.ts';
 import type { Disposition } from './pdu-record.ts';
 import type { StateRef } from './state/index.ts';
-import { eventIds, events, type WithheldRow, withheld } from './tables.ts';
+import { awaitedEvents, eventIds, events, type WithheldRow, withheld } from './tables.ts';
 
 /** An event with what the server thinks of it. */
 export interface KnownEvent {
@@ -46,6 +46,11 @@ export function withheldEvent(reader: Reader, position: Position): WithheldRow |
 /** Whether the graph of the room leads to an event, so that there is a state before and after it. */
 export function hasPlace({ row, disposition }: KnownEvent): boolean {
   return disposition === 'accepted' || row.fork !== undefined;
+}
+
+/** Whether others name an event that has not come: it is a gap in the graph, or the target of a redaction. */
+export function isAwaited(reader: Reader, room: Position, eventId: string): boolean {
+  return reader.get(awaitedEvents, [room, eventId]) !== undefined;
 }
 
 /** The state after an event, if it has its place in the graph. */

@@ -187,16 +187,16 @@ export class EventWriter {
   }
 }
 
-/** Has a head take in an event that was put on the queue. */
-export function advance(head: RoomHead, prepared: PreparedEvent): void {
-  head.advance({
+/** An event as a head takes it in. */
+export function advancing(prepared: PreparedEvent): AdvancingEvent {
+  return {
     eventId: prepared.eventId,
     referenceHash: prepared.referenceHash,
     depth: prepared.pdu.depth,
     prevEvents: prepared.prevEvents,
     ...(prepared.authEvent && { state: prepared.authEvent }),
     ...(prepared.redacted && { redacted: prepared.redacted }),
-  });
+  };
 }
 
 /** Who may do what in a room as its next event will see it. */

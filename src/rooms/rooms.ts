@@ -18,8 +18,8 @@ import { type RoomVersionRules, roomVersionRules } from '#protocol/room-version.
 import { KeyedLock } from '#src/commands/keyed-lock.ts';
 import { limitExceeded, MatrixError } from '#src/http/errors.ts';
 import { type EventLog, NO_STREAM, type Position, type RecordDraft } from '#streams/event-log.ts';
-import { advance, type EventToSend, EventWriter, type EventWriterOptions, powerLevelsIn } from './event-writer.ts';
-import { MAX_PREV_EVENTS, RoomHead } from './room-head.ts';
+import { advancing, type EventToSend, EventWriter, type EventWriterOptions, powerLevelsIn } from './event-writer.ts';
+import { type AdvancingEvent, MAX_PREV_EVENTS, RoomHead } from './room-head.ts';
 
 /** Rooms whose heads stay in memory; the least recently used idle one goes first. */
 export const MAX_ACTIVE_ROOMS = 10_000;
@@ -37,6 +37,11 @@ export interface RoomsOptions extends EventWriterOptions {
   readonly log: EventLog;
   /** A fresh, opaque, random name part of a stream. */
   readonly newStreamId: () => string;
+}
+
+/** An event of another server that follows all that is in the room, with its record. */
+export interface FollowingEvent extends Omit<AdvancingEvent, 'prevEvents' | 'redacted'> {
+  readonly record: RecordDraft;
 }
 
 /** What somebody gets who has a room to himself. */
@@ -171,11 +176,11 @@ export class Rooms {
     const first = this.#writer.prepare(unborn, create, undefined, isNamedByHash);
     const id = isNamedByHash ? `!${first.eventId.slice(1)}` : roomId;
     const head = new RoomHead({ roomId: id, rules, stream }, { revision: NO_STREAM, depth: 0, extremities: [] });
-    advance(head, first);
+    head.advance(advancing(first));
     const records = [first.record];
     for (const event of others) {
       const next = this.#writer.prepare(head, event);
-      advance(head, next);
+      head.advance(advancing(next));
       records.push(next.record);
       // Nobody knows the room yet, so others may have their turn in between.
       if (records.length % FIRST_EVENTS_PER_TURN === 0) await nextTurn();
@@ -219,6 +224,34 @@ export class Rooms {
     });
   }
 
+  /**
+   * Appends an event of another server behind all that is queued for the room, as {@link send} does: without waiting for that to
+   * be committed.
+   *
+   * @param decide is shown the newest point of the room, queued events included, and gives the event that follows all of its
+   * extremities; undefined if it is not such an event. It is no redaction: what that changes is known when it is committed.
+   * @returns undefined where there was nothing to append, or too much waits. Else what resolves when the event is durable and the
+   * projections show it, and rejects if it never will be.
+   */
+  async follow(
+    roomId: string,
+    decide: (head: Pick<RoomHead, 'rules' | 'extremities' | 'state'>) => FollowingEvent | undefined,
+  ): Promise<{ readonly committed: Promise<void> } | undefined> {
+    for (let taken = this.#taken.get(roomId); taken !== undefined; taken = this.#taken.get(roomId)) await taken;
+    if (!this.#heads.has(roomId) && !this.knows(roomId)) return undefined;
+    const head = this.#head(roomId);
+    if (head.pendingAppends >= MAX_PENDING_APPENDS_PER_ROOM) return undefined;
+    const following = decide(head);
+    if (following === undefined) return undefined;
+    const { record, ...event } = following;
+    return { committed: this.#queue(head, record, { ...event, prevEvents: head.extremities }) };
+  }
+
+  /** Resolves when all that is queued for a room now is committed, or has failed. */
+  async settled(roomId: string): Promise<void> {
+    await this.#heads.get(roomId)?.settled;
+  }
+
   /** Records events of others that have no place in the graph of a room. */
   recordAside(room: { readonly roomId: string }, records: readonly RecordDraft[]): Promise<void> {
     return this.alone(room, ({ append }) => append(records));
@@ -243,8 +276,15 @@ export class Rooms {
       throw limitExceeded(RETRY_AFTER_MS);
     }
     const prepared = this.#writer.prepare(head, event, transaction);
-    const appended = this.#options.log.append(head.stream, head.revision, [prepared.record]);
-    advance(head, prepared);
+    await this.#queue(head, prepared.record, advancing(prepared));
+    return { eventId: prepared.eventId };
+  }
+
+  /** Puts an event on the queue for the disk, behind all before it; the head goes on from it at once. */
+  async #queue(head: RoomHead, record: RecordDraft, event: AdvancingEvent): Promise<void> {
+    const { roomId } = head;
+    const appended = this.#options.log.append(head.stream, head.revision, [record]);
+    head.advance(event);
     head.pendingAppends += 1;
     head.settled = appended.then(ignore, ignore);
     try {
@@ -257,7 +297,6 @@ export class Rooms {
       head.pendingAppends -= 1;
     }
     if (head.pendingAppends === 0) head.settle();
-    return { eventId: prepared.eventId };
   }
 
   /**

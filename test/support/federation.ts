@@ -73,7 +73,7 @@ export function testSigningKey(name: string): SigningKey {
 export async function startServerOn(
   network: TestNetwork,
   name: TestServerName,
-  settings: { readonly federation?: object } & object = {},
+  settings: { readonly federation?: object; readonly [setting: string]: unknown } = {},
 ): Promise<TestServer> {
   const signingKey = testSigningKey(name);
   let rotations = 0;

@@ -5,6 +5,7 @@
 import type { Reader } from '#projections/engine/reader.ts';
 import { findRoom, isServerIn } from '#projections/rooms/queries.ts';
 import { eventIdOf } from '#protocol/hashing.ts';
+import { serverNameOf } from '#protocol/identifiers.ts';
 import { isJsonObject } from '#protocol/json-object.ts';
 import type { JsonObject, Pdu } from '#protocol/pdu.ts';
 import { SUPPORTED_ROOM_VERSIONS } from '#protocol/room-version.ts';
@@ -95,6 +96,7 @@ export class Transactions {
     answers: { [eventId: string]: { error?: string } },
   ): Promise<void> {
     await this.#rooms.run(`${origin.length}:${origin}${roomId}`, async () => {
+      const verdicts: Promise<void>[] = [];
       for (const event of events) {
         const room = this.#roomFor(origin, roomId);
         const eventId = idOf(event, 'version' in room ? room.version : undefined);
@@ -104,10 +106,18 @@ export class Transactions {
         }
         const receiving = receivingRoom(roomId, room.version);
         if (receiving === undefined) continue;
-        const verdict = await this.#options.receiver.receive(receiving, origin, event);
-        this.#tell(origin, roomId, eventId, verdict);
-        if (eventId !== undefined) answers[eventId] = answerTo(verdict);
+        const { verdict } = await this.#options.receiver.enqueue(receiving, origin, event);
+        const told = Promise.resolve(verdict).then((known) => {
+          this.#tell(origin, roomId, eventId, known);
+          if (eventId !== undefined) answers[eventId] = answerTo(known);
+        });
+        // What fails is thrown when all have been taken in, below.
+        told.catch(() => {});
+        verdicts.push(told);
+        // The next event is admitted by what is committed.
+        if (this.#decidesOnAdmission(event)) await told;
       }
+      await Promise.all(verdicts);
     });
   }
 
@@ -119,6 +129,14 @@ export class Transactions {
       return { error: 'This server is not in the room.' };
     if (!aclOf(reader, room)(origin)) return { error: 'The access list of the room shuts your server out.' };
     return { version: room.version };
+  }
+
+  /** Whether an event may change which servers take part, or whether this one does. */
+  #decidesOnAdmission({ type, state_key: stateKey }: JsonObject): boolean {
+    if (type === 'm.room.server_acl') return true;
+    return (
+      type === 'm.room.member' && typeof stateKey === 'string' && serverNameOf(stateKey) === this.#options.serverName
+    );
   }
 
   #tell(origin: string, roomId: string, eventId: string | undefined, verdict: Verdict): void {

@@ -1,6 +1,6 @@
-import { asAuthEvent, type KnownEvent, lookupAmong } from '#projections/rooms/known-events.ts';
-import { checkAuthEvents as checkNamedAuthEvents, type NamedAuthEvent } from '#protocol/auth/auth-events.ts';
+import { checkAuthEvents as checkNamedAuthEvents } from '#protocol/auth/auth-events.ts';
 import { checkAuth } from '#protocol/auth/check-auth.ts';
+import type { StateLookup } from '#protocol/auth/types.ts';
 import { authInputOf } from '#protocol/event-references.ts';
 import type { Receipt, RoomMoment, Verdict } from './types.ts';
 
@@ -10,32 +10,20 @@ import type { Receipt, RoomMoment, Verdict } from './types.ts';
  */
 export function checkAuthEvents({ pdu, room }: Receipt, moment: RoomMoment): Verdict | undefined {
   const { createEvent } = moment;
-  const named = moment.authEvents.filter(({ row }) => row.type !== 'm.room.create' || namesCreate(room));
-  const create = createEvent && { eventId: createEvent.row.eventId, rejected: createEvent.disposition === 'rejected' };
-  const selection = checkNamedAuthEvents(
-    pdu,
-    room.roomId,
-    named.map((event) => asNamedAuthEvent(event, moment)),
-    create,
-    room.rules,
-  );
+  const named = moment.authEvents.filter(({ type }) => type !== 'm.room.create' || namesCreate(room));
+  const selection = checkNamedAuthEvents(pdu, room.roomId, named, createEvent, room.rules);
   if (!selection.allowed) return { kind: 'reject', step: 'auth_events', ...reasonOf(selection) };
   const inChain = createEvent === undefined ? named : [createEvent, ...named];
-  const verdict = checkAuth(authInputOf(pdu, room.rules), lookupAmong(inChain), room.rules);
+  const lookup: StateLookup = (type, stateKey) => {
+    const found = inChain.find((event) => event.type === type && event.stateKey === stateKey);
+    return found && { ...found, stateKey };
+  };
+  const verdict = checkAuth(authInputOf(pdu, room.rules), lookup, room.rules);
   return verdict.allowed ? undefined : { kind: 'reject', step: 'auth_events', ...reasonOf(verdict) };
 }
 
 function namesCreate({ rules }: Receipt['room']): boolean {
   return rules.eventFormat.createEventInAuthEvents;
-}
-
-function asNamedAuthEvent(event: KnownEvent, { room }: RoomMoment): NamedAuthEvent {
-  return {
-    ...asAuthEvent(event),
-    stateKey: event.row.stateKey,
-    roomId: event.row.room === room.id ? room.roomId : '(another)',
-    rejected: event.disposition === 'rejected',
-  };
 }
 
 /** The rule and the reason of an authorisation verdict. */

@@ -4,7 +4,7 @@ import { authEventTypes } from '#protocol/auth/auth-events.ts';
 import { checkAuth } from '#protocol/auth/check-auth.ts';
 import type { AuthEvent, StateLookup } from '#protocol/auth/types.ts';
 import { buildEvent } from '#protocol/build-event.ts';
-import { eventReference } from '#protocol/event-references.ts';
+import { authEventIdsOf, eventReference, prevEventIdsOf } from '#protocol/event-references.ts';
 import { referenceHash } from '#protocol/hashing.ts';
 import { serverNameOf } from '#protocol/identifiers.ts';
 import type { JsonObject, Pdu } from '#protocol/pdu.ts';
@@ -120,6 +120,17 @@ export class ForeignRoom {
       server,
       keyOfServer(server),
     );
+    return this.#take(pdu, eventId, prev, auth);
+  }
+
+  /** Takes in an event that another server made. */
+  adopt(pdu: Pdu, eventId: string): ForeignEvent {
+    return this.#take(pdu, eventId, prevEventIdsOf(pdu, this.rules), authEventIdsOf(pdu, this.rules));
+  }
+
+  #take(pdu: Pdu, eventId: string, prev: readonly string[], auth: readonly string[]): ForeignEvent {
+    const { type, state_key: stateKey } = pdu;
+    const before = this.resolve(prev.map((id) => this.#event(id).after));
     const input = { ...pdu, prev_events: prev };
     const byAuthEvents = this.#lookupAmong([...auth, ...this.#impliedCreate(before)]);
     const isAllowed =

@@ -22,6 +22,7 @@ import {
 } from '#projections/rooms/queries.ts';
 import { MAIN_LINE, type StateRef, stateEntriesAt } from '#projections/rooms/state/index.ts';
 import type { JsonObject } from '#protocol/pdu.ts';
+import { MatrixError } from '#src/http/errors.ts';
 import { openMemoryLog } from '#streams/memory/memory-log.ts';
 import { Rooms } from '../rooms.ts';
 import { MAX_FORWARD_EXTREMITIES } from './check-extremities.ts';
@@ -38,7 +39,7 @@ import {
   LOCAL,
   missingEventsOf,
 } from './foreign-room.test-support.ts';
-import { Receiver } from './receiver.ts';
+import { type Enqueued, Receiver } from './receiver.ts';
 import { recordOf } from './record.ts';
 
 const cleanUps: (() => Promise<void>)[] = [];
@@ -469,6 +470,141 @@ describe('any graph', () => {
         },
       ),
       { numRuns: 25 },
+    );
+  });
+});
+
+describe('events that come while others are on their way to the disk', () => {
+  it('follow them without waiting, and ask nobody for them', async () => {
+    const it = await entered();
+    const enqueued: Enqueued[] = [];
+    for (let count = 0; count < 20; count += 1) {
+      const event = it.add(
+        count % 5 === 4 ? state(ANN, 'm.room.name', { name: `${count}` }) : message(BOB, `${count}`),
+      );
+      enqueued.push(await it.receiver.enqueue(it.foreign.room, 'a.org', event.pdu));
+    }
+    // Not one of them waited for its record.
+    expect(enqueued.every(({ verdict }) => verdict instanceof Promise)).toBe(true);
+    const verdicts = await Promise.all(enqueued.map(({ verdict }) => verdict));
+    expect(verdicts.every(({ kind }) => kind === 'accept')).toBe(true);
+    expect(it.asked).toEqual([]);
+    expect(it.extremities()).toEqual([it.foreign.last]);
+    expect(it.current()).toEqual(it.foreign.events.get(it.foreign.last)?.after);
+    expect(await it.isReplayedEqual()).toBe(true);
+  });
+
+  it('are judged by what those say', async () => {
+    const it = await entered();
+    const ban = it.add(member(ANN, BOB, 'ban'));
+    const after = it.add(message(BOB, 'still here', { prev: [ban.eventId] }));
+    const beside = it.add(message(BOB, 'from before', { prev: [...it.foreign.events.keys()].slice(-3, -2) }));
+    const enqueued = await it.receiver.enqueue(it.foreign.room, 'a.org', ban.pdu);
+    expect((await it.receive(after)).kind).toBe('reject');
+    expect((await it.receive(beside)).kind).toBe('soft_fail');
+    expect(await enqueued.verdict).toEqual({ kind: 'accept' });
+    expect(it.timeline().at(-1)).toBe(ban.eventId);
+    expect(await it.isReplayedEqual()).toBe(true);
+  });
+
+  it('are there once, if they come twice at once', async () => {
+    const it = await entered();
+    const event = it.add(message(ANN, 'once'));
+    const verdicts = await Promise.all([it.receive(event), it.receive(event), it.receive(event)]);
+    expect(verdicts).toEqual([{ kind: 'accept' }, { kind: 'accept' }, { kind: 'accept' }]);
+    expect(it.timeline().filter((eventId) => eventId === event.eventId)).toHaveLength(1);
+    expect(it.log.head()).toBe(eventById(it.reader, event.eventId)?.position);
+  });
+
+  it('that are redacted before they come have no more content than others see', async () => {
+    const it = await entered();
+    const name = it.add(state(ANN, 'm.room.name', { name: 'secret' }));
+    const redaction = it.add({
+      sender: ANN,
+      type: 'm.room.redaction',
+      content: { redacts: name.eventId },
+      prev: [it.timeline().at(-1) ?? ''],
+    });
+    expect(await it.receive(redaction)).toEqual({ kind: 'accept' });
+    expect(await it.receive(name)).toEqual({ kind: 'accept' });
+    expect(it.rooms.state(it.foreign.roomId, 'm.room.name', '')?.content).toEqual({});
+  });
+
+  it('make with local ones, in any order, the room that resolution makes of them', async () => {
+    await fc.assert(
+      fc.asyncProperty(
+        fc.constantFrom('6', '11', '12'),
+        fc.array(fc.record({ act, isLocal: fc.boolean(), isNewest: fc.integer({ min: 0, max: 4 }) }), {
+          minLength: 2,
+          maxLength: 20,
+        }),
+        async (version, acts) => {
+          const it = await entered(version);
+          const { roomId } = it.foreign;
+          const order = [...it.foreign.events.keys()];
+          let ends: string[] = [...it.extremities()];
+          const underway: Promise<unknown>[] = [];
+          const goOn = (event: ForeignEvent, prev: readonly string[]): void => {
+            order.push(event.eventId);
+            ends = [...ends.filter((id) => !prev.includes(id)), event.eventId];
+          };
+          for (const [
+            index,
+            {
+              act: { behind, ...one },
+              isLocal,
+              isNewest,
+            },
+          ] of acts.entries()) {
+            if (isLocal) {
+              const { stateKey, type, content = {} } = specOf({ ...one, who: LOCAL });
+              const event = {
+                sender: LOCAL,
+                type,
+                content,
+                ...(stateKey !== undefined && { stateKey }),
+                originServerTs: 1_900_000_000_000 + index,
+              };
+              try {
+                const built = it.rooms.sign(it.rooms.draft(roomId, event), it.foreign.rules);
+                const adopted = it.foreign.adopt(built.pdu, built.eventId);
+                expect(adopted.isAllowed).toBe(true);
+                underway.push(it.rooms.send(roomId, event).then(({ eventId }) => expect(eventId).toBe(built.eventId)));
+                goOn(adopted, [...it.foreign.events.keys()]);
+              } catch (error) {
+                if (!(error instanceof MatrixError)) throw error;
+              }
+              continue;
+            }
+            const prev =
+              isNewest > 0
+                ? ends.slice(0, 20)
+                : [...new Set(behind.map((back) => order.at(-1 - Math.min(back, order.length - 6)) ?? ''))];
+            const event = it.add({ ...specOf(one), prev });
+            const { verdict } = await it.receiver.enqueue(it.foreign.room, 'a.org', event.pdu);
+            underway.push(
+              Promise.resolve(verdict).then(({ kind }) => expect(kind === 'reject').toBe(!event.isAllowed)),
+            );
+            const known = verdict instanceof Promise ? 'accept' : verdict.kind;
+            if (known === 'accept') goOn(event, prev);
+            else if (known === 'soft_fail') order.push(event.eventId);
+          }
+          await Promise.all(underway);
+          for (const eventId of order) {
+            const event = it.foreign.events.get(eventId);
+            const known = knownEvent(it.reader, eventId);
+            if (known === undefined || event === undefined) throw new Error('the event is not there');
+            if (known.disposition === 'outlier') continue;
+            expect(it.stateAt(stateBefore(known.row))).toEqual(event.before);
+            expect(it.stateAt(stateAfter(known.row))).toEqual(event.after);
+          }
+          const states = it.extremities().map((eventId) => it.foreign.events.get(eventId)?.after ?? new Map());
+          expect(it.current()).toEqual(it.foreign.resolve(states));
+          expect([...it.extremities()].sort()).toEqual([...ends].sort());
+          expect(await it.isReplayedEqual()).toBe(true);
+        },
+      ),
+      { numRuns: 30 },
     );
   });
 });

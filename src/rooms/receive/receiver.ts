@@ -4,17 +4,20 @@ import { dispositionRecord } from '#projections/rooms/disposition-record.ts';
 import { stateGivenRecords } from '#projections/rooms/given-state-record.ts';
 import { hasPlace, type KnownEvent, knownEvent } from '#projections/rooms/known-events.ts';
 import type { Disposition } from '#projections/rooms/pdu-record.ts';
+import { referenceHash } from '#protocol/hashing.ts';
 import type { JsonObject } from '#protocol/pdu.ts';
+import { redact } from '#protocol/redaction.ts';
 import { roomVersionRules } from '#protocol/room-version.ts';
 import type { Position, RecordDraft } from '#streams/event-log.ts';
-import type { Rooms } from '../rooms.ts';
+import type { RoomHead } from '../room-head.ts';
+import type { FollowingEvent, Rooms } from '../rooms.ts';
 import { checkContentHash } from './check-content-hash.ts';
 import { checkForm } from './check-form.ts';
 import { checkSignatures } from './check-signatures.ts';
 import { fetchAuthEvents } from './fetch-auth-events.ts';
 import { fetchPrevEvents } from './fetch-prev-events.ts';
 import { toldPositions } from './known.ts';
-import { momentOf } from './moment.ts';
+import { momentOf, newestMomentOf } from './moment.ts';
 import { takeInOutliers } from './outliers.ts';
 import { recordOf } from './record.ts';
 import { type JudgingStep, judge, STEPS_OF_HISTORY, STEPS_OF_NEW_EVENT, STEPS_OF_TOLD_EVENT } from './steps.ts';
@@ -48,6 +51,14 @@ interface TakeInOptions {
   readonly isRelayed?: boolean;
 }
 
+/** An event that was taken in as far as the room is concerned. */
+export interface Enqueued {
+  /** Comes when what the verdict says is durable. */
+  readonly verdict: Verdict | Promise<Verdict>;
+}
+
+const ACCEPTED: Verdict = { kind: 'accept' };
+
 const AS_NEW: TakeInOptions = { steps: STEPS_OF_NEW_EVENT, closesGaps: true };
 const AS_GAP: TakeInOptions = { steps: STEPS_OF_NEW_EVENT, closesGaps: false };
 const AS_HISTORY: TakeInOptions = { steps: STEPS_OF_HISTORY, closesGaps: false };
@@ -76,14 +87,24 @@ export class Receiver {
    * @param origin who sent it; asked for what it follows and is not known here.
    */
   async receive(room: ReceivingRoom, origin: string, event: JsonObject): Promise<Verdict> {
+    return (await this.enqueue(room, origin, event)).verdict;
+  }
+
+  /**
+   * As {@link receive}, but resolves as soon as the next event of the room may be taken in, which for most is when it is on the
+   * queue for the disk; its verdict is there when it is durable. Attend to that at once: it may be an error.
+   */
+  async enqueue(room: ReceivingRoom, origin: string, event: JsonObject): Promise<Enqueued> {
     const receipt = await this.#checked(room, origin, event);
-    return 'kind' in receipt ? receipt : this.#takeIn(receipt, AS_NEW);
+    if ('kind' in receipt) return { verdict: receipt };
+    return this.#enqueue(receipt, AS_NEW);
   }
 
   /** As {@link receive}, for an event that came to this server first, and that it has to send on to the others. */
   async receiveForAll(room: ReceivingRoom, origin: string, event: JsonObject): Promise<Verdict> {
     const receipt = await this.#checked(room, origin, event);
-    return 'kind' in receipt ? receipt : this.#takeIn(receipt, { ...AS_NEW, isRelayed: true });
+    if ('kind' in receipt) return receipt;
+    return (await this.#enqueue(receipt, { ...AS_NEW, isRelayed: true })).verdict;
   }
 
   /**
@@ -169,6 +190,43 @@ export class Receiver {
     return knownEvent(this.#options.reader, eventId);
   }
 
+  /**
+   * Most events follow all that is in the room, and name what is known: they are judged at the newest point of the room, which is
+   * ahead of what is committed, and go on the queue. All others wait until everything is committed.
+   */
+  async #enqueue(receipt: Receipt, options: TakeInOptions): Promise<Enqueued> {
+    const { rooms } = this.#options;
+    const { roomId } = receipt.room;
+    const followed = await rooms.follow(roomId, (head) => this.#following(receipt, head, options));
+    if (followed !== undefined) return { verdict: followed.committed.then(() => ACCEPTED) };
+    await rooms.settled(roomId);
+    return { verdict: await this.#takeIn(receipt, options) };
+  }
+
+  /** The event as one that follows all of its room; undefined if it does not, or is anything but let in. */
+  #following(
+    receipt: Receipt,
+    head: Pick<RoomHead, 'rules' | 'extremities' | 'state'>,
+    { steps, isRelayed = false }: TakeInOptions,
+  ): FollowingEvent | undefined {
+    const { rooms, reader } = this.#options;
+    const { eventId, room, pdu } = receipt;
+    // What a redaction does is known when it is committed.
+    if (pdu.type === 'm.room.redaction' || head.rules !== room.rules) return undefined;
+    const moment = newestMomentOf(reader, receipt, head);
+    if (moment === undefined || judge(receipt, moment, steps).kind !== 'accept') return undefined;
+    const { type, state_key: stateKey, sender, content, depth } = pdu;
+    return {
+      record: recordOf(rooms, receipt, { disposition: 'accepted', isRelayed }),
+      eventId,
+      referenceHash: room.rules.eventFormat.referencesHoldHashes
+        ? referenceHash(redact(pdu, room.rules), room.rules)
+        : eventId.slice(1),
+      depth,
+      ...(stateKey !== undefined && { state: { eventId, type, stateKey, sender, content } }),
+    };
+  }
+
   /** The checks that may ask peers, then the judgement. */
   async #takeIn(receipt: Receipt, options: TakeInOptions): Promise<Verdict> {
     return (
@@ -180,7 +238,7 @@ export class Receiver {
 
   async #takeInGap(room: ReceivingRoom, origin: string, event: JsonObject): Promise<void> {
     const receipt = await this.#checked(room, origin, event);
-    if (!('kind' in receipt)) await this.#takeIn(receipt, AS_GAP);
+    if (!('kind' in receipt)) await (await this.#enqueue(receipt, AS_GAP)).verdict;
   }
 
   async #takeInTold(

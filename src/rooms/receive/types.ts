@@ -1,7 +1,7 @@
 /** What taking in events of other servers works with. */
 
 import type { Reader } from '#projections/engine/reader.ts';
-import type { KnownEvent, ResolvingRoom } from '#projections/rooms/known-events.ts';
+import type { NamedAuthEvent } from '#protocol/auth/auth-events.ts';
 import type { StateLookup } from '#protocol/auth/types.ts';
 import type { KeyValidity } from '#protocol/key-validity.ts';
 import type { JsonObject, Pdu } from '#protocol/pdu.ts';
@@ -127,14 +127,12 @@ export interface AncestryContext extends StepContext {
   ): Promise<void>;
 }
 
-/** A room at the moment in which an event is judged: everything is committed, and nothing comes in between. */
+/** A room at the moment in which an event is judged, and nothing comes in between. */
 export interface RoomMoment {
-  readonly reader: Reader;
-  readonly room: ResolvingRoom;
   /** What the event names to authorise it, as far as it is known. */
-  readonly authEvents: readonly KnownEvent[];
+  readonly authEvents: readonly NamedAuthEvent[];
   /** The create event, as it was judged. */
-  readonly createEvent: KnownEvent | undefined;
+  readonly createEvent: NamedAuthEvent | undefined;
   readonly stateBefore: StateLookup;
   readonly currentState: StateLookup;
   /** How many forward extremities there would be with the event among them. */
