@@ -239,6 +239,14 @@ describe('bodies', () => {
     expect(answer.json().error).toContain(name);
   });
 
+  test('null is as good as absent for what may be absent, and no further down', async () => {
+    const call = (payload: string) => appWith([login]).inject({ method: 'POST', url: '/login', payload });
+    expect((await call('{"type":"x","count":null,"user":null}')).json()).toEqual({ type: 'x' });
+    expect((await call('{"type":null,"count":null}')).json().errcode).toBe('M_BAD_JSON');
+    expect((await call('{"type":"x","user":{"name":null}}')).json().errcode).toBe('M_BAD_JSON');
+    expect((await call('{"type":1,"count":null}')).json().errcode).toBe('M_BAD_JSON');
+  });
+
   test('an endpoint without a body does not look at one', async () => {
     const logout = endpoint({ method: 'POST', path: '/logout', auth: 'none', rateLimit: 'none', handler: () => ({}) });
     const app = appWith([logout]);
