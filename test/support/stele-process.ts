@@ -28,8 +28,8 @@ export class SteleProcess {
     this.url = `http://127.0.0.1:${port}`;
   }
 
-  /** A fresh folder and a free port; open registration, no rate limits. `settings` are laid over that. */
-  static async make(settings: object = {}): Promise<SteleProcess> {
+  /** A fresh folder and a free port; open registration, no rate limits. `settings`, which may need the port, are laid over that. */
+  static async make(settings: object | ((port: number) => object) = {}): Promise<SteleProcess> {
     const folder = await mkdtemp(path.join(tmpdir(), 'stele-test-'));
     const port = await freePort();
     const process = new SteleProcess(folder, port);
@@ -40,7 +40,7 @@ export class SteleProcess {
       registration: { open: true, token_required: false },
       rate_limits: { enabled: false },
       logging: { level: 'warn' },
-      ...settings,
+      ...(typeof settings === 'function' ? settings(port) : settings),
     };
     // JSON is YAML.
     await writeFile(process.configFile, JSON.stringify(config));
@@ -175,7 +175,8 @@ export class TestUser {
   }
 }
 
-async function call(
+/** Calls the client API of any server. Throws for any status that is not 2xx. */
+export async function call(
   baseUrl: string,
   token: string | undefined,
   method: string,
