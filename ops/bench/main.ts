@@ -16,6 +16,7 @@ const BENCHMARKS: Readonly<Record<string, () => Promise<BenchResult | readonly B
   'auth-chains': async () => (await import('./auth-chains.ts')).runAuthChainsBench(),
   'event-checks': async () => (await import('./event-checks.ts')).runEventChecksBench(),
   resolution: async () => (await import('./resolution.ts')).runResolutionBench(),
+  federation: async () => (await import('./federation.ts')).runFederationBench(),
   media: async () => (await import('./media.ts')).runMediaBench(),
   resources: async () => (await import('./resources.ts')).runResourcesBench(),
 };

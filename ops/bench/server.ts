@@ -37,14 +37,41 @@ export interface BenchServer {
 
 /** Starts Stele on a free loopback port with a data folder of its own. */
 export async function startServer(nodeArguments: readonly string[] = []): Promise<BenchServer> {
-  const folder = await mkdtemp(path.join(tmpdir(), 'stele-bench-'));
+  return start(await freePort(), {}, nodeArguments);
+}
+
+/** The same as a server that others can reach with TLS, under the name `localhost` with a port. */
+export async function startFederatedServer(
+  tls: { readonly ca: string; readonly cert: string; readonly key: string },
+  nodeArguments: readonly string[] = [],
+): Promise<BenchServer & { readonly name: string }> {
   const port = await freePort();
+  const federationPort = await freePort();
+  const name = `localhost:${federationPort}`;
+  const server = await start(
+    port,
+    {
+      server_name: name,
+      listeners: [
+        { bind: '127.0.0.1', port, serves: ['client', 'ops'] },
+        { bind: '127.0.0.1', port: federationPort, serves: ['federation'], tls: { cert: tls.cert, key: tls.key } },
+      ],
+      federation: { ca_file: tls.ca, allow_private_addresses: true },
+    },
+    nodeArguments,
+  );
+  return { ...server, name };
+}
+
+async function start(port: number, settings: object, nodeArguments: readonly string[]): Promise<BenchServer> {
+  const folder = await mkdtemp(path.join(tmpdir(), 'stele-bench-'));
   const config = {
     server_name: 'localhost',
     data_dir: path.join(folder, 'data'),
     listeners: [{ bind: '127.0.0.1', port, serves: ['client', 'ops'] }],
     registration: { open: true, token_required: false },
     rate_limits: { enabled: false },
+    ...settings,
   };
   const configFile = path.join(folder, 'stele.yaml');
   await writeFile(configFile, JSON.stringify(config));
