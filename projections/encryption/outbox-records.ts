@@ -20,9 +20,9 @@ export interface OutboxQueued {
   readonly contents: readonly string[];
 }
 
-/** The stream with the messages for a server. */
-export function outboxStream(destination: string): string {
-  return `server-outbox-${shardOf(destination, STREAMS)}`;
+/** The stream with the messages of a user to a server: in it they are in order, and those of others do not wait for them. */
+export function outboxStream(destination: string, sender: string): string {
+  return `server-outbox-${shardOf(`${sender} ${destination}`, STREAMS)}`;
 }
 
 /** The record of messages that wait. */

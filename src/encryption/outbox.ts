@@ -54,12 +54,12 @@ export function remoteMessagesOf(serverName: string, message: DeviceMessage): Re
 /** Queues messages; they are in the log when the promise resolves. May be done again after a crash. */
 export async function queueForServers(
   { reader, commands, newRecordId }: UserStreamContext,
-  transaction: Uint8Array,
+  { sender, transaction }: DeviceMessage,
   messages: RemoteMessages,
 ): Promise<void> {
   const queue = async ([destination, contents]: readonly [string, readonly string[]]): Promise<void> => {
     if (contents.length === 0) return;
-    await commands.run(outboxStream(destination), () => {
+    await commands.run(outboxStream(destination, sender), () => {
       const records = isQueued(reader, destination, transaction)
         ? []
         : [queuedRecord(newRecordId(), { destination, transaction, contents })];

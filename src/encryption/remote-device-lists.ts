@@ -102,7 +102,6 @@ export class RemoteDeviceLists {
   start(): void {
     const timer = setInterval(() => this.#refreshSome(), REFRESH_INTERVAL_MS).unref();
     this.#stops.push(() => clearInterval(timer));
-    this.#refreshSome();
   }
 
   /** Stops; what is under way is broken off. */

@@ -43,7 +43,7 @@ export type SendingContext = UserStreamContext & Pick<Context, 'serverName' | 'c
 export async function sendToAllDevices(context: SendingContext, message: DeviceMessage): Promise<void> {
   const remote = remoteMessagesOf(context.serverName, message);
   await sendToDevices(context, message);
-  if (context.config.federation.enabled) await queueForServers(context, message.transaction, remote);
+  if (context.config.federation.enabled) await queueForServers(context, message, remote);
 }
 
 /**

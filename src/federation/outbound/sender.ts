@@ -34,8 +34,8 @@ const MAX_CATCHING_UP = 32;
 /** Positions in one record. */
 const MAX_POSITIONS_PER_RECORD = 5000;
 /** How long a server is left alone that is there but does not take what it is sent, at first and at most. */
-const FIRST_PAUSE_MS = 10_000;
-const MAX_PAUSE_MS = 60 * 60_000;
+const FIRST_PAUSE_MS = 5_000;
+const MAX_PAUSE_MS = 2 * 60_000;
 /** Servers whose pauses are remembered. */
 const MAX_PAUSES = 20_000;
 /** For a transaction and its answer. */
@@ -95,13 +95,13 @@ export class Sender {
     for (const server of lasting.destinationsSince(-1)) this.#behind.add(server);
     this.#stops.push(engine.onAdvance((_, touched) => this.#onAdvance(touched)));
     this.#stops.push(destinations.onRecovery((destination) => this.#retry(destination)));
+    // Not at once: whoever is sent something may have to ask this server for its keys, which does not listen yet.
     const retries = setInterval(() => this.#retryAll(), RETRY_INTERVAL_MS).unref();
     const checkpoints = setInterval(() => void this.#checkpoint(), CHECKPOINT_INTERVAL_MS).unref();
     this.#stops.push(
       () => clearInterval(retries),
       () => clearInterval(checkpoints),
     );
-    this.#retryAll();
   }
 
   /** Stops sending and writes down how far it got. What is under way is broken off by the client. */
