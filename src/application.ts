@@ -34,6 +34,7 @@ import { receiptEndpoints } from './client-api/receipts/index.ts';
 import { reportEndpoints } from './client-api/reports/index.ts';
 import { roomEndpoints } from './client-api/rooms/index.ts';
 import { serverInfoEndpoints } from './client-api/server-info/index.ts';
+import { slidingSyncEndpoints } from './client-api/sliding-sync/index.ts';
 import { spaceEndpoints } from './client-api/spaces/index.ts';
 import { syncEndpoints } from './client-api/sync/index.ts';
 import { thirdPartyEndpoints } from './client-api/third-party/index.ts';
@@ -86,6 +87,7 @@ import { sendState } from './rooms/send-state.ts';
 import { SearchIndex } from './search/search-index.ts';
 import { ServerNotices } from './server-notices/server-notices.ts';
 import { ShownLog } from './shown-log.ts';
+import { SlidingSync } from './sliding-sync/sliding-sync.ts';
 import { Sync } from './sync/sync.ts';
 
 /** Everything that the client API of this version answers. */
@@ -97,6 +99,7 @@ export const endpoints: readonly Endpoint<Context>[] = [
   ...reportEndpoints,
   ...messageEndpoints,
   ...syncEndpoints,
+  ...slidingSyncEndpoints,
   ...accountDataEndpoints,
   ...filterEndpoints,
   ...profileEndpoints,
@@ -311,6 +314,20 @@ export function createApplication(parts: ApplicationParts): Application {
     clock,
     epoch,
   });
+  const slidingSync = new SlidingSync({
+    reader,
+    log,
+    bus,
+    typing,
+    serials,
+    acknowledgements,
+    unread: push.unread,
+    memory: sync.memory,
+    clock,
+    epoch,
+    dir: dataPaths(config.data_dir).slidingSync,
+    logger,
+  });
   const search = new SearchIndex({
     dir: dataPaths(config.data_dir).search,
     log,
@@ -360,6 +377,7 @@ export function createApplication(parts: ApplicationParts): Application {
     commands,
     rooms,
     sync,
+    slidingSync,
     search,
     directory,
     remoteSpaces,
@@ -393,6 +411,7 @@ export function createApplication(parts: ApplicationParts): Application {
       await departures.stop();
       await guestAccess.stop();
       await search.close();
+      await slidingSync.close();
       await push.close();
       await acknowledgements.flush();
       await profiles.settled();

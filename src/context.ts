@@ -28,6 +28,7 @@ import type { RemoteSpaces } from './rooms/remote-spaces.ts';
 import type { Rooms } from './rooms/rooms.ts';
 import type { SearchIndex } from './search/search-index.ts';
 import type { ServerNotices } from './server-notices/server-notices.ts';
+import type { SlidingSync } from './sliding-sync/sliding-sync.ts';
 import type { Sync } from './sync/sync.ts';
 
 /** What the endpoints of this server work with. Made once, in server.ts. */
@@ -43,6 +44,7 @@ export interface Context {
   readonly commands: StreamCommands;
   readonly rooms: Rooms;
   readonly sync: Sync;
+  readonly slidingSync: SlidingSync;
   readonly search: SearchIndex;
   readonly directory: Directory;
   readonly remoteSpaces: RemoteSpaces;

@@ -10,6 +10,7 @@ export function dataPaths(dataDir: string) {
     projections: path.join(dataDir, 'projections', 'core'),
     search: path.join(dataDir, 'projections', 'search'),
     media: path.join(dataDir, 'media'),
+    slidingSync: path.join(dataDir, 'sliding-sync'),
     thumbnails: path.join(dataDir, 'thumbnails'),
     remoteMedia: path.join(dataDir, 'remote-media'),
   };

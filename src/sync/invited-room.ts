@@ -26,11 +26,22 @@ export function strippedRoom(
   section: 'invite_state' | 'knock_state',
   membershipEvent: Position,
 ): string | undefined {
+  const events = strippedRoomEvents(run, room, section, membershipEvent);
+  return events && `{"${section}":{"events":${events}}}`;
+}
+
+/** JSON text of the list of events in it. */
+export function strippedRoomEvents(
+  run: SyncRun,
+  room: Room,
+  section: 'invite_state' | 'knock_state',
+  membershipEvent: Position,
+): string | undefined {
   const membership = eventAt(run.reader, membershipEvent);
   if (membership === undefined || run.ignored.has(membership.sender)) return undefined;
   if (section === 'invite_state' && blocksInvites(run.reader, run.viewer.userId)) return undefined;
   const told = strippedStateOf(run.reader, room.id, run.viewer.userId);
-  if (told !== undefined) return `{"${section}":{"events":${withEvent(told, strippedEvent(membership))}}}`;
+  if (told !== undefined) return withEvent(told, strippedEvent(membership));
   const events: Event[] = [];
   const add = (type: string, stateKey: string): void => {
     const event = stateEvent(run.reader, room.id, type, stateKey, membership.stateVersion);
@@ -39,7 +50,7 @@ export function strippedRoom(
   for (const type of STRIPPED_STATE_TYPES) add(type, '');
   if (membership.sender !== membership.stateKey) add('m.room.member', membership.sender);
   events.push(membership);
-  return `{"${section}":{"events":[${events.map(strippedEvent).join(',')}]}}`;
+  return `[${events.map(strippedEvent).join(',')}]`;
 }
 
 /** What another server told of a room in which this one is not, with the event that says where the user stands. */

@@ -116,7 +116,7 @@ export async function timelineOf(
 }
 
 /** State events are shown whoever sent them. Source: client-server API, "Ignoring Users". */
-function isIgnored({ ignored }: SyncRun, event: Event): boolean {
+export function isIgnored({ ignored }: SyncRun, event: Event): boolean {
   return ignored.size > 0 && event.stateKey === undefined && ignored.has(event.sender);
 }
 
@@ -181,7 +181,8 @@ export async function addHidden(
   }
 }
 
-const MEMBER_KEY = stateKeyOf('m.room.member', '');
+/** What keys of member events begin with. */
+export const MEMBER_KEY = stateKeyOf('m.room.member', '');
 const NAME_KEY = stateKeyOf('m.room.name', '');
 const ALIAS_KEY = stateKeyOf('m.room.canonical_alias', '');
 

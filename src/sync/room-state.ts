@@ -38,9 +38,14 @@ export async function stateAtVersion(source: StateSource, version: number, withM
 }
 
 /** The member events of a version. */
-export async function membersAtVersion(source: StateSource, version: number): Promise<StateMap> {
+export function membersAtVersion(source: StateSource, version: number): Promise<StateMap> {
+  return typeAtVersion(source, MEMBER, version);
+}
+
+/** The events of one type of a version. */
+export async function typeAtVersion(source: StateSource, type: string, version: number): Promise<StateMap> {
   const found: StateMap = new Map();
-  await collectState(source, version, { prefix: [source.room, MEMBER] }, found);
+  await collectState(source, version, { prefix: [source.room, type] }, found);
   return found;
 }
 

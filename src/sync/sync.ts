@@ -16,16 +16,13 @@ import { BundledRelations } from './bundled-relations.ts';
 import type { Viewer } from './client-event.ts';
 import { deviceMessages, keyCountsText } from './device-news.ts';
 import { ignoredUsers } from './ignored-users.ts';
-import { JoinedRooms } from './joined-rooms.ts';
 import { LazyMembers } from './lazy-members.ts';
 import { type Answer, lookForNews, mayHaveTyping } from './look.ts';
+import { SyncMemory } from './memory.ts';
 import { sharedPacer } from './pacer.ts';
 import { presenceNews } from './presence-news.ts';
-import { RecentChanges } from './recent-changes.ts';
 import type { SyncRun } from './run.ts';
-import { SharedEvents } from './shared-events.ts';
 import { StopSignal } from './stop-signal.ts';
-import { Heroes } from './summary.ts';
 import { formatSyncToken, type SyncToken } from './tokens.ts';
 
 export interface SyncOptions {
@@ -64,10 +61,8 @@ export interface SyncRequest {
 /** Answers syncs of all users, and remembers what saves work between them; all of that can be lost at any time. */
 export class Sync {
   readonly #options: SyncOptions;
-  readonly #recent = new RecentChanges();
-  readonly #joinedRooms = new JoinedRooms(this.#recent);
-  readonly #shared = new SharedEvents();
-  readonly #heroes = new Heroes();
+  /** For other kinds of sync as well. */
+  readonly memory = new SyncMemory();
   readonly #lazyMembers = new LazyMembers();
 
   constructor(options: SyncOptions) {
@@ -119,7 +114,7 @@ export class Sync {
   async #waiter(userId: string): Promise<Waiter | undefined> {
     const { reader, bus } = this.#options;
     const topics: Topic[] = [userTopic(userId), accountTopic(userId)];
-    for (const { roomId } of await this.#joinedRooms.of(reader, userId)) topics.push(roomTopic(roomId));
+    for (const { roomId } of await this.memory.joinedRooms.of(reader, userId)) topics.push(roomTopic(roomId));
     try {
       return new Waiter(bus, topics);
     } catch (error) {
@@ -136,7 +131,7 @@ export class Sync {
     const isCurrent = since?.epoch === epoch;
     const typingSince = since && { serial: since.serial, isCurrent };
     const isQuiet = isCurrent && since.serial === serials.last && since.position >= reader.frontier;
-    const rooms = isQuiet ? [] : await this.#joinedRooms.of(reader, userId);
+    const rooms = isQuiet ? [] : await this.memory.joinedRooms.of(reader, userId);
     // From here to the first pause of lookForNews everything is of one moment.
     const { last: serial } = serials;
     const hasTyping = mayHaveTyping(typing.serial, typingSince);
@@ -153,7 +148,7 @@ export class Sync {
           filter: request.filter.presence,
           seenSerial: isCurrent ? since.serial : undefined,
           rooms,
-          memberships: since && this.#recent.membershipsSince(reader, seen),
+          memberships: since && this.memory.recent.membershipsSince(reader, seen),
           nowMs: clock(),
         });
     const next: SyncToken = {
@@ -186,9 +181,9 @@ export class Sync {
       usesStateAfter: request.usesStateAfter,
       nowMs: clock(),
       pacer: sharedPacer,
-      heroes: this.#heroes,
+      heroes: this.memory.heroes,
       lazyMembers: this.#lazyMembers,
-      shared: this.#shared,
+      shared: this.memory.shared,
       unread: this.#options.unread,
       ignored,
       bundles: new BundledRelations(reader, ignored),
@@ -199,7 +194,7 @@ export class Sync {
       typing,
       typingSince,
       typingRooms: hasTyping ? rooms : [],
-      recent: this.#recent,
+      recent: this.memory.recent,
       messages,
       presence: presenceEvents,
     });

@@ -26,6 +26,7 @@ export type PaginationToken =
 const SYNC_TOKEN = /^s(-1|\d{1,15})_(\d{1,15})_([0-9a-z]{1,16})(?:_(\d{1,15}))?$/;
 const PLACE_TOKEN = /^t(\d{1,15})_(\d{1,15})$/;
 /** Greatest position that a key can hold; a place after all events of a depth. */
+const POSITION_TAIL = /~[0-9a-z.]{1,64}$/;
 const MAX_POSITION = 2 ** 48 - 1;
 
 export function formatSyncToken({ position, serial, epoch, inbox }: SyncToken): string {
@@ -48,7 +49,8 @@ export function formatPlace({ depth, position }: TopologicalPlace): string {
 
 /** @throws {MatrixError} M_INVALID_PARAM if it is not one of ours. */
 export function parsePaginationToken(text: string): PaginationToken {
-  if (text.startsWith('s')) return { kind: 'sync', position: parseSyncToken(text).position };
+  // That of sliding sync goes on with what is of its connection. Source: MSC4186, "Connections".
+  if (text.startsWith('s')) return { kind: 'sync', position: parseSyncToken(text.replace(POSITION_TAIL, '')).position };
   const match = PLACE_TOKEN.exec(text);
   const depth = Number(match?.[1]);
   const position = Number(match?.[2]);

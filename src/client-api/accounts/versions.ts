@@ -5,6 +5,8 @@ const VERSIONS = Array.from({ length: 19 }, (_, index) => `v1.${index + 1}`);
 
 /** Proposals that this server follows under their unstable names. */
 const UNSTABLE_FEATURES = {
+  /** Simplified sliding sync. */
+  'org.matrix.simplified_msc3575': true,
   /** What was redacted, for those who may redact. */
   'fi.mau.msc2815': true,
   /** Filters on how an event relates to others. */

@@ -1,0 +1,241 @@
+/** What an answer tells beside rooms: the extensions. */
+
+import type { AccountDataEntry } from '#projections/account-data/queries.ts';
+import { roomAccountData } from '#projections/account-data/queries.ts';
+import { waitingMessages } from '#projections/encryption/inbox-projection.ts';
+import { type ReceiptContent, receiptContentsSince } from '#projections/receipts/queries.ts';
+import { accountDataForFirstSync, accountDataForSync } from '#src/client-api/account-data/entries.ts';
+import type { Typing } from '#src/ephemeral/typing.ts';
+import { invalidParam } from '#src/http/errors.ts';
+import { deviceListsText, keyCountsText, MAX_DEVICE_MESSAGES } from '#src/sync/device-news.ts';
+import { accountDataJson } from '#src/sync/joined-room.ts';
+import { mayHaveTyping, type TypingSince } from '#src/sync/look.ts';
+import type { RecentChanges } from '#src/sync/recent-changes.ts';
+import type { SyncRun } from '#src/sync/run.ts';
+import { BEFORE_FIRST, type Position } from '#streams/event-log.ts';
+import { type SentRoom, UP_TO_DATE } from './connection.ts';
+import type { Extensions, Scope } from './request.ts';
+import type { RoomAnswer } from './room-answer.ts';
+import type { WindowRoom, Windows } from './windows.ts';
+
+/** A section of the answer. */
+export interface ExtensionAnswer {
+  readonly name: string;
+  readonly json: string;
+  /** Whether somebody who waits is to be told at once. */
+  readonly isNews: boolean;
+}
+
+export interface ExtensionOptions {
+  readonly run: SyncRun;
+  readonly extensions: Extensions;
+  readonly windows: Windows;
+  /** What the answer tells of rooms, by internal id. */
+  readonly answers: ReadonlyMap<Position, RoomAnswer>;
+  /** What the client was told of rooms before. */
+  readonly sent: (room: Position) => SentRoom | undefined;
+  readonly recent: RecentChanges;
+  readonly typing: Typing;
+  readonly typingSince: TypingSince | undefined;
+  /** The account data of rooms that was set since the last answer, by room id. */
+  readonly accountData: AccountDataNews;
+}
+
+/** Account data that was set since the last answer; all of it for a new client. */
+export interface AccountDataNews {
+  readonly global: readonly AccountDataEntry[];
+  readonly byRoom: ReadonlyMap<string, readonly AccountDataEntry[]>;
+}
+
+/** The sections of the extensions that were asked for. */
+export async function extensionAnswers(options: ExtensionOptions): Promise<ExtensionAnswer[]> {
+  const { run, extensions, recent } = options;
+  const answers: ExtensionAnswer[] = [];
+  const { toDevice, accountData, receipts, typing } = extensions;
+  if (toDevice !== undefined) answers.push(messagesAnswer(run, toDevice));
+  if (extensions.hasE2ee) {
+    const lists = await deviceListsText(run, recent);
+    const text = lists === undefined ? '' : `"device_lists":${lists},`;
+    answers.push({
+      name: 'e2ee',
+      json: `{${text}${keyCountsText(run.reader, run.viewer)}}`,
+      isNews: lists !== undefined,
+    });
+  }
+  if (accountData !== undefined) answers.push(...accountDataAnswer(options, accountData));
+  if (receipts !== undefined) answers.push(...receiptsAnswer(options, receipts));
+  if (typing !== undefined) answers.push(...typingAnswer(options, typing));
+  return answers;
+}
+
+/** The `since` of the messages to a device, which has a token of its own: the position of the last one that was told. */
+const MESSAGES_TOKEN = /^(\d{1,15})$/;
+
+/** @throws {MatrixError} M_INVALID_PARAM */
+export function messagesSeen(since: string | undefined): Position {
+  if (since === undefined || since === '') return BEFORE_FIRST;
+  if (!MESSAGES_TOKEN.test(since)) throw invalidParam('This is not a token for messages to devices.');
+  return Number(since);
+}
+
+function messagesAnswer(
+  { reader, viewer, upTo }: SyncRun,
+  { limit = MAX_DEVICE_MESSAGES, since }: NonNullable<Extensions['toDevice']>,
+): ExtensionAnswer {
+  const most = Math.max(1, Math.min(limit, MAX_DEVICE_MESSAGES));
+  const after = Math.min(messagesSeen(since), upTo);
+  const events: string[] = [];
+  let next = upTo;
+  let last = after;
+  for (const { at, eventJson } of waitingMessages(reader, viewer.userId, viewer.deviceKey, {
+    after,
+    upTo,
+    limit: most + 1,
+  })) {
+    if (events.length === most) {
+      next = last;
+      break;
+    }
+    events.push(eventJson);
+    last = at;
+  }
+  return {
+    name: 'to_device',
+    json: `{"next_batch":"${Math.max(next, 0)}","events":[${events.join(',')}]}`,
+    isNews: events.length > 0,
+  };
+}
+
+/** The rooms that an extension is to tell of. Source: MSC3959, MSC3960. */
+function* roomsInScope({ windows }: ExtensionOptions, { lists, rooms }: Scope): Generator<WindowRoom> {
+  for (const window of windows.rooms.values()) {
+    const isListed = lists === undefined ? window.lists.length > 0 : window.lists.some((name) => lists.has(name));
+    const isNamed = rooms === undefined ? window.isSubscribed : rooms.has(window.room.roomId);
+    if (isListed || isNamed) yield window;
+  }
+}
+
+/** Since when a room's news are to be told; undefined for all of them. */
+function sinceOf({ run, answers, sent }: ExtensionOptions, { room }: WindowRoom): Position | undefined {
+  if (answers.get(room.id)?.isInitial === true) return undefined;
+  const known = sent(room.id);
+  if (known === undefined) return undefined;
+  return known.upTo === UP_TO_DATE ? run.since : known.upTo;
+}
+
+/** The account data that was set since an answer. */
+export function accountDataNewsOf({ reader, viewer, isInitial, since }: SyncRun): AccountDataNews {
+  const global: AccountDataEntry[] = [];
+  const byRoom = new Map<string, AccountDataEntry[]>();
+  const entries = isInitial
+    ? accountDataForFirstSync(reader, viewer.userId)
+    : accountDataForSync(reader, viewer.userId, since);
+  for (const entry of entries) {
+    const { roomId } = entry;
+    if (roomId === undefined) global.push(entry);
+    // A new client gets the data of each room with the room; what is global comes first.
+    else if (isInitial) break;
+    else byRoom.set(roomId, [...(byRoom.get(roomId) ?? []), entry]);
+  }
+  return { global, byRoom };
+}
+
+function accountDataAnswer(options: ExtensionOptions, scope: Scope): ExtensionAnswer[] {
+  const { run, accountData } = options;
+  const rooms: string[] = [];
+  for (const window of roomsInScope(options, scope)) {
+    const entries = roomEntries(options, window);
+    if (entries.length > 0) rooms.push(`${JSON.stringify(window.room.roomId)}:[${textsOf(entries).join(',')}]`);
+  }
+  if (accountData.global.length === 0 && rooms.length === 0) return [];
+  const json = `{"global":[${textsOf(accountData.global).join(',')}],"rooms":{${rooms.join(',')}}}`;
+  return [{ name: 'account_data', json, isNews: !run.isInitial }];
+}
+
+function roomEntries(options: ExtensionOptions, window: WindowRoom): readonly AccountDataEntry[] {
+  const { run, accountData } = options;
+  const { roomId } = window.room;
+  const since = sinceOf(options, window);
+  if (since === undefined) return [...roomAccountData(run.reader, run.viewer.userId, roomId)];
+  if (since === run.since) return accountData.byRoom.get(roomId) ?? [];
+  return [...accountDataForSync(run.reader, run.viewer.userId, since)].filter((entry) => entry.roomId === roomId);
+}
+
+function textsOf(entries: readonly AccountDataEntry[]): string[] {
+  return entries.map(({ type, contentJson }) => accountDataJson(type, contentJson));
+}
+
+function receiptsAnswer(options: ExtensionOptions, scope: Scope): ExtensionAnswer[] {
+  const { run, recent } = options;
+  const rooms: string[] = [];
+  const changed = run.isInitial ? undefined : recent.roomsSince(run.reader, run.since);
+  for (const window of roomsInScope(options, scope)) {
+    const { id, roomId, row } = window.room;
+    if (row.membership !== 'join') continue;
+    const since = sinceOf(options, window);
+    if (since === run.since && changed?.has(id) === false) continue;
+    const contents = receiptContentsSince(run.reader, roomId, since ?? BEFORE_FIRST, run.viewer.userId);
+    const content = since === undefined ? receiptsAt(contents, options, window) : mergedReceipts(contents);
+    if (content !== undefined) {
+      rooms.push(`${JSON.stringify(roomId)}:{"type":"m.receipt","content":${JSON.stringify(content)}}`);
+    }
+  }
+  return rooms.length === 0 ? [] : [{ name: 'receipts', json: `{"rooms":{${rooms.join(',')}}}`, isNews: true }];
+}
+
+/** At first, the receipts at the events that are shown, and the user's own. Source: MSC3960. */
+function receiptsAt(
+  contents: readonly ReceiptContent[],
+  { run, answers }: ExtensionOptions,
+  { room }: WindowRoom,
+): ReceiptContent | undefined {
+  const shown = new Set(answers.get(room.id)?.eventIds);
+  const own = run.viewer.userId;
+  const kept = contents.map((content) => {
+    const part: ReceiptContent = {};
+    for (const [eventId, byType] of Object.entries(content)) {
+      for (const [type, byUser] of Object.entries(byType)) {
+        for (const [userId, receipt] of Object.entries(byUser)) {
+          if (!shown.has(eventId) && userId !== own) continue;
+          part[eventId] ??= {};
+          part[eventId][type] ??= {};
+          part[eventId][type][userId] = receipt;
+        }
+      }
+    }
+    return part;
+  });
+  return mergedReceipts(kept);
+}
+
+/** One room has one event here: of several receipts of one user at one event, the last one counts. */
+function mergedReceipts(contents: readonly ReceiptContent[]): ReceiptContent | undefined {
+  const merged: ReceiptContent = {};
+  for (const content of contents) {
+    for (const [eventId, byType] of Object.entries(content)) {
+      for (const [type, byUser] of Object.entries(byType)) {
+        merged[eventId] ??= {};
+        merged[eventId][type] = { ...merged[eventId][type], ...byUser };
+      }
+    }
+  }
+  return Object.keys(merged).length === 0 ? undefined : merged;
+}
+
+function typingAnswer(options: ExtensionOptions, scope: Scope): ExtensionAnswer[] {
+  const { run, typing, typingSince, answers } = options;
+  if (!mayHaveTyping(typing.serial, typingSince) && answers.size === 0) return [];
+  const rooms: string[] = [];
+  for (const window of roomsInScope(options, scope)) {
+    const { roomId, row } = window.room;
+    if (row.membership !== 'join') continue;
+    const since = sinceOf(options, window);
+    const isCurrent = since === run.since && typingSince?.isCurrent === true;
+    const users = isCurrent ? typing.typingSince(roomId, typingSince.serial) : typing.usersIn(roomId);
+    // Who was seen typing by the last run of the server types no more, for all that is known.
+    if (users === undefined || (!isCurrent && users.length === 0)) continue;
+    const shown = users.filter((userId) => !run.ignored.has(userId));
+    rooms.push(`${JSON.stringify(roomId)}:{"type":"m.typing","content":{"user_ids":${JSON.stringify(shown)}}}`);
+  }
+  return rooms.length === 0 ? [] : [{ name: 'typing', json: `{"rooms":{${rooms.join(',')}}}`, isNews: true }];
+}
