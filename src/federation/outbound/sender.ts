@@ -5,8 +5,11 @@
 import type { ProjectionEngine } from '#projections/engine/engine.ts';
 import { sentPosition } from '#projections/federation/sent.ts';
 import { SENT_STREAM, type SentPosition, sentRecord } from '#projections/federation/sent-records.ts';
-import { eventsSince, knownServers, serversIn } from '#projections/rooms/queries.ts';
+import { type Event, eventsSince, knownServers, serversIn } from '#projections/rooms/queries.ts';
+import { canonicalJson } from '#protocol/canonical-json.ts';
 import { serverNameOf } from '#protocol/identifiers.ts';
+import { parseJson } from '#protocol/json-limits.ts';
+import type { JsonObject } from '#protocol/pdu.ts';
 import type { StreamCommands } from '#src/commands/stream-command.ts';
 import type { Logger } from '#src/log/logger.ts';
 import { Lru } from '#src/sync/lru.ts';
@@ -14,7 +17,6 @@ import type { EventLog, Position } from '#streams/event-log.ts';
 import { type FederationClient, federationPath } from '../client.ts';
 import type { Destinations } from '../destinations.ts';
 import { FederationError } from '../errors.ts';
-import { pduAt } from '../pdus.ts';
 import {
   DestinationQueue,
   MAX_EDUS_PER_TRANSACTION,
@@ -24,6 +26,8 @@ import {
 } from './destination-queue.ts';
 import type { Edu, LastingEdus } from './edu.ts';
 import { isOursToSend, newestMissed } from './missed-events.ts';
+import { Pace } from './pace.ts';
+import { PduTexts } from './pdu-texts.ts';
 
 /** How often is written down up to where servers have got everything. */
 export const CHECKPOINT_INTERVAL_MS = 60_000;
@@ -78,6 +82,9 @@ export class Sender {
   readonly #pauses = new Lru<string, { readonly untilMs: number; readonly lengthMs: number }>(MAX_PAUSES);
   readonly #stops: (() => void)[] = [];
   #seen: Position;
+  readonly #closing = new AbortController();
+  readonly #pace = new Pace();
+  readonly #texts: PduTexts;
   #isScheduled = false;
   #isClosed = false;
   #transactions = 0;
@@ -86,6 +93,7 @@ export class Sender {
   constructor(options: SenderOptions) {
     this.#options = options;
     this.#seen = options.engine.reader.frontier;
+    this.#texts = new PduTexts({ log: options.log, reader: options.engine.reader });
   }
 
   /** Begins with what servers have missed while this one was not running. */
@@ -104,10 +112,12 @@ export class Sender {
     );
   }
 
-  /** Stops sending and writes down how far it got. What is under way is broken off by the client. */
+  /** Breaks off what is under way, and writes down how far it got. */
   async close(): Promise<void> {
     this.#isClosed = true;
     for (const stop of this.#stops) stop();
+    this.#closing.abort();
+    await Promise.all([...this.#queues.values()].map((queue) => queue.stop()));
     await this.#checkpoint();
   }
 
@@ -161,9 +171,8 @@ export class Sender {
     for (const { place, event } of eventsSince(reader, after)) {
       if (!isOursToSend(reader, serverName, event.position, event.sender)) continue;
       const servers = new Set(serversIn(reader, event.room));
-      // Who was put out of the room is told so.
-      const about = event.type === 'm.room.member' ? serverNameOf(event.stateKey ?? '') : undefined;
-      if (about !== undefined && about !== '') servers.add(about);
+      const putOut = serverOfPutOut(event);
+      if (putOut !== undefined) servers.add(putOut);
       servers.delete(serverName);
       servers.delete(serverNameOf(event.sender) ?? '');
       for (const server of servers) {
@@ -179,14 +188,15 @@ export class Sender {
   #queueOf(destination: string, sentUpTo: Position = this.#seen, isBehind = false): DestinationQueue {
     const known = this.#queues.get(destination);
     if (known !== undefined) return known;
-    const { log, engine, epoch, lasting } = this.#options;
+    const { epoch, lasting } = this.#options;
     const queue = new DestinationQueue({
       destination,
       sentUpTo,
       isBehind,
       missed: (server, after) => this.#missed(server, after),
       lasting,
-      pduAt: (position) => pduAt({ log, reader: engine.reader }, position),
+      pduAt: (position) => this.#texts.at(position),
+      turn: () => this.#pace.turn(),
       deliver: (server, transaction) => this.#deliver(server, transaction),
       newTransactionId: () => `${epoch}-${++this.#transactions}`,
       onIdle: (idle) => this.#onIdle(idle),
@@ -215,13 +225,9 @@ export class Sender {
         destination,
         method: 'PUT',
         path: federationPath`/_matrix/federation/v1/send/${id}`,
-        content: {
-          origin: serverName,
-          origin_server_ts: clock(),
-          pdus,
-          edus: edus.map(({ type, content }) => ({ edu_type: type, content })),
-        },
+        canonicalContent: transactionText(serverName, clock(), pdus, edus),
         deadlineMs: TRANSACTION_DEADLINE_MS,
+        signal: this.#closing.signal,
       });
       logger.debug({ destination, pdus: pdus.length, edus: edus.length, answer }, 'a transaction was taken');
       return true;
@@ -302,9 +308,25 @@ export class Sender {
   }
 }
 
+/** A transaction as canonical JSON, put together from events that are so already. */
+function transactionText(origin: string, now: number, pdus: readonly string[], edus: readonly Edu[]): string {
+  const list = edus.map(({ type, content }) => ({ edu_type: type, content }));
+  return `{"edus":${canonicalJson(list, 'loose')},"origin":${canonicalJson(origin)},"origin_server_ts":${now},"pdus":[${pdus.join()}]}`;
+}
+
 function hasRoom(touched: ReadonlySet<string>): boolean {
   for (const topic of touched) if (topic.startsWith('room:')) return true;
   return false;
+}
+
+/**
+ * The server of somebody who was put out of a room, or whose invite was taken back: they are told so. An invite itself goes to
+ * them another way, to a server that may not know the room.
+ */
+function serverOfPutOut({ type, stateKey, contentJson }: Event): string | undefined {
+  if (type !== 'm.room.member' || stateKey === undefined) return undefined;
+  const { membership } = parseJson(contentJson) as JsonObject;
+  return membership === 'leave' || membership === 'ban' ? serverNameOf(stateKey) || undefined : undefined;
 }
 
 /**
