@@ -49,7 +49,7 @@ describe('a profile', () => {
       status: 404,
       body: { errcode: 'M_NOT_FOUND' },
     });
-    expect((await alice.call('GET', '/profile/@a:elsewhere.org/displayname')).status).toBe(404);
+    expect((await alice.call('GET', '/profile/@a:elsewhere.invalid/displayname')).status).toBe(502);
     expect((await alice.call('GET', '/profile/nobody')).body).toMatchObject({ errcode: 'M_INVALID_PARAM' });
     expect(await alice.ok('GET', profile(bob))).toEqual({});
   });

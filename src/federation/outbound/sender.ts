@@ -5,7 +5,7 @@
 import type { ProjectionEngine } from '#projections/engine/engine.ts';
 import { sentPosition } from '#projections/federation/sent.ts';
 import { SENT_STREAM, type SentPosition, sentRecord } from '#projections/federation/sent-records.ts';
-import { type Event, eventsSince, knownServers, serversIn } from '#projections/rooms/queries.ts';
+import { type Event, eventsSince, hasOtherServers, knownServers, serversIn } from '#projections/rooms/queries.ts';
 import { canonicalJson } from '#protocol/canonical-json.ts';
 import { serverNameOf } from '#protocol/identifiers.ts';
 import { parseJson } from '#protocol/json-limits.ts';
@@ -152,13 +152,27 @@ export class Sender {
   }
 
   #onAdvance(touched: ReadonlySet<string>): void {
-    if (this.#isScheduled || !hasRoom(touched)) return;
+    if (this.#isScheduled || !this.#concernsOthers(touched)) return;
     this.#isScheduled = true;
     // After those who wait for their own request.
     setImmediate(() => {
       this.#isScheduled = false;
       if (!this.#isClosed) this.#distribute();
     });
+  }
+
+  /** Whether another server may have to be told: one is in some room, or somebody of one was spoken about. */
+  #concernsOthers(touched: ReadonlySet<string>): boolean {
+    const { engine, serverName } = this.#options;
+    const ours = `:${serverName}`;
+    let hasRoom = false;
+    for (const topic of touched) {
+      if (topic.startsWith('user:') && !topic.endsWith(ours)) return true;
+      hasRoom ||= topic.startsWith('room:');
+    }
+    if (hasRoom && hasOtherServers(engine.reader, serverName)) return true;
+    this.#seen = engine.reader.frontier;
+    return false;
   }
 
   /** Hands what is new to the queues of the servers that are to get it. */
@@ -312,11 +326,6 @@ export class Sender {
 function transactionText(origin: string, now: number, pdus: readonly string[], edus: readonly Edu[]): string {
   const list = edus.map(({ type, content }) => ({ edu_type: type, content }));
   return `{"edus":${canonicalJson(list, 'loose')},"origin":${canonicalJson(origin)},"origin_server_ts":${now},"pdus":[${pdus.join()}]}`;
-}
-
-function hasRoom(touched: ReadonlySet<string>): boolean {
-  for (const topic of touched) if (topic.startsWith('room:')) return true;
-  return false;
 }
 
 /**
