@@ -25,6 +25,16 @@ describe('a room', () => {
     ]);
   });
 
+  it('does not look at dots at the end, or at case', () => {
+    const acl = serverAclOf({ allow: ['*'], deny: ['*.evil.example', 'Evil.example'] });
+    expect(['evil.example.', 'EVIL.example.:8448', 'a.evil.example.', 'good.example.'].map(acl)).toEqual([
+      false,
+      false,
+      false,
+      true,
+    ]);
+  });
+
   it('does not look at ports', () => {
     const acl = serverAclOf({ allow: ['*'], deny: ['evil.example', '[2001:db8::1]'] });
     expect(['evil.example', 'evil.example:8448', 'evil.example:1', '[2001:db8::1]:8448'].map(acl)).toEqual([

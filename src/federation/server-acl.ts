@@ -27,7 +27,8 @@ export function serverAclOf(content: JsonObject | undefined): ServerAcl {
     const name = parseServerName(serverName);
     if (name === undefined) return false;
     if (!allowsLiterals && name.kind !== 'dns') return false;
-    const host = (name.kind === 'ipv6' ? `[${name.host}]` : name.host).toLowerCase();
+    // A dot at the end of a name leads to the same server.
+    const host = (name.kind === 'ipv6' ? `[${name.host}]` : name.host.replace(/\.+$/, '')).toLowerCase();
     return !denied(host) && allowed(host);
   };
 }

@@ -87,6 +87,7 @@ export class SynapseProcess {
       rc_login: { address: plenty, account: plenty, failed_attempts: plenty },
       rc_joins: { local: plenty, remote: plenty },
       rc_joins_per_room: plenty,
+      rc_room_creation: plenty,
       rc_invites: { per_room: plenty, per_user: plenty, per_issuer: plenty },
       rc_federation: { window_size: 1000, sleep_limit: 10_000, sleep_delay: 1, reject_limit: 10_000, concurrent: 100 },
       rc_presence: { per_user: plenty },

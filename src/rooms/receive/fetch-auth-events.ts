@@ -17,7 +17,7 @@ const MAX_EVENTS_FETCHED = 1000;
 export async function fetchAuthEvents(receipt: Receipt, context: AncestryContext): Promise<Verdict | undefined> {
   const { room, origin, pdu } = receipt;
   const { rules } = room;
-  const { reader, missing } = context;
+  const { reader, missing, pursuit } = context;
   if (pdu.type === 'm.room.create') return undefined;
   let wanted = unknownOf(reader, [
     ...authEventIdsOf(pdu, rules),
@@ -27,7 +27,7 @@ export async function fetchAuthEvents(receipt: Receipt, context: AncestryContext
   for (let round = 0; wanted.length > 0 && round < MAX_ROUNDS; round += 1) {
     if (fetched.size + wanted.length > MAX_EVENTS_FETCHED) break;
     const next: string[] = [];
-    for (const event of await missing.events(room, origin, wanted)) {
+    for (const event of await missing.events(room, origin, wanted, pursuit.signal)) {
       const formed = checkForm(room, origin, event);
       if ('kind' in formed || fetched.has(formed.eventId)) continue;
       fetched.set(formed.eventId, event);

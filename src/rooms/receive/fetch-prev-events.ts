@@ -1,13 +1,12 @@
 import { findRoom, headOf } from '#projections/rooms/queries.ts';
 import { prevEventIdsOf } from '#protocol/event-references.ts';
-import type { JsonObject } from '#protocol/pdu.ts';
-import { toldPositions, unknownOf, unplacedOf } from './known.ts';
+import { toldPositions, unknownAmong, unplacedOf } from './known.ts';
 import type { AncestryContext, Receipt, Verdict } from './types.ts';
 
 /** Events that are asked for at once to close a gap. Source: server-server API, `get_missing_events`: servers give some 20. */
 export const MAX_GAP_EVENTS = 50;
-/** Events of a told state that are asked for at a time. */
-const STATE_EVENTS_PER_REQUEST = 100;
+/** Unknown events of a told state that are asked for one by one; with more the whole state is asked for. */
+const MAX_STATE_EVENTS_FETCHED_SINGLY = 100;
 
 /**
  * Step 5: the events that it follows are known, with the state around them. Whoever sends an event tells what lies between
@@ -34,25 +33,31 @@ export async function fetchPrevEvents(
 }
 
 async function closeGap({ room, origin, eventId }: Receipt, context: AncestryContext): Promise<void> {
-  const { reader, missing, takeInGap } = context;
+  const { reader, missing, pursuit, takeInGap } = context;
   const known = findRoom(reader, room.roomId);
   const earliest = (known && headOf(reader, known.id)?.extremities) ?? [];
-  const between = await missing.between(room, origin, { earliest, latest: [eventId], limit: MAX_GAP_EVENTS });
+  const range = { earliest, latest: [eventId], limit: MAX_GAP_EVENTS };
+  const between = await missing.between(room, origin, range, pursuit.signal);
   for (const event of between.slice(0, MAX_GAP_EVENTS)) await takeInGap(room, origin, event);
 }
 
 /** Takes in a single event of the past, with the state before it as a peer tells it. */
 async function fetchPast({ room, origin }: Receipt, context: AncestryContext, eventId: string): Promise<void> {
-  const { reader, missing } = context;
-  const told = await missing.stateBefore(room, origin, eventId);
+  const { reader, missing, pursuit } = context;
+  if (!pursuit.takeState()) return;
+  const { signal } = pursuit;
+  // Whoever does not have the event has nothing to say of the state before it.
+  const [event] = await missing.events(room, origin, [eventId], signal);
+  if (event === undefined) return;
+  const told = await missing.stateBefore(room, origin, eventId, signal);
   if (told === undefined) return;
-  const fetched: JsonObject[] = [];
-  const wanted = unknownOf(reader, [...told.authEventIds, ...told.stateEventIds]);
-  for (let at = 0; at < wanted.length; at += STATE_EVENTS_PER_REQUEST) {
-    fetched.push(...(await missing.events(room, origin, wanted.slice(at, at + STATE_EVENTS_PER_REQUEST))));
+  const wanted = await unknownAmong(reader, [...told.authEventIds, ...told.stateEventIds]);
+  if (wanted.length > 0) {
+    const fetched =
+      wanted.length <= MAX_STATE_EVENTS_FETCHED_SINGLY
+        ? await missing.events(room, origin, wanted, signal)
+        : await missing.stateEventsBefore(room, origin, eventId, signal);
+    if (fetched.length > 0) await context.receiveOutliers(room, origin, fetched);
   }
-  if (fetched.length > 0) await context.receiveOutliers(room, origin, fetched);
-  const [event] = await missing.events(room, origin, [eventId]);
-  if (event !== undefined)
-    await context.takeInTold(room, origin, event, eventId, toldPositions(reader, told.stateEventIds));
+  await context.takeInTold(room, origin, event, eventId, await toldPositions(reader, told.stateEventIds));
 }

@@ -227,6 +227,11 @@ export function missingEventsOf(foreign: ForeignRoom, asked: string[] = []): Mis
       const event = foreign.events.get(eventId);
       return event && { stateEventIds: [...event.before.values()], authEventIds: [] };
     },
+    stateEventsBefore: async (_room, _origin, eventId) => {
+      asked.push('stateEventsBefore');
+      const event = foreign.events.get(eventId);
+      return event === undefined ? [] : foreign.withAuthChain(event.before.values());
+    },
     events: async (_room, _origin, eventIds) => {
       asked.push('events');
       return eventIds.flatMap((eventId) => foreign.events.get(eventId)?.pdu ?? []);

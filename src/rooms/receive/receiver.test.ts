@@ -333,7 +333,12 @@ describe('an event of another server', () => {
 
   it('is turned away for later when its auth events or its keys cannot be had', async () => {
     const it = await entered();
-    const nobody = { between: async () => [], stateBefore: async () => undefined, events: async () => [] };
+    const nobody = {
+      between: async () => [],
+      stateBefore: async () => undefined,
+      events: async () => [],
+      stateEventsBefore: async () => [],
+    };
     const options = { reader: it.reader, rooms: it.rooms, clock: Date.now, keys: allKeys, missing: nobody };
     const lonely = new Receiver(options);
     const carol = it.add(member('@carol:c.org', '@carol:c.org', 'join'));

@@ -19,6 +19,7 @@ import { fetchPrevEvents } from './fetch-prev-events.ts';
 import { toldPositions } from './known.ts';
 import { momentOf, newestMomentOf } from './moment.ts';
 import { takeInOutliers } from './outliers.ts';
+import { Pursuit } from './pursuit.ts';
 import { recordOf } from './record.ts';
 import { type JudgingStep, judge, STEPS_OF_HISTORY, STEPS_OF_NEW_EVENT, STEPS_OF_TOLD_EVENT } from './steps.ts';
 import type {
@@ -49,6 +50,8 @@ interface TakeInOptions {
   readonly closesGaps: boolean;
   readonly startsAnew?: boolean;
   readonly isRelayed?: boolean;
+  /** What may still be asked of peers; default: as much as for one event. */
+  readonly pursuit?: Pursuit;
 }
 
 /** An event that was taken in as far as the room is concerned. */
@@ -70,16 +73,9 @@ const AS_TOLD: TakeInOptions = { steps: STEPS_OF_TOLD_EVENT, closesGaps: false }
  */
 export class Receiver {
   readonly #options: ReceiverOptions;
-  readonly #ancestry: AncestryContext;
 
   constructor(options: ReceiverOptions) {
     this.#options = options;
-    this.#ancestry = {
-      ...options,
-      receiveOutliers: (room, origin, events) => this.receiveOutliers(room, origin, events),
-      takeInGap: (room, origin, event) => this.#takeInGap(room, origin, event),
-      takeInTold: (room, origin, event, eventId, state) => this.#takeInTold(room, origin, event, eventId, state),
-    };
   }
 
   /**
@@ -143,8 +139,9 @@ export class Receiver {
     }
     receipts.sort((a, b) => a.pdu.depth - b.pdu.depth);
     let taken = 0;
+    const pursuit = new Pursuit();
     for (const receipt of receipts) {
-      const verdict = await this.#takeIn(receipt, AS_HISTORY);
+      const verdict = await this.#takeIn(receipt, { ...AS_HISTORY, pursuit });
       if (verdict.kind === 'accept') taken += 1;
     }
     return taken;
@@ -170,7 +167,7 @@ export class Receiver {
   ): Promise<Verdict> {
     const receipt = await this.#checked(room, origin, event);
     if ('kind' in receipt) return receipt;
-    receipt.givenState = toldPositions(this.#options.reader, stateEventIds);
+    receipt.givenState = await toldPositions(this.#options.reader, stateEventIds);
     return this.#admit(receipt, { ...AS_HISTORY, startsAnew: true });
   }
 
@@ -229,16 +226,28 @@ export class Receiver {
 
   /** The checks that may ask peers, then the judgement. */
   async #takeIn(receipt: Receipt, options: TakeInOptions): Promise<Verdict> {
+    const ancestry = this.#ancestryOf(options.pursuit ?? new Pursuit());
     return (
-      (await fetchAuthEvents(receipt, this.#ancestry)) ??
-      (await fetchPrevEvents(receipt, this.#ancestry, options.closesGaps)) ??
+      (await fetchAuthEvents(receipt, ancestry)) ??
+      (await fetchPrevEvents(receipt, ancestry, options.closesGaps)) ??
       (await this.#admit(receipt, options))
     );
   }
 
-  async #takeInGap(room: ReceivingRoom, origin: string, event: JsonObject): Promise<void> {
+  #ancestryOf(pursuit: Pursuit): AncestryContext {
+    return {
+      ...this.#options,
+      pursuit,
+      receiveOutliers: (room, origin, events) => this.receiveOutliers(room, origin, events),
+      takeInGap: (room, origin, event) => this.#takeInGap(room, origin, event, pursuit),
+      takeInTold: (room, origin, event, eventId, state) =>
+        this.#takeInTold(room, origin, event, eventId, state, pursuit),
+    };
+  }
+
+  async #takeInGap(room: ReceivingRoom, origin: string, event: JsonObject, pursuit: Pursuit): Promise<void> {
     const receipt = await this.#checked(room, origin, event);
-    if (!('kind' in receipt)) await (await this.#enqueue(receipt, AS_GAP)).verdict;
+    if (!('kind' in receipt)) await (await this.#enqueue(receipt, { ...AS_GAP, pursuit })).verdict;
   }
 
   async #takeInTold(
@@ -247,11 +256,12 @@ export class Receiver {
     event: JsonObject,
     eventId: string,
     state: readonly Position[],
+    pursuit: Pursuit,
   ): Promise<void> {
     const receipt = await this.#checked(room, origin, event);
     if ('kind' in receipt || receipt.eventId !== eventId) return;
     receipt.givenState = state;
-    if ((await fetchAuthEvents(receipt, this.#ancestry)) === undefined) await this.#admit(receipt, AS_TOLD);
+    if ((await fetchAuthEvents(receipt, this.#ancestryOf(pursuit))) === undefined) await this.#admit(receipt, AS_TOLD);
   }
 
   /** The judgement, while nothing else happens in the room, and its record. */
@@ -265,9 +275,12 @@ export class Receiver {
       const isFirst =
         moment === undefined || (moment.createEvent === undefined && receipt.pdu.type !== 'm.room.create');
       if (isFirst) return retry('auth_events_known', 'Nothing is known of its room.');
-      const verdict = judge(receipt, moment, options.steps);
+      // Another user's join may have come first: the room is then known by that, and does not begin a second time.
+      const isAlreadyIn = options.startsAnew === true && rooms.isResident(receipt.room.roomId);
+      const verdict = judge(receipt, moment, isAlreadyIn ? STEPS_OF_NEW_EVENT : options.steps);
       if (known?.disposition === 'rejected' && verdict.kind === 'reject') return verdict;
-      await turn.append(this.#recordsOf(receipt, verdict, options, known));
+      const how = isAlreadyIn ? { ...options, steps: STEPS_OF_NEW_EVENT, startsAnew: false } : options;
+      await turn.append(this.#recordsOf(receipt, verdict, how, known));
       return verdict;
     });
   }

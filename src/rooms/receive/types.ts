@@ -6,6 +6,7 @@ import type { StateLookup } from '#protocol/auth/types.ts';
 import type { KeyValidity } from '#protocol/key-validity.ts';
 import type { JsonObject, Pdu } from '#protocol/pdu.ts';
 import type { RoomVersionRules } from '#protocol/room-version.ts';
+import type { Pursuit } from './pursuit.ts';
 
 /** The checks on receipt of a PDU, see steps.ts. */
 export type StepName =
@@ -87,7 +88,8 @@ export interface ToldState {
 
 /**
  * Where events come from that a received one names and this server does not have. All of it is bounded by whoever asks, and
- * none of it is trusted. A peer that does not answer gives an empty answer.
+ * none of it is trusted. A peer that does not answer gives an empty answer, and so does one that takes longer than the signal
+ * lets it.
  */
 export interface MissingEvents {
   /** Events between the newest ones that are known and some later ones, oldest first, at most `limit`. */
@@ -95,11 +97,29 @@ export interface MissingEvents {
     room: ReceivingRoom,
     origin: string,
     range: { readonly earliest: readonly string[]; readonly latest: readonly string[]; readonly limit: number },
+    signal?: AbortSignal,
   ): Promise<readonly JsonObject[]>;
   /** Ids of the state before an event, and of the events that authorise it; undefined if nobody tells. */
-  stateBefore(room: ReceivingRoom, origin: string, eventId: string): Promise<ToldState | undefined>;
+  stateBefore(
+    room: ReceivingRoom,
+    origin: string,
+    eventId: string,
+    signal?: AbortSignal,
+  ): Promise<ToldState | undefined>;
+  /** The events of the state before an event, and those that authorise them, all at once: for when most are not known. */
+  stateEventsBefore(
+    room: ReceivingRoom,
+    origin: string,
+    eventId: string,
+    signal?: AbortSignal,
+  ): Promise<readonly JsonObject[]>;
   /** Single events by id. */
-  events(room: ReceivingRoom, origin: string, eventIds: readonly string[]): Promise<readonly JsonObject[]>;
+  events(
+    room: ReceivingRoom,
+    origin: string,
+    eventIds: readonly string[],
+    signal?: AbortSignal,
+  ): Promise<readonly JsonObject[]>;
 }
 
 /** What the steps of the first stages need. */
@@ -113,6 +133,7 @@ export interface StepContext {
 /** What the steps need that may ask peers. */
 export interface AncestryContext extends StepContext {
   readonly missing: MissingEvents;
+  readonly pursuit: Pursuit;
   /** Records events that authorise others, or are part of a told state. */
   receiveOutliers(room: ReceivingRoom, origin: string, events: readonly JsonObject[]): Promise<void>;
   /** Takes in an event between what is known and one that was sent. */
