@@ -1,8 +1,8 @@
 /** What goes on between servers: coming into a large room, letting others in, taking in what they send, and sending to many. */
 import { readFile } from 'node:fs/promises';
 import type { JsonObject } from '#protocol/pdu.ts';
-import { jsonRequest, type LoadResult, load } from './load.ts';
 import { BENCH_TLS, BenchPeers, PeerCalls, type PeerRoom } from './peers.ts';
+import { startCrowdedRoom } from './peers-thread.ts';
 import type { BenchResult } from './result.ts';
 import { type BenchServer, type BenchUser, startFederatedServer } from './server.ts';
 
@@ -12,6 +12,9 @@ const PDUS_PER_TRANSACTION = 50;
 const TRANSACTIONS = 100;
 const DESTINATIONS = 200;
 const SEND_MS = 8_000;
+const WRITERS = 4;
+const WRITE_EVERY_MS = 150;
+const MESSAGE = JSON.stringify({ msgtype: 'm.text', body: 'x'.repeat(160) });
 const PROBE_EVERY_MS = 5;
 /** Budgets: DESIGN of the project, "Budgets". */
 const JOIN_ANSWER_BUDGET_MS = 1000;
@@ -198,15 +201,18 @@ function inboundResult(name: string, { pdus, ms, cpuSeconds, longestPauseMs }: R
 
 /** Sends of local users into a room with many servers, half of which are gone, beside one with none. */
 async function outbound(server: FederatedServer, user: BenchUser): Promise<BenchResult> {
-  const peers = await BenchPeers.start(DESTINATIONS);
+  const crowd = await startCrowdedRoom(DESTINATIONS);
+  let transactions = 0;
+  let isStopped = false;
   try {
-    const room = peers.makeRoom(DESTINATIONS);
-    await join(user, room);
-    await Promise.all(peers.peers.filter((_, index) => index % 2 === 1).map((peer) => peer.stop()));
+    await user.call('POST', `/join/${encodeURIComponent(crowd.roomId)}?via=${encodeURIComponent(crowd.via)}`, {});
+    await crowd.halve();
     const local = await user.createRoom({ preset: 'public_chat' });
     await sends(server, user, local, 'warm', SEND_MS / 2);
     const alone = await sends(server, user, local, 'a', SEND_MS);
-    const among = await sends(server, user, room.roomId, 'b', SEND_MS);
+    const among = await sends(server, user, crowd.roomId, 'b', SEND_MS);
+    isStopped = true;
+    transactions = await crowd.stop();
     return {
       name: `send among ${DESTINATIONS} servers, half of them down, p99`,
       figure: among.p99Ms,
@@ -220,31 +226,48 @@ async function outbound(server: FederatedServer, user: BenchUser): Promise<Bench
         'p50 ms alone': alone.p50Ms,
         'sends/s': among.perSecond,
         'sends/s alone': alone.perSecond,
-        'events out': peers.peers.reduce((sum, { received }) => sum + received, 0),
+        'CPU s': among.cpuSeconds,
+        'CPU s alone': alone.cpuSeconds,
+        'transactions out': transactions,
       },
     };
   } finally {
-    await peers.stop();
+    if (!isStopped) await crowd.stop();
   }
 }
 
-/** Users who write now and then, as people do, and not as fast as they can: what others cost is to be seen, not the queue. */
-function sends(
+/** Users who write a message every so often, and wait for its answer. */
+async function sends(
   server: BenchServer,
   user: BenchUser,
   room: string,
   run: string,
   durationMs: number,
-): Promise<LoadResult> {
-  const body = JSON.stringify({ msgtype: 'm.text', body: 'x'.repeat(160) });
-  const path = `/_matrix/client/v3/rooms/${encodeURIComponent(room)}/send/m.room.message`;
-  return load({
-    host: server.host,
-    port: server.port,
-    senders: 4,
-    durationMs,
-    request: (sender, count) => jsonRequest('PUT', `${path}/${run}${sender}-${count}`, user.token, body),
+): Promise<Sends> {
+  const url = `http://${server.host}:${server.port}/_matrix/client/v3/rooms/${encodeURIComponent(room)}/send/m.room.message`;
+  const latencies: number[] = [];
+  const under = await watched(server, async () => {
+    const endMs = performance.now() + durationMs;
+    await Promise.all(
+      Array.from({ length: WRITERS }, async (_, writer) => {
+        for (let count = 0; performance.now() < endMs; count += 1) {
+          const askedMs = performance.now();
+          const answer = await fetch(`${url}/${run}${writer}-${count}`, {
+            method: 'PUT',
+            headers: { authorization: `Bearer ${user.token}`, 'content-type': 'application/json' },
+            body: MESSAGE,
+          });
+          await answer.arrayBuffer();
+          if (!answer.ok) throw new Error(`a message was answered with ${answer.status}`);
+          latencies.push(performance.now() - askedMs);
+          await new Promise((resolve) => setTimeout(resolve, WRITE_EVERY_MS));
+        }
+      }),
+    );
   });
+  latencies.sort((x, y) => x - y);
+  const at = (share: number): number => latencies[Math.floor(latencies.length * share)] ?? 0;
+  return { ...under, p50Ms: at(0.5), p99Ms: at(0.99), perSecond: (latencies.length / under.ms) * 1000 };
 }
 
 async function join(user: BenchUser, room: PeerRoom): Promise<void> {
@@ -257,6 +280,12 @@ interface Watched {
   readonly cpuSeconds: number;
   /** The longest that a small request took meanwhile. */
   readonly longestPauseMs: number;
+}
+
+interface Sends extends Watched {
+  readonly p50Ms: number;
+  readonly p99Ms: number;
+  readonly perSecond: number;
 }
 
 /** Does something, and finds out what it cost the server. */

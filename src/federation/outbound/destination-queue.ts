@@ -1,5 +1,4 @@
 /** What one server is to be sent next, and the sending of it. */
-import type { JsonObject } from '#protocol/pdu.ts';
 import type { Position } from '#streams/event-log.ts';
 import type { Edu, LastingEdus } from './edu.ts';
 
@@ -15,7 +14,8 @@ export const MAX_WAITING_EDUS = 500;
 /** A transaction that is ready to go. */
 export interface Transaction {
   readonly id: string;
-  readonly pdus: readonly JsonObject[];
+  /** As canonical JSON. */
+  readonly pdus: readonly string[];
   readonly edus: readonly Edu[];
 }
 
@@ -38,7 +38,10 @@ export interface DestinationQueueOptions {
   /** What the server has missed after a position, the next page of it. */
   readonly missed: (destination: string, after: Position) => Promise<MissedPage>;
   readonly lasting: LastingEdus;
-  readonly pduAt: (position: Position) => Promise<JsonObject | undefined>;
+  /** An event as canonical JSON; undefined if it was erased. */
+  readonly pduAt: (position: Position) => Promise<string | undefined>;
+  /** Resolves when the next transaction may be put together. */
+  readonly turn: () => Promise<void>;
   /** Resolves to whether the server took it. */
   readonly deliver: (destination: string, transaction: Transaction) => Promise<boolean>;
   readonly newTransactionId: () => string;
@@ -58,6 +61,7 @@ export class DestinationQueue {
   /** Whether something came while the server was caught up. */
   #hasGrown = false;
   #hasFailed = false;
+  #isStopped = false;
   #running: Promise<void> | undefined;
   #events: { readonly place: Position; readonly position: Position }[] = [];
   /** Those with a key replace the one before that has the same. */
@@ -122,10 +126,18 @@ export class DestinationQueue {
     return this.#running;
   }
 
+  /** Sends nothing more; resolves when nothing of it is under way. */
+  async stop(): Promise<void> {
+    this.#isStopped = true;
+    await this.#running;
+  }
+
   async #work(): Promise<void> {
     this.#hasFailed = false;
     while (this.#isBehind || this.#hasLasting || this.#events.length > 0 || this.#edus.size > 0) {
-      const isSent = this.#isBehind ? await this.#sendMissed() : await this.#sendNext();
+      await this.#options.turn();
+      // What came while it waited for its turn goes with the rest.
+      const isSent = this.#isStopped ? false : this.#isBehind ? await this.#sendMissed() : await this.#sendNext();
       if (isSent) continue;
       this.#hasFailed = true;
       this.fallBehind();
@@ -172,8 +184,9 @@ export class DestinationQueue {
   }
 
   async #send(events: MissedPage['events'], edus: readonly Edu[]): Promise<boolean> {
-    const pdus: JsonObject[] = [];
+    const pdus: string[] = [];
     for (const { position } of events) {
+      if (this.#isStopped) return false;
       const pdu = await this.#options.pduAt(position);
       if (pdu !== undefined) pdus.push(pdu);
     }
