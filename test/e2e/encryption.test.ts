@@ -1,20 +1,22 @@
 /** The reference client with its own cryptography, which nobody here wrote, says secrets through the server. */
-import {
-  type AuthDict,
-  ClientEvent,
-  createClient,
-  type EmittedEvents,
-  type LoginResponse,
-  type MatrixClient,
-  type MatrixEvent,
-  MatrixEventEvent,
-  type RegisterResponse,
-  RoomStateEvent,
-} from 'matrix-js-sdk';
-import { type CryptoApi, CryptoEvent } from 'matrix-js-sdk/lib/crypto-api/index.js';
+import type { MatrixClient, MatrixEvent } from 'matrix-js-sdk';
+import { CryptoEvent } from 'matrix-js-sdk/lib/crypto-api/index.js';
 import { RustBackupManager } from 'matrix-js-sdk/lib/rust-crypto/backup.js';
 import { afterAll, beforeAll, describe, expect, it, vi } from 'vitest';
-import { PASSWORD, quiet } from '#test/support/sdk.ts';
+import {
+  type Account,
+  bodyOf,
+  clientOf,
+  cryptoOf,
+  logIn,
+  messageIn,
+  muteConsole,
+  onceAsync,
+  onceTrue,
+  registerAccount,
+  startSyncing,
+  withPassword,
+} from '#test/support/js-sdk.ts';
 import { SteleProcess } from '#test/support/stele-process.ts';
 
 describe('matrix-js-sdk with encryption', () => {
@@ -27,9 +29,7 @@ describe('matrix-js-sdk with encryption', () => {
   const secretKeys = new Map<string, Uint8Array<ArrayBuffer>>();
 
   beforeAll(async () => {
-    for (const method of ['debug', 'info', 'log', 'warn', 'error'] as const) {
-      vi.spyOn(console, method).mockReturnValue(undefined);
-    }
+    muteConsole();
     // Clients put off their first backup so that not all do it at once.
     Object.assign(RustBackupManager, { maxBackupLoopStartDelayMillis: 0 });
     stele = await SteleProcess.make();
@@ -88,12 +88,7 @@ describe('matrix-js-sdk with encryption', () => {
   });
 
   it('another device of the user is signed, reads the past from the backup, and what is said from then on', async () => {
-    const login = await createClient({ baseUrl: stele.url, logger: quiet }).loginRequest({
-      type: 'm.login.password',
-      identifier: { type: 'm.id.user', user: 'alice' },
-      password: PASSWORD,
-    });
-    const tablet = await started(login);
+    const tablet = await started(await logIn(stele.url, 'alice'));
     const crypto = cryptoOf(tablet);
     expect(await crypto.userHasCrossSigningKeys('@alice:localhost', true)).toBe(true);
     await crypto.bootstrapCrossSigning({ authUploadDeviceSigningKeys: withPassword('alice') });
@@ -148,55 +143,29 @@ describe('matrix-js-sdk with encryption', () => {
   }
 
   async function registered(username: string): Promise<MatrixClient> {
-    const anonymous = createClient({ baseUrl: stele.url, logger: quiet });
-    return started(await anonymous.registerRequest({ username, password: PASSWORD, auth: { type: 'm.login.dummy' } }));
+    return started(await registerAccount(stele.url, username));
   }
 
   /** A client with cryptography in memory, after its first sync. */
-  async function started(account: LoginResponse | RegisterResponse): Promise<MatrixClient> {
-    const { access_token: accessToken, user_id: userId, device_id: deviceId } = account;
-    if (accessToken === undefined || deviceId === undefined) throw new Error('no device was logged in');
-    const client = createClient({
-      baseUrl: stele.url,
-      logger: quiet,
-      accessToken,
-      userId,
-      deviceId,
+  async function started(account: Account): Promise<MatrixClient> {
+    const client = clientOf(stele.url, account, {
       cryptoCallbacks: {
         getSecretStorageKey: async ({ keys }) => {
           const [keyId] = Object.keys(keys);
-          const key = secretKeys.get(userId);
+          const key = secretKeys.get(account.user_id);
           return keyId === undefined || key === undefined ? null : [keyId, key];
         },
       },
     });
     clients.push(client);
-    await client.initRustCrypto({ useIndexedDB: false });
-    await client.startClient({ initialSyncLimit: 20 });
-    await onceTrue(client, () => client.isInitialSyncComplete());
+    await startSyncing(client, { withCrypto: true });
     return client;
   }
 
-  /** A message that a client has decrypted. */
   function message(client: MatrixClient, body: string): Promise<MatrixEvent> {
-    return onceThere(client, () => {
-      const events = client.getRoom(roomId)?.getLiveTimeline().getEvents();
-      return events?.find((event) => event.status === null && bodyOf(event) === body);
-    });
+    return messageIn(client, roomId, body);
   }
 });
-
-function withPassword(user: string) {
-  return async (makeRequest: (auth: AuthDict | null) => Promise<unknown>): Promise<void> => {
-    await makeRequest({ type: 'm.login.password', identifier: { type: 'm.id.user', user }, password: PASSWORD });
-  };
-}
-
-function cryptoOf(client: MatrixClient): CryptoApi {
-  const crypto = client.getCrypto();
-  if (crypto === undefined) throw new Error('the client has no cryptography');
-  return crypto;
-}
 
 /** Resolves when the client has put all its keys into the backup. */
 function allBackedUp(client: MatrixClient): Promise<void> {
@@ -216,64 +185,4 @@ async function isSignedByOwner(viewer: MatrixClient, of: MatrixClient): Promise<
   if (userId === null || deviceId === null) throw new Error('the client is not logged in');
   const status = await cryptoOf(viewer).getDeviceVerificationStatus(userId, deviceId);
   return status?.signedByOwner === true;
-}
-
-function bodyOf(event: MatrixEvent): string | undefined {
-  const { body }: { body?: unknown } = event.getContent();
-  return typeof body === 'string' ? body : undefined;
-}
-
-/** What a client says when it knows more than before. */
-const NEWS: EmittedEvents[] = [
-  ClientEvent.Sync,
-  MatrixEventEvent.Decrypted,
-  RoomStateEvent.Members,
-  CryptoEvent.DevicesUpdated,
-  CryptoEvent.KeyBackupSessionsRemaining,
-  CryptoEvent.UserTrustStatusChanged,
-];
-
-async function onceTrue(client: MatrixClient, isSo: () => boolean): Promise<void> {
-  await onceThere(client, () => (isSo() ? true : undefined));
-}
-
-/** Resolves with what `look` finds, now or when the client has learned something. */
-function onceThere<T>(client: MatrixClient, look: () => T | undefined): Promise<T> {
-  return new Promise((resolve) => {
-    const check = (): void => {
-      const found = look();
-      if (found === undefined) return;
-      for (const news of NEWS) client.off(news, check);
-      resolve(found);
-    };
-    for (const news of NEWS) client.on(news, check);
-    check();
-  });
-}
-
-/** The same for what has to be asked for: asks again whenever the client has learned something. */
-async function onceAsync(client: MatrixClient, isSo: () => Promise<boolean>): Promise<void> {
-  for (;;) {
-    let hasNews = false;
-    const note = (): void => {
-      hasNews = true;
-    };
-    for (const news of NEWS) client.on(news, note);
-    try {
-      if (await isSo()) return;
-      if (!hasNews) await nextNews(client);
-    } finally {
-      for (const news of NEWS) client.off(news, note);
-    }
-  }
-}
-
-function nextNews(client: MatrixClient): Promise<void> {
-  return new Promise((resolve) => {
-    const done = (): void => {
-      for (const news of NEWS) client.off(news, done);
-      resolve();
-    };
-    for (const news of NEWS) client.on(news, done);
-  });
 }

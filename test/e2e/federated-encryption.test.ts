@@ -1,17 +1,20 @@
 /** The reference client says secrets through two servers: keys are found, claimed and shared between them. */
-import {
-  ClientEvent,
-  createClient,
-  type EmittedEvents,
-  type MatrixClient,
-  type MatrixEvent,
-  MatrixEventEvent,
-  RoomStateEvent,
-} from 'matrix-js-sdk';
-import { CryptoEvent } from 'matrix-js-sdk/lib/crypto-api/index.js';
+import type { MatrixClient, MatrixEvent } from 'matrix-js-sdk';
 import { afterAll, beforeAll, expect, it, vi } from 'vitest';
 import { makeFederatedProcess } from '#test/support/federated-process.ts';
-import { PASSWORD, quiet } from '#test/support/sdk.ts';
+import {
+  type Account,
+  clientOf,
+  cryptoOf,
+  logIn,
+  messageIn,
+  muteConsole,
+  onceAsync,
+  onceTrue,
+  registerAccount,
+  startSyncing,
+  withPassword,
+} from '#test/support/js-sdk.ts';
 import type { SteleProcess } from '#test/support/stele-process.ts';
 
 let one: SteleProcess;
@@ -22,9 +25,7 @@ let roomId: string;
 const clients: MatrixClient[] = [];
 
 beforeAll(async () => {
-  for (const method of ['debug', 'info', 'log', 'warn', 'error'] as const) {
-    vi.spyOn(console, method).mockReturnValue(undefined);
-  }
+  muteConsole();
   one = (await makeFederatedProcess()).stele;
   two = (await makeFederatedProcess()).stele;
   await Promise.all([one.start(), two.start()]);
@@ -55,16 +56,10 @@ it('two users of two servers read each other in an encrypted room', async () => 
 });
 
 it('a new device of one of them reads what is said from then on', async () => {
-  const login = await createClient({ baseUrl: two.url, logger: quiet }).loginRequest({
-    type: 'm.login.password',
-    identifier: { type: 'm.id.user', user: 'bob' },
-    password: PASSWORD,
-  });
-  const phone = await started(two, login);
+  const phone = await started(two, await logIn(two.url, 'bob'));
   await onceTrue(phone, () => phone.getRoom(roomId)?.getJoinedMemberCount() === 2);
-  const crypto = alice.getCrypto();
   await onceAsync(alice, async () => {
-    const devices = await crypto?.getUserDeviceInfo([bob.getSafeUserId()]);
+    const devices = await cryptoOf(alice).getUserDeviceInfo([bob.getSafeUserId()]);
     return devices?.get(bob.getSafeUserId())?.size === 2;
   });
   await alice.sendTextMessage(roomId, 'For both of your devices');
@@ -72,16 +67,10 @@ it('a new device of one of them reads what is said from then on', async () => {
 });
 
 it('that a user has signed their devices is seen on the other server', async () => {
-  const crypto = alice.getCrypto();
-  await crypto?.bootstrapCrossSigning({
-    authUploadDeviceSigningKeys: async (makeRequest): Promise<void> => {
-      const identifier = { type: 'm.id.user', user: 'alice' };
-      await makeRequest({ type: 'm.login.password', identifier, password: PASSWORD });
-    },
-  });
+  await cryptoOf(alice).bootstrapCrossSigning({ authUploadDeviceSigningKeys: withPassword('alice') });
   await onceAsync(bob, async () => {
     const [userId, deviceId] = [alice.getSafeUserId(), alice.getDeviceId() ?? ''];
-    const status = await bob.getCrypto()?.getDeviceVerificationStatus(userId, deviceId);
+    const status = await cryptoOf(bob).getDeviceVerificationStatus(userId, deviceId);
     return status?.signedByOwner === true;
   });
 });
@@ -89,7 +78,7 @@ it('that a user has signed their devices is seen on the other server', async () 
 it('keys for what was said while a server was away come when it is back', async () => {
   await two.stop('SIGKILL');
   // A new session, whose key has to be shared with devices of a server that is not there.
-  await alice.getCrypto()?.forceDiscardSession(roomId);
+  await cryptoOf(alice).forceDiscardSession(roomId);
   await alice.sendTextMessage(roomId, 'Are you there?');
   await two.start();
   for (const client of clients) client.retryImmediately();
@@ -99,74 +88,16 @@ it('keys for what was said while a server was away come when it is back', async 
 });
 
 async function registered(server: SteleProcess, username: string): Promise<MatrixClient> {
-  const anonymous = createClient({ baseUrl: server.url, logger: quiet });
-  const auth = { type: 'm.login.dummy' };
-  return started(server, await anonymous.registerRequest({ username, password: PASSWORD, auth }));
-}
-
-interface Account {
-  readonly user_id: string;
-  readonly access_token?: string;
-  readonly device_id?: string;
+  return started(server, await registerAccount(server.url, username));
 }
 
 async function started(server: SteleProcess, account: Account): Promise<MatrixClient> {
-  const { access_token: accessToken, user_id: userId, device_id: deviceId } = account;
-  if (accessToken === undefined || deviceId === undefined) throw new Error('no device was logged in');
-  const client = createClient({ baseUrl: server.url, logger: quiet, accessToken, userId, deviceId });
+  const client = clientOf(server.url, account);
   clients.push(client);
-  await client.initRustCrypto({ useIndexedDB: false });
-  await client.startClient({ initialSyncLimit: 20 });
-  await onceTrue(client, () => client.isInitialSyncComplete());
+  await startSyncing(client, { withCrypto: true });
   return client;
 }
 
-/** A message that a client has decrypted. */
 function message(client: MatrixClient, body: string): Promise<MatrixEvent> {
-  const isIt = (event: MatrixEvent): boolean => {
-    const content: { body?: unknown } = event.getContent();
-    return content.body === body;
-  };
-  return onceThere(client, () => client.getRoom(roomId)?.getLiveTimeline().getEvents().find(isIt));
-}
-
-/** What a client says when it knows more than before. */
-const NEWS: EmittedEvents[] = [
-  ClientEvent.Sync,
-  MatrixEventEvent.Decrypted,
-  RoomStateEvent.Members,
-  CryptoEvent.DevicesUpdated,
-  CryptoEvent.UserTrustStatusChanged,
-];
-
-async function onceTrue(client: MatrixClient, isSo: () => boolean): Promise<void> {
-  await onceThere(client, () => (isSo() ? true : undefined));
-}
-
-/** Resolves with what `look` finds, now or when the client has learned something. */
-function onceThere<T>(client: MatrixClient, look: () => T | undefined): Promise<T> {
-  return new Promise((resolve) => {
-    const check = (): void => {
-      const found = look();
-      if (found === undefined) return;
-      for (const news of NEWS) client.off(news, check);
-      resolve(found);
-    };
-    for (const news of NEWS) client.on(news, check);
-    check();
-  });
-}
-
-/** The same for what has to be asked for: asks again whenever the client has learned something. */
-async function onceAsync(client: MatrixClient, isSo: () => Promise<boolean>): Promise<void> {
-  for (;;) {
-    const { promise, resolve } = Promise.withResolvers<void>();
-    for (const news of NEWS) client.on(news, resolve);
-    try {
-      if (await isSo()) return;
-      await promise;
-    } finally {
-      for (const news of NEWS) client.off(news, resolve);
-    }
-  }
+  return messageIn(client, roomId, body);
 }

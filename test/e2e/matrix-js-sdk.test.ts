@@ -1,16 +1,16 @@
 /** The reference client, which nobody here wrote, lives a day on the server. */
-import {
-  ClientEvent,
-  createClient,
-  type LoginResponse,
-  type MatrixClient,
-  type MatrixEvent,
-  MsgType,
-  type RegisterResponse,
-  RelationType,
-} from 'matrix-js-sdk';
+import { type MatrixClient, type MatrixEvent, MsgType, RelationType } from 'matrix-js-sdk';
 import { afterAll, beforeAll, describe, expect, it, vi } from 'vitest';
-import { PASSWORD, quiet } from '#test/support/sdk.ts';
+import {
+  bodyOf,
+  clientOf,
+  logIn,
+  messageIn,
+  muteConsole,
+  onceTrue,
+  registerAccount,
+  startSyncing,
+} from '#test/support/js-sdk.ts';
 import { SteleProcess } from '#test/support/stele-process.ts';
 
 describe('matrix-js-sdk', () => {
@@ -20,7 +20,7 @@ describe('matrix-js-sdk', () => {
   let roomId: string;
 
   beforeAll(async () => {
-    for (const method of ['debug', 'info', 'log'] as const) vi.spyOn(console, method).mockReturnValue(undefined);
+    muteConsole();
     stele = await SteleProcess.make();
     await stele.start();
   });
@@ -33,10 +33,10 @@ describe('matrix-js-sdk', () => {
   });
 
   it('registers two users, who log in and sync', async () => {
-    alice = await newClient(stele, 'alice');
-    bob = await newClient(stele, 'bob');
+    alice = clientOf(stele.url, await registerAccount(stele.url, 'alice'));
+    bob = clientOf(stele.url, await registerAccount(stele.url, 'bob'));
     expect((await alice.whoami()).user_id).toBe('@alice:localhost');
-    await Promise.all([started(alice), started(bob)]);
+    await Promise.all([startSyncing(alice), startSyncing(bob)]);
   });
 
   it('makes a room, invites, joins', async () => {
@@ -98,14 +98,9 @@ describe('matrix-js-sdk', () => {
 
   it('pages back to the first event of the room on a new device', async () => {
     for (let index = 0; index < LINES; index++) await alice.sendTextMessage(roomId, `line ${index}`);
-    const login = await createClient({ baseUrl: stele.url, logger: quiet }).loginRequest({
-      type: 'm.login.password',
-      identifier: { type: 'm.id.user', user: 'bob' },
-      password: PASSWORD,
-    });
-    const tablet = clientOf(stele, login);
+    const tablet = clientOf(stele.url, await logIn(stele.url, 'bob'));
     try {
-      await started(tablet);
+      await startSyncing(tablet);
       const room = tablet.getRoom(roomId);
       if (room === null) throw new Error('the room is not in the first sync');
       const seen = (): MatrixEvent[] => room.getLiveTimeline().getEvents();
@@ -150,54 +145,9 @@ describe('matrix-js-sdk', () => {
   });
 
   function message(client: MatrixClient, body: string): Promise<MatrixEvent> {
-    return onceThere(client, () => {
-      const events = client.getRoom(roomId)?.getLiveTimeline().getEvents();
-      return events?.find((event) => event.status === null && bodyOf(event) === body);
-    });
+    return messageIn(client, roomId, body);
   }
 });
 
 /** More than the clients ask for at once, so that there is something to page through. */
 const LINES = 60;
-
-async function newClient(stele: SteleProcess, username: string): Promise<MatrixClient> {
-  const anonymous = createClient({ baseUrl: stele.url, logger: quiet });
-  return clientOf(
-    stele,
-    await anonymous.registerRequest({ username, password: PASSWORD, auth: { type: 'm.login.dummy' } }),
-  );
-}
-
-function clientOf(stele: SteleProcess, account: LoginResponse | RegisterResponse): MatrixClient {
-  const { access_token: accessToken, user_id: userId, device_id: deviceId } = account;
-  if (accessToken === undefined || deviceId === undefined) throw new Error('no device was logged in');
-  return createClient({ baseUrl: stele.url, logger: quiet, accessToken, userId, deviceId });
-}
-
-async function started(client: MatrixClient): Promise<void> {
-  await client.startClient({ initialSyncLimit: 20 });
-  await onceTrue(client, () => client.isInitialSyncComplete());
-}
-
-function bodyOf(event: MatrixEvent): string | undefined {
-  const { body }: { body?: unknown } = event.getContent();
-  return typeof body === 'string' ? body : undefined;
-}
-
-async function onceTrue(client: MatrixClient, isSo: () => boolean): Promise<void> {
-  await onceThere(client, () => (isSo() ? true : undefined));
-}
-
-/** Resolves with what `look` finds, now or when the client has taken in another answer to `/sync`. */
-function onceThere<T>(client: MatrixClient, look: () => T | undefined): Promise<T> {
-  return new Promise((resolve) => {
-    const check = (): void => {
-      const found = look();
-      if (found === undefined) return;
-      client.off(ClientEvent.Sync, check);
-      resolve(found);
-    };
-    client.on(ClientEvent.Sync, check);
-    check();
-  });
-}
