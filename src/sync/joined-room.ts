@@ -1,6 +1,8 @@
 /** The section of a sync's answer about a room that the user is in. */
+
 import type { AccountDataEntry } from '#projections/account-data/queries.ts';
 import { roomAccountData } from '#projections/account-data/queries.ts';
+import type { Reader } from '#projections/engine/reader.ts';
 import { receiptContentsSince } from '#projections/receipts/queries.ts';
 import { type Event, headOf, type Room, stateEventPosition, stateVersionAt } from '#projections/rooms/queries.ts';
 import { BEFORE_FIRST, type Position } from '#streams/event-log.ts';
@@ -52,7 +54,9 @@ export async function joinedRoom(
   const roomRun = roomRunOf(run, room);
   const endVersion = versionAt(run, room, run.upTo);
   const isFresh = run.isInitial || (joined.since > run.since && !wasJoined(roomRun));
-  const timeline = await timelineOf(roomRun, { after: isFresh ? BEFORE_FIRST : run.since, upTo: run.upTo, endVersion });
+  const chosen = await timelineOf(roomRun, { after: isFresh ? BEFORE_FIRST : run.since, upTo: run.upTo, endVersion });
+  // To a client that goes on with a room it has just come into, there is a gap before it, whatever is in it.
+  const timeline = isFresh && !run.isInitial ? { ...chosen, isLimited: true } : chosen;
   const changes = await changesOf(roomRun, timeline, endVersion, isFresh);
   const ephemeral = ephemeralEvents(run, room, news, isFresh);
   const accountData = accountDataEvents(run, room, news, isFresh);
@@ -110,9 +114,20 @@ export async function timelineOf(
     limit: Math.min(filter.limit ?? DEFAULT_TIMELINE_LIMIT, MAX_TIMELINE_LIMIT),
     pacer: run.pacer,
     read: (position) => run.shared.event(run.reader, position),
-    accepts: (event) => passes(filter, event, run.reader) && !isIgnored(run, event) && visibility.canSee(event),
+    accepts: (event) =>
+      passes(filter, event, run.reader) &&
+      !isIgnored(run, event) &&
+      (visibility.canSee(event) || standsAt(run.reader, room, event, range.endVersion)),
   });
   return isUnwanted ? { ...timeline, isWhole: false } : timeline;
+}
+
+/**
+ * Whether an event is part of the room's state at the end of a timeline. Who may see that state sees the event, too, where it was
+ * sent while they could not see the room.
+ */
+function standsAt(reader: Reader, room: Room, { type, stateKey, position }: Event, version: number): boolean {
+  return stateKey !== undefined && stateEventPosition(reader, room.id, type, stateKey, version) === position;
 }
 
 /** State events are shown whoever sent them. Source: client-server API, "Ignoring Users". */
