@@ -219,16 +219,17 @@ export function createApplication(parts: ApplicationParts): Application {
     newStreamId: () => randomBytes(STREAM_ID_BYTES).toString('base64url'),
     newEventLocalpart: () => randomBytes(EVENT_LOCALPART_BYTES).toString('base64url'),
   });
+  const missing = new Peers({ client: federation.client, logger });
   const receiver = new Receiver({
     reader,
     rooms,
     clock,
     keys: federation.keys,
-    missing: new Peers({ client: federation.client, logger }),
+    missing,
   });
   const remote = { client: federation.client, rooms, receiver, reader, log, serverName };
   const inviting = new Inviting(remote);
-  const backfilling = new Backfilling({ ...remote, logger });
+  const backfilling = new Backfilling({ ...remote, missing, logger });
   const entrance = new Entrance({ ...remote, clock, newEventId: () => rooms.newEventId(), logger });
   const epoch = randomBytes(EPOCH_BYTES).toString('hex');
   const lasting = new LastingEduLog(reader, serverName);

@@ -26,6 +26,7 @@ import { sendTransaction } from './send-transaction.ts';
 import { getServerKeys } from './server-keys.ts';
 import { getState } from './state.ts';
 import { getStateIds } from './state-ids.ts';
+import { timestampToEvent } from './timestamp-to-event.ts';
 import { getUserDevices } from './user-devices.ts';
 import { getVersion } from './version.ts';
 import { wellKnownServer } from './well-known-server.ts';
@@ -63,6 +64,7 @@ export const federationEndpoints: readonly Endpoint<Context>[] = [
   getEventAuth,
   backfill,
   getMissingEvents,
+  timestampToEvent,
   mediaDownload,
   mediaThumbnail,
 ];

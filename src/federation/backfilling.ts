@@ -1,9 +1,11 @@
 /** History of rooms that this server has not seen yet. https://spec.matrix.org/v1.19/server-server-api/#backfilling-and-retrieving-missing-events */
 import type { Reader } from '#projections/engine/reader.ts';
-import { awaitedEventsOf, eventAt, findRoom, serversIn } from '#projections/rooms/queries.ts';
+import { awaitedEventsOf, eventAt, eventById, findRoom, serversIn } from '#projections/rooms/queries.ts';
 import { roomVersionRules } from '#protocol/room-version.ts';
 import type { Logger } from '#src/log/logger.ts';
 import type { Receiver } from '#src/rooms/receive/receiver.ts';
+import type { MissingEvents } from '#src/rooms/receive/types.ts';
+import type { Position } from '#streams/event-log.ts';
 import { type FederationClient, federationPath } from './client.ts';
 import { FederationError } from './errors.ts';
 import { objectsIn } from './inbound/peers.ts';
@@ -18,10 +20,13 @@ const MAX_ENDS_SEEN = 1000;
 const MAX_SERVERS_TRIED = 5;
 /** A client waits. */
 const DEADLINE_MS = 15_000;
+/** For each server that is asked for an event near a time. */
+const NEAREST_DEADLINE_MS = 5_000;
 
 export interface BackfillingOptions {
   readonly client: FederationClient;
   readonly receiver: Receiver;
+  readonly missing: MissingEvents;
   readonly reader: Reader;
   readonly serverName: string;
   readonly logger: Logger;
@@ -58,6 +63,68 @@ export class Backfilling {
     return filling;
   }
 
+  /**
+   * Asks other servers for an event that was sent nearer to a time than what is known, where history is missing that may have one;
+   * takes it in, with the state around it.
+   *
+   * @param nearestTs when the nearest one that is known was sent; undefined if there is none.
+   * @returns its id, if one was found and is known now.
+   */
+  async nearest(
+    roomId: string,
+    { ts, direction, nearestTs }: { ts: number; direction: 'f' | 'b'; nearestTs: number | undefined },
+  ): Promise<string | undefined> {
+    const { reader, missing, receiver, logger } = this.#options;
+    const room = findRoom(reader, roomId);
+    const rules = room && roomVersionRules(room.version);
+    if (room === undefined || rules === undefined || !this.#isGapNear(room.id, ts, direction, nearestTs))
+      return undefined;
+    for (const destination of this.#servers(room.id)) {
+      try {
+        const { event_id: eventId, origin_server_ts: sentTs } = await this.#options.client.request({
+          destination,
+          method: 'GET',
+          path: `${federationPath`/_matrix/federation/v1/timestamp_to_event/${roomId}`}?ts=${ts}&dir=${direction}`,
+          deadlineMs: NEAREST_DEADLINE_MS,
+        });
+        if (typeof eventId !== 'string' || typeof sentTs !== 'number') continue;
+        const isBehind = direction === 'f' ? sentTs < ts : sentTs > ts;
+        if (isBehind || Math.abs(sentTs - ts) >= Math.abs((nearestTs ?? Number.POSITIVE_INFINITY) - ts)) continue;
+        if (eventById(reader, eventId)?.room === room.id) return eventId;
+        const receiving = { roomId, rules };
+        const events = await missing.events(receiving, destination, [eventId]);
+        if ((await receiver.receiveHistory(receiving, destination, events)) === 0) continue;
+        if (eventById(reader, eventId)?.room === room.id) return eventId;
+      } catch (error) {
+        if (!(error instanceof FederationError)) throw error;
+        logger.info({ destination, roomId, reason: error.message }, 'a server did not say what was sent at a time');
+      }
+    }
+    return undefined;
+  }
+
+  /** Whether events are missing between a time and the nearest event that is known. */
+  #isGapNear(room: Position, ts: number, direction: 'f' | 'b', nearestTs: number | undefined): boolean {
+    const { reader } = this.#options;
+    let seen = 0;
+    for (const { follower } of awaitedEventsOf(reader, room)) {
+      // What is missing was sent before what follows it, or so one may hope.
+      const followerTs = eventAt(reader, follower)?.originServerTs ?? 0;
+      if (followerTs > (direction === 'f' ? ts : (nearestTs ?? 0))) return true;
+      if (++seen >= MAX_ENDS_SEEN) return true;
+    }
+    return false;
+  }
+
+  #servers(room: Position): string[] {
+    const { reader, serverName } = this.#options;
+    const servers: string[] = [];
+    for (const server of serversIn(reader, room)) {
+      if (server !== serverName && servers.push(server) >= MAX_SERVERS_TRIED) break;
+    }
+    return servers;
+  }
+
   /** The missing events that known ones of these depths follow, the deepest first. */
   #endsIn(roomId: string, { from, to }: DepthRange): string[] {
     const { reader } = this.#options;
@@ -76,15 +143,14 @@ export class Backfilling {
   }
 
   async #fill(roomId: string, ends: readonly string[]): Promise<boolean> {
-    const { client, receiver, reader, serverName, logger } = this.#options;
+    const { client, receiver, reader, logger } = this.#options;
     const room = findRoom(reader, roomId);
     const rules = room && roomVersionRules(room.version);
     if (room === undefined || rules === undefined) return false;
     const query = [...ends.map((eventId) => `v=${encodeURIComponent(eventId)}`), `limit=${EVENTS_PER_REQUEST}`].join(
       '&',
     );
-    const servers = [...serversIn(reader, room.id)].filter((server) => server !== serverName);
-    for (const destination of servers.slice(0, MAX_SERVERS_TRIED)) {
+    for (const destination of this.#servers(room.id)) {
       try {
         const path = `${federationPath`/_matrix/federation/v1/backfill/${roomId}`}?${query}`;
         const answer = await client.request({ destination, method: 'GET', path, deadlineMs: DEADLINE_MS });

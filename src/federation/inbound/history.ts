@@ -39,8 +39,13 @@ export class HistoryReader {
   async pdu(event: KnownEvent): Promise<Pdu | undefined> {
     const pdu = await pduOf(this.#source, event);
     if (pdu === undefined || this.#rules === undefined) return pdu;
-    if (this.#canSee(event) && !this.#isErasedFor(event)) return pdu;
+    if (this.mayRead(event)) return pdu;
     return redact(pdu, this.#rules);
+  }
+
+  /** Whether the other server may know all of an event. */
+  mayRead(event: KnownEvent): boolean {
+    return this.#canSee(event) && !this.#isErasedFor(event);
   }
 
   /**

@@ -117,7 +117,9 @@ export class Sender {
     this.#isClosed = true;
     for (const stop of this.#stops) stop();
     this.#closing.abort();
-    await Promise.all([...this.#queues.values()].map((queue) => queue.stop()));
+    const stopped = [...this.#queues.values()].map((queue) => queue.stop());
+    this.#pace.close();
+    await Promise.all(stopped);
     await this.#checkpoint();
   }
 
