@@ -82,6 +82,8 @@ export class SynapseProcess {
       trusted_key_servers: [],
       suppress_key_server_warning: true,
       presence: { enabled: true },
+      // A first sync that is asked for again shows what has come meanwhile.
+      caches: { sync_response_cache_duration: '0s' },
       rc_message: plenty,
       rc_registration: plenty,
       rc_login: { address: plenty, account: plenty, failed_attempts: plenty },

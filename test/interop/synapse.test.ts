@@ -287,7 +287,7 @@ describe.skipIf(!isHere)(`Synapse ${'version' in found ? found.version : ''}`, {
         JSON.stringify(
           ((await syncOf(to, roomId)) as { ephemeral?: { events: RoomEvent[] } } | undefined)?.ephemeral?.events.filter(
             (event) => event.type === type,
-          ),
+          ) ?? [],
         );
       await eventually(() => ephemeral('m.typing')).toContain(from.userId);
       await eventually(() => ephemeral('m.receipt')).toContain(from.userId);

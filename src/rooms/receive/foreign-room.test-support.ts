@@ -49,30 +49,31 @@ export interface ForeignEvent {
 
 export class ForeignRoom {
   readonly rules: RoomVersionRules;
-  roomId = '!room:a.org';
+  roomId: string;
   readonly events = new Map<string, ForeignEvent>();
   /** Ids of the events that no allowed event follows. */
   ends: string[] = [];
   #clock = 1_700_000_000_000;
   #serial = 0;
 
-  constructor(version = '12') {
+  constructor(version = '12', { ann = ANN, bob = BOB }: { readonly ann?: string; readonly bob?: string } = {}) {
     const rules = roomVersionRules(version);
     if (rules === undefined) throw new Error(`room version ${version} is not known`);
     this.rules = rules;
+    this.roomId = `!room:${serverNameOf(ann)}`;
     const created = this.add({
-      sender: ANN,
+      sender: ann,
       type: 'm.room.create',
       stateKey: '',
-      content: this.#createContent(),
+      content: this.#createContent(ann),
       prev: [],
     });
     if (rules.roomIdFormat === 'create_event_hash') this.roomId = `!${created.eventId.slice(1)}`;
-    this.add({ sender: ANN, type: 'm.room.member', stateKey: ANN, content: { membership: 'join' } });
-    const users = rules.authorization.privilegedCreators ? { [BOB]: 50 } : { [ANN]: 100, [BOB]: 50 };
-    this.add({ sender: ANN, type: 'm.room.power_levels', stateKey: '', content: { users } });
-    this.add({ sender: ANN, type: 'm.room.join_rules', stateKey: '', content: { join_rule: 'public' } });
-    this.add({ sender: BOB, type: 'm.room.member', stateKey: BOB, content: { membership: 'join' } });
+    this.add({ sender: ann, type: 'm.room.member', stateKey: ann, content: { membership: 'join' } });
+    const users = rules.authorization.privilegedCreators ? { [bob]: 50 } : { [ann]: 100, [bob]: 50 };
+    this.add({ sender: ann, type: 'm.room.power_levels', stateKey: '', content: { users } });
+    this.add({ sender: ann, type: 'm.room.join_rules', stateKey: '', content: { join_rule: 'public' } });
+    this.add({ sender: bob, type: 'm.room.member', stateKey: bob, content: { membership: 'join' } });
   }
 
   get room(): ReceivingRoom {
@@ -145,6 +146,16 @@ export class ForeignRoom {
     return event;
   }
 
+  /** Puts an event of a server under test at the end, as if it were allowed. */
+  take(eventId: string, pdu: Pdu): void {
+    const prev = prevIdsOf(pdu, this.rules);
+    const before = this.resolve(prev.map((id) => this.#event(id).after));
+    const after = new Map(before);
+    if (pdu.state_key !== undefined) after.set(keyOf(pdu.type, pdu.state_key), eventId);
+    this.events.set(eventId, { eventId, pdu, before, after, isAllowed: true });
+    this.ends = [...this.ends.filter((end) => !prev.includes(end)), eventId];
+  }
+
   /** What states come to, as state resolution says. */
   resolve(states: readonly ReadonlyMap<string, string>[]): ReadonlyMap<string, string> {
     const [first] = states;
@@ -179,10 +190,10 @@ export class ForeignRoom {
     return this.rules.eventFormat.createEventInAuthEvents || create === undefined ? [] : [create];
   }
 
-  #createContent(): JsonObject {
+  #createContent(creator: string): JsonObject {
     return {
       room_version: this.rules.version,
-      ...(this.rules.authorization.creatorInContent && { creator: ANN }),
+      ...(this.rules.authorization.creatorInContent && { creator }),
     };
   }
 

@@ -25,12 +25,12 @@ export function unplacedOf(reader: Reader, { roomId }: ReceivingRoom, eventIds: 
 }
 
 /** As {@link unknownOf} for a list of any length, which others do not have to wait for. */
-export async function unknownAmong(reader: Reader, eventIds: Iterable<string>): Promise<string[]> {
-  const unknown: string[] = [];
-  for await (const some of slicesOf([...new Set(eventIds)])) {
-    for (const eventId of some) if (knownEvent(reader, eventId) === undefined) unknown.push(eventId);
+export async function unknownAmong(reader: Reader, eventIds: readonly string[]): Promise<string[]> {
+  const unknown = new Set<string>();
+  for await (const some of slicesOf(eventIds)) {
+    for (const eventId of some) if (knownEvent(reader, eventId) === undefined) unknown.add(eventId);
   }
-  return unknown;
+  return [...unknown];
 }
 
 /** Positions of the events of a told state; what is not known, or was rejected, is left out. Others do not have to wait. */
