@@ -1,7 +1,7 @@
 /** Which events of a room a sync shows as its timeline. */
 import type { Reader } from '#projections/engine/reader.ts';
 import { type Event, eventAt, timelineBackwards } from '#projections/rooms/queries.ts';
-import type { Position } from '#streams/event-log.ts';
+import { BEFORE_FIRST, type Position } from '#streams/event-log.ts';
 import type { Pacer } from './pacer.ts';
 import { FIRST_PLACE, formatPlace, placeAfter, placeBefore } from './tokens.ts';
 
@@ -24,7 +24,7 @@ export interface Timeline {
   readonly hasHoles: boolean;
   /** Whether it is every event between the two moments. */
   readonly isWhole: boolean;
-  /** Token for the events before. */
+  /** Token for the events before; where it is the whole room from its beginning on, for these events once more. */
   readonly prevBatch: string;
   /** Version of the room's state before the first event; at the end where there is none. */
   readonly startVersion: number;
@@ -84,12 +84,15 @@ export async function chooseTimeline(range: TimelineRange): Promise<Timeline> {
     }
     if (pacer.isDue) await pacer.pause();
   }
+  // Before the first event there is nothing to read. Clients are used to getting the end of what they have instead, as from
+  // other servers, and pass over what they know.
+  const isAll = range.after === BEFORE_FIRST && !isLimited;
   return {
     events: events.reverse(),
     isLimited,
     hasHoles,
     isWhole: isWhole && !isLimited,
-    prevBatch: last === undefined ? placeAtEnd(range) : formatPlace(placeBefore(last)),
+    prevBatch: last === undefined || isAll ? placeAtEnd(range) : formatPlace(placeBefore(last)),
     startVersion: last?.stateVersion ?? range.endVersion,
   };
 }
