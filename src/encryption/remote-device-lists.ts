@@ -37,6 +37,10 @@ const JITTER = 0.2;
 const MAX_PAUSES = 20_000;
 /** How often a list is asked for at most that changes while it is on its way. */
 const MAX_ATTEMPTS = 3;
+/** For so long a change that is older than a list may still be on its way; it is in the list already. */
+const LATE_MS = 10 * 60_000;
+/** Lists of which it is remembered when they came. */
+const MAX_LISTED = 20_000;
 const DEADLINE_MS = 30_000;
 const MAX_ANSWER_BYTES = 4 * 1024 * 1024;
 
@@ -89,6 +93,7 @@ export class RemoteDeviceLists {
   readonly #options: RemoteDeviceListsOptions;
   readonly #refreshing = new Map<string, Refresh>();
   readonly #pauses = new Lru<string, Pause>(MAX_PAUSES);
+  readonly #listed = new Lru<string, { readonly streamId: number; readonly atMs: number }>(MAX_LISTED);
   readonly #stops: (() => void)[] = [];
   readonly #closing = new AbortController();
   /** Where the next look at the outdated lists begins. */
@@ -124,7 +129,7 @@ export class RemoteDeviceLists {
   /** Takes in a change. It, or that the list is outdated, is in the log when the promise resolves. */
   async change({ userId, streamId, previousIds, device, isDeleted }: DeviceChange): Promise<void> {
     await this.#apply(userId, streamId, (list) => {
-      if (list.streamIds.includes(streamId)) return [];
+      if (list.streamIds.includes(streamId) || this.#isLate(userId, streamId)) return [];
       const follows = previousIds.length > 0 && previousIds.every((id) => list.streamIds.includes(id));
       if (!follows) return undefined;
       const fields = { userId, streamId, device, isDeleted };
@@ -193,6 +198,12 @@ export class RemoteDeviceLists {
     if (running !== undefined) running.hasUntold = true;
   }
 
+  /** Numbers grow, but a server that was set up anew may begin again: so only for a while is a lower one an older change. */
+  #isLate(userId: string, streamId: number): boolean {
+    const listed = this.#listed.get(userId);
+    return listed !== undefined && streamId < listed.streamId && this.#options.clock() - listed.atMs < LATE_MS;
+  }
+
   /** The list that is on its way may not have it. */
   #noteNews(userId: string, streamId: number | undefined): void {
     const running = this.#refreshing.get(userId);
@@ -237,6 +248,7 @@ export class RemoteDeviceLists {
         if (isOld) return { records: [], result: undefined };
         if (!this.isTold(userId)) return { records: [], result: remoteListOf(reader, userId) !== undefined };
         const fields = { userId, keptBy, ...list };
+        this.#listed.set(userId, { streamId: list.streamId, atMs: this.#options.clock() });
         return { records: [remoteDeviceRecord(newRecordId(), 'remote_devices.listed', fields)], result: true };
       });
       if (isHere !== undefined) return isHere;

@@ -84,13 +84,13 @@ describe('the keys of devices', () => {
     const first = await query(alice, bob.userId);
     expect(first.device_keys[bob.userId]?.[bob.deviceId]?.keys[`ed25519:${bob.deviceId}`]).toBe('first');
     const { next_batch: since } = await sync(alice);
-    network.setReachable('two.test', false);
+    network.cutOff('two.test');
     expect((await query(alice, bob.userId)).device_keys[bob.userId]).toEqual(first.device_keys[bob.userId]);
     network.setReachable('two.test', true);
     const phone = await anotherDevice(two, bob);
     await uploadKeys(phone, 'phone');
     await until(alice, ({ device_lists: lists }) => lists?.changed?.includes(bob.userId) ?? false, since);
-    network.setReachable('two.test', false);
+    network.cutOff('two.test');
     const second = await query(alice, bob.userId);
     network.setReachable('two.test', true);
     expect(Object.keys(second.device_keys[bob.userId] ?? {}).sort()).toEqual([bob.deviceId, phone.deviceId].sort());
@@ -131,7 +131,10 @@ describe('the keys of devices', () => {
     await servers.eventually(
       async () => Object.keys((await query(alice, bob.userId)).device_keys[bob.userId] ?? {}).length === 3,
     );
-    network.setReachable('two.test', false);
+    // Records in between leave numbers for the changes: without, the other server has to ask.
+    for (const body of ['a', 'b', 'c'])
+      await bob.ok('PUT', at(`/send/m.room.message/${body}`), { msgtype: 'm.text', body });
+    network.cutOff('two.test');
     await bob.ok('POST', '/delete_devices', {
       devices: [second.deviceId, third.deviceId],
       auth: {

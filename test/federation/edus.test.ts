@@ -2,7 +2,7 @@
 import { afterAll, beforeAll, beforeEach, describe, expect, it } from 'vitest';
 import { queuedMessages } from '#projections/encryption/outbox-projection.ts';
 import type { JsonObject } from '#protocol/pdu.ts';
-import type { EncryptionSync } from '#test/client-api/encryption-client.ts';
+import { deviceKeysOf, type EncryptionSync } from '#test/client-api/encryption-client.ts';
 import { type EventAnswer, type RoomAnswer, sync } from '#test/client-api/sync-client.ts';
 import type { TestClient } from '#test/support/application.ts';
 import type { TestNetwork, TestServer } from '#test/support/federation.ts';
@@ -152,7 +152,7 @@ describe('messages to devices', () => {
   });
 
   it('wait for a server that is away', async () => {
-    network.setReachable('two.test', false);
+    network.cutOff('two.test');
     for (let n = 0; n < 3; n += 1) await toDevice(alice, bob, { n });
     expect([...queuedMessages(one.context.reader, 'two.test', -1)].length).toBeGreaterThanOrEqual(3);
     network.setReachable('two.test', true);
@@ -161,6 +161,29 @@ describe('messages to devices', () => {
     const heard: unknown[] = [];
     await until(bob, (answer) => heard.push(...messagesOf(answer)) >= 3);
     expect(heard).toEqual([0, 1, 2]);
+  });
+
+  it('more than fit into one transaction come in order, and what changed about keys among them', async () => {
+    const { next_batch: since } = await sync(bob);
+    network.cutOff('two.test');
+    const half = Array.from({ length: 70 }, (_, n) => n);
+    for (const n of half) await toDevice(alice, bob, { n });
+    await alice.ok('POST', '/keys/upload', { device_keys: deviceKeysOf(alice) });
+    for (const n of half) await toDevice(alice, bob, { n: n + 70 });
+    network.setReachable('two.test', true);
+    await bob.ok('PUT', at('/send/m.room.message/more'), { msgtype: 'm.text', body: 'here I am' });
+    const heard: unknown[] = [];
+    const changed = new Set<string>();
+    await until(
+      bob,
+      (answer) => {
+        heard.push(...messagesOf(answer));
+        for (const userId of answer.device_lists?.changed ?? []) changed.add(userId);
+        return heard.length >= 140 && changed.has(alice.userId);
+      },
+      since,
+    );
+    expect(heard).toEqual(Array.from({ length: 140 }, (_, n) => n));
   });
 
   it('are delivered once however often they come, and only from users of their server', async () => {

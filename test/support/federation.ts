@@ -1,5 +1,5 @@
 /** Servers that find each other by name in one process, over real TLS on loopback. */
-import type { AddressInfo } from 'node:net';
+import type { AddressInfo, Socket } from 'node:net';
 import { type SigningKey, signingKeyFromSeed } from '#protocol/signing.ts';
 import type { FederationNetwork } from '#src/federation/federation.ts';
 import type { SrvRecord } from '#src/federation/srv.ts';
@@ -16,6 +16,7 @@ export class TestNetwork {
   readonly #redirected = new Map<string, number>();
   /** Names that cannot be reached at the moment. */
   readonly #cutOff = new Set<string>();
+  readonly #connections = new Map<string, Set<Socket>>();
   /** Every `host:port` that was connected to, or would have been. */
   readonly dialled: string[] = [];
 
@@ -29,10 +30,24 @@ export class TestNetwork {
     this.#redirected.set(`${host}:${port}`, to);
   }
 
-  /** Makes a name unreachable, or reachable again. */
+  /** Makes a name unreachable, or reachable again. Connections that there are go on. */
   setReachable(name: string, isReachable: boolean): void {
     if (isReachable) this.#cutOff.delete(name);
     else this.#cutOff.add(name);
+  }
+
+  /** Makes a name unreachable, and ends the connections to it. */
+  cutOff(name: string): void {
+    this.setReachable(name, false);
+    for (const socket of this.#connections.get(name) ?? []) socket.destroy();
+  }
+
+  #connected(name: string, socket: Socket): Socket {
+    const connections = this.#connections.get(name) ?? new Set();
+    this.#connections.set(name, connections);
+    connections.add(socket);
+    socket.once('close', () => connections.delete(socket));
+    return socket;
   }
 
   /** The network as one server sees it. */
@@ -51,7 +66,7 @@ export class TestNetwork {
         if (to === undefined || this.#cutOff.has(certName ?? host)) {
           return Promise.reject(Object.assign(new Error(`nothing is at ${host}:${port}`), { code: 'ECONNREFUSED' }));
         }
-        return dial({ ...target, port: to });
+        return dial({ ...target, port: to }).then((socket) => this.#connected(certName ?? host, socket));
       },
     };
   }
