@@ -8,6 +8,7 @@ const BENCHMARKS: Readonly<Record<string, () => Promise<BenchResult | readonly B
   send: async () => (await import('./send.ts')).runSendBench(),
   'fan-out': async () => (await import('./fan-out.ts')).runFanOutBench(),
   sync: async () => (await import('./sync.ts')).runSyncBench(),
+  'sliding-sync': async () => (await import('./sliding-sync.ts')).runSlidingSyncBench(),
   push: async () => (await import('./push.ts')).runPushBench(),
   rebuild: async () => (await import('./rebuild.ts')).runRebuildBench(),
   verify: async () => (await import('./verify.ts')).runVerifyBench(),

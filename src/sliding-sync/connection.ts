@@ -3,6 +3,7 @@
  * the memory changes when rooms come into the client's windows or miss something outside of them, not with each message.
  */
 import type { Position } from '#streams/event-log.ts';
+import type { Settled } from './look.ts';
 
 /** Everything that is new was told with every answer since: what the client knows is as new as its `pos`. */
 export const UP_TO_DATE = -2;
@@ -39,6 +40,8 @@ export interface ConnectionState {
 /** One connection of a device. */
 export class Connection {
   readonly state: ConnectionState;
+  /** What the answer that made a generation has settled; saves work, and can be lost at any time. */
+  settled: { readonly generation: number; readonly what: Settled } | undefined;
   /** Greatest generation that was ever given out: an answer that was given up does not lend its number to another one. */
   #lastGeneration: number;
   #answers = 0;

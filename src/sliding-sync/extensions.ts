@@ -4,6 +4,7 @@ import type { AccountDataEntry } from '#projections/account-data/queries.ts';
 import { roomAccountData } from '#projections/account-data/queries.ts';
 import { waitingMessages } from '#projections/encryption/inbox-projection.ts';
 import { type ReceiptContent, receiptContentsSince } from '#projections/receipts/queries.ts';
+import { findRoom } from '#projections/rooms/queries.ts';
 import { accountDataForFirstSync, accountDataForSync } from '#src/client-api/account-data/entries.ts';
 import type { Typing } from '#src/ephemeral/typing.ts';
 import { invalidParam } from '#src/http/errors.ts';
@@ -13,7 +14,6 @@ import { mayHaveTyping, type TypingSince } from '#src/sync/look.ts';
 import type { RecentChanges } from '#src/sync/recent-changes.ts';
 import type { SyncRun } from '#src/sync/run.ts';
 import { BEFORE_FIRST, type Position } from '#streams/event-log.ts';
-import { type SentRoom, UP_TO_DATE } from './connection.ts';
 import type { Extensions, Scope } from './request.ts';
 import type { RoomAnswer } from './room-answer.ts';
 import type { WindowRoom, Windows } from './windows.ts';
@@ -32,8 +32,8 @@ export interface ExtensionOptions {
   readonly windows: Windows;
   /** What the answer tells of rooms, by internal id. */
   readonly answers: ReadonlyMap<Position, RoomAnswer>;
-  /** What the client was told of rooms before. */
-  readonly sent: (room: Position) => SentRoom | undefined;
+  /** Up to where the client knows a room of the windows; undefined where it does not know it. */
+  readonly seenOf: (room: Position) => Position | undefined;
   readonly recent: RecentChanges;
   readonly typing: Typing;
   readonly typingSince: TypingSince | undefined;
@@ -106,21 +106,23 @@ function messagesAnswer(
   };
 }
 
-/** The rooms that an extension is to tell of. Source: MSC3959, MSC3960. */
-function* roomsInScope({ windows }: ExtensionOptions, { lists, rooms }: Scope): Generator<WindowRoom> {
-  for (const window of windows.rooms.values()) {
-    const isListed = lists === undefined ? window.lists.length > 0 : window.lists.some((name) => lists.has(name));
-    const isNamed = rooms === undefined ? window.isSubscribed : rooms.has(window.room.roomId);
-    if (isListed || isNamed) yield window;
+/** Whether an extension is to tell of a room. Source: MSC3959, MSC3960. */
+function isInScope({ lists, rooms }: Scope, window: WindowRoom): boolean {
+  const isListed = lists === undefined ? window.lists.length > 0 : window.lists.some((name) => lists.has(name));
+  return isListed || (rooms === undefined ? window.isSubscribed : rooms.has(window.room.roomId));
+}
+
+/** Those of the rooms that were looked at, since something happened there, of which an extension is to tell. */
+function* changedInScope({ windows, answers }: ExtensionOptions, scope: Scope): Generator<WindowRoom> {
+  for (const id of answers.keys()) {
+    const window = windows.rooms.get(id);
+    if (window !== undefined && isInScope(scope, window)) yield window;
   }
 }
 
 /** Since when a room's news are to be told; undefined for all of them. */
-function sinceOf({ run, answers, sent }: ExtensionOptions, { room }: WindowRoom): Position | undefined {
-  if (answers.get(room.id)?.isInitial === true) return undefined;
-  const known = sent(room.id);
-  if (known === undefined) return undefined;
-  return known.upTo === UP_TO_DATE ? run.since : known.upTo;
+function sinceOf({ answers, seenOf }: ExtensionOptions, { room }: WindowRoom): Position | undefined {
+  return answers.get(room.id)?.isInitial === true ? undefined : seenOf(room.id);
 }
 
 /** The account data that was set since an answer. */
@@ -143,9 +145,15 @@ export function accountDataNewsOf({ reader, viewer, isInitial, since }: SyncRun)
 function accountDataAnswer(options: ExtensionOptions, scope: Scope): ExtensionAnswer[] {
   const { run, accountData } = options;
   const rooms: string[] = [];
-  for (const window of roomsInScope(options, scope)) {
+  const tell = (window: WindowRoom): void => {
     const entries = roomEntries(options, window);
     if (entries.length > 0) rooms.push(`${JSON.stringify(window.room.roomId)}:[${textsOf(entries).join(',')}]`);
+  };
+  for (const window of changedInScope(options, scope)) tell(window);
+  for (const roomId of accountData.byRoom.keys()) {
+    const id = findRoom(run.reader, roomId)?.id;
+    const window = id === undefined || options.answers.has(id) ? undefined : options.windows.rooms.get(id);
+    if (window !== undefined && isInScope(scope, window)) tell(window);
   }
   if (accountData.global.length === 0 && rooms.length === 0) return [];
   const json = `{"global":[${textsOf(accountData.global).join(',')}],"rooms":{${rooms.join(',')}}}`;
@@ -169,7 +177,7 @@ function receiptsAnswer(options: ExtensionOptions, scope: Scope): ExtensionAnswe
   const { run, recent } = options;
   const rooms: string[] = [];
   const changed = run.isInitial ? undefined : recent.roomsSince(run.reader, run.since);
-  for (const window of roomsInScope(options, scope)) {
+  for (const window of changedInScope(options, scope)) {
     const { id, roomId, row } = window.room;
     if (row.membership !== 'join') continue;
     const since = sinceOf(options, window);
@@ -223,12 +231,12 @@ function mergedReceipts(contents: readonly ReceiptContent[]): ReceiptContent | u
 }
 
 function typingAnswer(options: ExtensionOptions, scope: Scope): ExtensionAnswer[] {
-  const { run, typing, typingSince, answers } = options;
-  if (!mayHaveTyping(typing.serial, typingSince) && answers.size === 0) return [];
+  const { run, typing, typingSince, windows } = options;
+  const mayHaveNews = mayHaveTyping(typing.serial, typingSince);
   const rooms: string[] = [];
-  for (const window of roomsInScope(options, scope)) {
+  for (const window of mayHaveNews ? windows.rooms.values() : changedInScope(options, scope)) {
     const { roomId, row } = window.room;
-    if (row.membership !== 'join') continue;
+    if (row.membership !== 'join' || !isInScope(scope, window)) continue;
     const since = sinceOf(options, window);
     const isCurrent = since === run.since && typingSince?.isCurrent === true;
     const users = isCurrent ? typing.typingSince(roomId, typingSince.serial) : typing.usersIn(roomId);

@@ -1,4 +1,5 @@
 /** One look at what is new on a connection, and the answer that says so. */
+import { hasAccountDataSince } from '#projections/account-data/queries.ts';
 import type { Typing } from '#src/ephemeral/typing.ts';
 import type { TypingSince } from '#src/sync/look.ts';
 import type { RecentChanges } from '#src/sync/recent-changes.ts';
@@ -16,11 +17,25 @@ export interface LookOptions {
   readonly sliding: SlidingRun;
   readonly list: RoomList;
   readonly rules: Rules;
+  /** Names the rules: the same text for the same rules. */
+  readonly rulesText: string;
+  /** What the last answer has settled. */
+  readonly settled: Settled | undefined;
   /** What the client was told of rooms. */
   readonly sent: ReadonlyMap<Position, SentRoom>;
   readonly recent: RecentChanges;
   readonly typing: Typing;
   readonly typingSince: TypingSince | undefined;
+}
+
+/** An answer after which the client knows everything of the rooms in its windows. */
+export interface Settled {
+  readonly windows: Windows;
+  readonly rulesText: string;
+  /** What the windows were made of, by identity. */
+  readonly sorted: RoomList['sorted'];
+  /** The moment of the answer. */
+  readonly upTo: Position;
 }
 
 export interface News {
@@ -29,6 +44,14 @@ export interface News {
   /** Whether there is nothing that somebody who waits is to be told. */
   readonly isEmpty: boolean;
   readonly changes: SentChanges;
+  /** Once the changes are taken in. */
+  readonly settled: Settled;
+}
+
+/** A room to look into, and what the client was told of it. */
+interface Candidate {
+  readonly window: WindowRoom;
+  readonly known: SentRoom | undefined;
 }
 
 /** What is new after the `since` of the run, up to its `upTo`. */
@@ -40,28 +63,20 @@ export async function lookAtRooms(options: LookOptions): Promise<News> {
   // All that decides which rooms are looked at is read before the first pause, so it is of one moment.
   keepUpMarks(reader, userId, list.marks);
   const accountData = accountDataNewsOf(base);
-  const sent = new Map(options.sent);
-  const windows = windowsOf({
-    reader,
-    userId,
-    marks: list.marks,
-    rules,
-    list,
-    ignored: base.ignored,
-    wasSent: (room) => sent.has(room),
-  });
   const changed = base.isInitial ? undefined : recent.roomsSince(reader, base.since);
   const direct = directRooms(reader, userId, list.marks);
+  const settled = stillSettled(options);
+  const windows = settled?.windows ?? freshWindows(options);
   const changes = missedRooms(options, windows, { changed, accountData });
+  const candidates = candidatesOf(options, windows, { changed, direct, isSettled: settled !== undefined });
+  const next: Settled = { windows, rulesText: options.rulesText, sorted: list.sorted, upTo: base.upTo };
+
   const answers = new Map<Position, RoomAnswer>();
   const texts: string[] = [];
-  for (const window of windows.rooms.values()) {
-    const { id, roomId } = window.room;
-    const known = sent.get(id);
-    const isDirect = direct.has(roomId);
-    if (known !== undefined && !mayHaveNews(window, known, isDirect, changed)) continue;
+  for (const [id, { window, known }] of candidates) {
     if (base.pacer.isDue) await base.pacer.pause();
-    const answer = await roomAnswer(sliding, { window, sent: known, isDirect });
+    const { roomId } = window.room;
+    const answer = await roomAnswer(sliding, { window, sent: known, isDirect: direct.has(roomId) });
     if (answer === undefined) continue;
     answers.set(id, answer);
     if (answer.json !== undefined) texts.push(`${JSON.stringify(roomId)}:${answer.json}`);
@@ -72,7 +87,7 @@ export async function lookAtRooms(options: LookOptions): Promise<News> {
     extensions: rules.extensions,
     windows,
     answers,
-    sent: (room) => sent.get(room),
+    seenOf: (room) => seenOf(base.since, candidates.get(room)),
     recent,
     typing: options.typing,
     typingSince: options.typingSince,
@@ -84,7 +99,56 @@ export async function lookAtRooms(options: LookOptions): Promise<News> {
     json: `"lists":{${lists.join(',')}},"rooms":{${texts.join(',')}},"extensions":{${sections.join(',')}}`,
     isEmpty: texts.length === 0 && !extensions.some(({ isNews }) => isNews),
     changes,
+    settled: next,
   };
+}
+
+/** What the last answer settled, if the windows are still made of the same. */
+function stillSettled({ settled, rulesText, list, sliding }: LookOptions): Settled | undefined {
+  if (settled === undefined || settled.rulesText !== rulesText || settled.sorted !== list.sorted) return undefined;
+  const { reader, viewer } = sliding.base;
+  return hasAccountDataSince(reader, viewer.userId, settled.upTo) ? undefined : settled;
+}
+
+function freshWindows({ sliding, list, rules, sent }: LookOptions): Windows {
+  const { reader, viewer, ignored } = sliding.base;
+  const { marks } = list;
+  return windowsOf({ reader, userId: viewer.userId, marks, rules, list, ignored, wasSent: (room) => sent.has(room) });
+}
+
+interface CandidateOptions {
+  readonly changed: ReadonlySet<Position> | undefined;
+  readonly direct: ReadonlySet<string>;
+  /** Whether nothing but the rooms in which something happened can have news. */
+  readonly isSettled: boolean;
+}
+
+function candidatesOf(
+  { sent }: LookOptions,
+  { rooms }: Windows,
+  { changed, direct, isSettled }: CandidateOptions,
+): Map<Position, Candidate> {
+  const candidates = new Map<Position, Candidate>();
+  if (isSettled && changed !== undefined) {
+    for (const id of changed) {
+      const window = rooms.get(id);
+      if (window !== undefined) candidates.set(id, { window, known: sent.get(id) });
+    }
+    return candidates;
+  }
+  const covers = coverTest();
+  for (const [id, window] of rooms) {
+    const known = sent.get(id);
+    const isNew = known === undefined || changed === undefined || changed.has(id);
+    if (isNew || mayHaveNews(window, known, direct, covers)) candidates.set(id, { window, known });
+  }
+  return candidates;
+}
+
+/** Up to where the client knows a room; undefined where it does not know it. */
+function seenOf(since: Position, candidate: Candidate | undefined): Position | undefined {
+  if (candidate === undefined) return since;
+  return candidate.known?.upTo === UP_TO_DATE ? since : candidate.known?.upTo;
 }
 
 interface Happened {
@@ -112,25 +176,33 @@ function missedRooms(
   return changes;
 }
 
-/** Whether there may be something to tell of a room that the client knows. */
+/** Whether there is something to tell of a room that the client knows, though nothing happened in it. */
 function mayHaveNews(
   { room, config }: WindowRoom,
   sent: SentRoom,
-  isDirect: boolean,
-  changed: ReadonlySet<Position> | undefined,
+  direct: ReadonlySet<string>,
+  covers: CoverTest,
 ): boolean {
   return (
-    changed === undefined ||
-    changed.has(room.id) ||
     sent.upTo !== UP_TO_DATE ||
-    sent.isDirect !== isDirect ||
+    sent.isDirect !== direct.has(room.roomId) ||
     sent.membership !== room.row.membership ||
     config.timelineLimit > sent.known ||
-    (config.requiredState.key !== sent.required && !isCovered(config.requiredState, sent.required))
+    (config.requiredState.key !== sent.required && !covers(sent.required, config.requiredState))
   );
 }
 
 /** Whether what is wanted now was wanted before, and so is known. */
-function isCovered(required: RequiredState, sentKey: string): boolean {
-  return RequiredState.ofKey(sentKey).covers(required);
+type CoverTest = (sentKey: string, required: RequiredState) => boolean;
+
+/** Compares each two once. */
+function coverTest(): CoverTest {
+  const known = new Map<RequiredState, Map<string, boolean>>();
+  return (sentKey, required) => {
+    const ofRequired = known.get(required) ?? new Map<string, boolean>();
+    known.set(required, ofRequired);
+    const isCovered = ofRequired.get(sentKey) ?? RequiredState.ofKey(sentKey).covers(required);
+    ofRequired.set(sentKey, isCovered);
+    return isCovered;
+  };
 }

@@ -64,6 +64,8 @@ export interface SlidingSyncRequest {
   /** Missing where a connection begins. */
   readonly position: PositionToken | undefined;
   readonly rules: Rules;
+  /** Names the rules: the same text for the same rules. */
+  readonly rulesText: string;
   /** How long to wait for something new, in milliseconds. */
   readonly timeoutMs: number;
   /** Asked after each wait; throws when whoever waits was logged out meanwhile. */
@@ -209,6 +211,8 @@ export class SlidingSync {
       },
       list,
       rules: request.rules,
+      rulesText: request.rulesText,
+      settled: connection.settled?.generation === generation ? connection.settled.what : undefined,
       sent: connection.state.rooms,
       recent: memory.recent,
       typing,
@@ -219,7 +223,10 @@ export class SlidingSync {
       finish: () => {
         // Another request has taken the connection elsewhere: the client does not look at this answer.
         const isCurrent = connection.state.generation === generation;
-        if (isCurrent) this.#commit(name, connection, news.changes, seen === undefined);
+        if (isCurrent) {
+          this.#commit(name, connection, news.changes, seen === undefined);
+          connection.settled = { generation: connection.state.generation, what: news.settled };
+        }
         const pos = formatPosition({
           seen: { position: run.upTo, serial, epoch },
           connection: connection.state.id,

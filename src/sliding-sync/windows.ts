@@ -37,41 +37,41 @@ export interface WindowOptions extends FilterContext {
   readonly wasSent: (room: Position) => boolean;
 }
 
-interface Reached {
-  readonly room: ListedRoom;
-  readonly configs: RoomConfig[];
-  readonly lists: string[];
-  isSubscribed: boolean;
+/** Rules that reach a room together; the many rooms that the same rules reach share one. */
+interface Reach {
+  readonly configs: readonly RoomConfig[];
+  readonly lists: readonly string[];
+  readonly isSubscribed: boolean;
+  /** This and one list more. */
+  readonly more: Map<List, Reach>;
+  config: CombinedConfig | undefined;
 }
 
 /** Applies the rules to the rooms of a user. */
 export function windowsOf(options: WindowOptions): Windows {
   const { rules, list, reader } = options;
-  const reached = new Map<Position, Reached>();
+  const nothing = reachOf([], [], false);
+  const reached = new Map<Position, Reach>();
   const counts = new Map<string, number>();
-  const reach = (room: ListedRoom, config: RoomConfig): Reached => {
-    const known = reached.get(room.id);
-    const entry: Reached = known ?? { room, configs: [], lists: [], isSubscribed: false };
-    if (known === undefined) reached.set(room.id, entry);
-    if (!entry.configs.includes(config)) entry.configs.push(config);
-    return entry;
-  };
   const isShown = shownTest(options);
   const shown = list.sorted.filter(isShown);
   for (const one of rules.lists) {
     const rooms = filtered(options, shown, one);
     counts.set(one.name, rooms.length);
-    for (const room of within(rooms, one.ranges)) reach(room, one.config).lists.push(one.name);
+    for (const { id } of within(rooms, one.ranges)) reached.set(id, withList(reached.get(id) ?? nothing, one));
   }
   for (const [roomId, config] of rules.subscriptions) {
     const id = findRoom(reader, roomId)?.id;
     const room = id === undefined ? undefined : list.byId.get(id);
-    if (room !== undefined && isSubscribable(room, isShown)) reach(room, config).isSubscribed = true;
+    if (room === undefined || !isSubscribable(room, isShown)) continue;
+    reached.set(room.id, withSubscription(reached.get(room.id) ?? nothing, config));
   }
-  const combine = combiner();
   const rooms = new Map<Position, WindowRoom>();
-  for (const [id, { room, configs, lists, isSubscribed }] of reached) {
-    rooms.set(id, { room, config: combine(configs), lists, isSubscribed });
+  for (const [id, reach] of reached) {
+    const room = list.byId.get(id);
+    reach.config ??= combined(reach.configs);
+    const { config, lists, isSubscribed } = reach;
+    if (room !== undefined) rooms.set(id, { room, config, lists, isSubscribed });
   }
   return { rooms, counts };
 }
@@ -114,23 +114,25 @@ function within(rooms: readonly ListedRoom[], ranges: readonly Range[] | undefin
   return found;
 }
 
-/** Combines what rules ask for; most rooms are reached by the same rules, and get the very same answer. */
-function combiner(): (configs: readonly RoomConfig[]) => CombinedConfig {
-  const numbers = new Map<RoomConfig, number>();
-  const known = new Map<string, CombinedConfig>();
-  return (configs) => {
-    const name = configs
-      .map((config) => {
-        const number = numbers.get(config) ?? numbers.size;
-        numbers.set(config, number);
-        return number;
-      })
-      .join();
-    const combined = known.get(name) ?? {
-      timelineLimit: Math.max(...configs.map(({ timelineLimit }) => timelineLimit)),
-      requiredState: new RequiredState(configs.map(({ requiredState }) => requiredState)),
-    };
-    known.set(name, combined);
-    return combined;
+function reachOf(configs: readonly RoomConfig[], lists: readonly string[], isSubscribed: boolean): Reach {
+  return { configs, lists, isSubscribed, more: new Map(), config: undefined };
+}
+
+function withList({ more, configs, lists, isSubscribed }: Reach, list: List): Reach {
+  const known = more.get(list);
+  if (known !== undefined) return known;
+  const reach = reachOf([...configs, list.config], [...lists, list.name], isSubscribed);
+  more.set(list, reach);
+  return reach;
+}
+
+function withSubscription({ configs, lists }: Reach, config: RoomConfig): Reach {
+  return reachOf([...configs, config], lists, true);
+}
+
+function combined(configs: readonly RoomConfig[]): CombinedConfig {
+  return {
+    timelineLimit: Math.max(...configs.map(({ timelineLimit }) => timelineLimit)),
+    requiredState: new RequiredState(configs.map(({ requiredState }) => requiredState)),
   };
 }

@@ -44,6 +44,7 @@ export const slidingSync = endpoint({
         txnId: body.txn_id ?? undefined,
         position: pos === undefined ? undefined : parsePosition(pos),
         rules: rulesOf(body, viewer.userId),
+        rulesText: JSON.stringify([body.lists, body.room_subscriptions]),
         timeoutMs: Math.min(query.timeout ?? body.timeout ?? 0, MAX_TIMEOUT_MS),
         checkAccess: () => context.accounts.requireAccess(requester),
         stops: () => [request.signal, request.closing],
