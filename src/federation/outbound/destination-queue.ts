@@ -119,11 +119,22 @@ export class DestinationQueue {
 
   /** Sends what there is; resolves when there is nothing left, or the server does not answer. */
   run(): Promise<void> {
-    this.#running ??= this.#work().finally(() => {
+    const working = (): Promise<void> =>
+      this.#work().catch((error: unknown) => {
+        this.#giveUp();
+        throw error;
+      });
+    this.#running ??= working().finally(() => {
       this.#running = undefined;
-      this.#options.onIdle(this);
+      // Between the last look and now something may have come.
+      if (this.#hasWork && !this.#hasFailed) void this.run();
+      else this.#options.onIdle(this);
     });
     return this.#running;
+  }
+
+  get #hasWork(): boolean {
+    return this.#isBehind || this.#hasLasting || this.#events.length > 0 || this.#edus.size > 0;
   }
 
   /** Sends nothing more; resolves when nothing of it is under way. */
@@ -134,16 +145,21 @@ export class DestinationQueue {
 
   async #work(): Promise<void> {
     this.#hasFailed = false;
-    while (this.#isBehind || this.#hasLasting || this.#events.length > 0 || this.#edus.size > 0) {
+    while (this.#hasWork) {
       await this.#options.turn();
       // What came while it waited for its turn goes with the rest.
       const isSent = this.#isStopped ? false : this.#isBehind ? await this.#sendMissed() : await this.#sendNext();
       if (isSent) continue;
-      this.#hasFailed = true;
-      this.fallBehind();
-      this.#edus.clear();
+      this.#giveUp();
       return;
     }
+  }
+
+  /** Until the server is caught up. */
+  #giveUp(): void {
+    this.#hasFailed = true;
+    this.fallBehind();
+    this.#edus.clear();
   }
 
   async #sendMissed(): Promise<boolean> {

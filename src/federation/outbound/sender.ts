@@ -190,7 +190,8 @@ export class Sender {
       const putOut = serverOfPutOut(event);
       if (putOut !== undefined) servers.add(putOut);
       servers.delete(serverName);
-      servers.delete(serverNameOf(event.sender) ?? '');
+      // Whoever sent it to us has it. The sender of an invite by address need not know that it was redeemed.
+      if (event.sender === event.stateKey) servers.delete(serverNameOf(event.sender) ?? '');
       for (const server of servers) {
         if (this.#behind.has(server)) continue;
         const queue = this.#queueOf(server, place - 1);
@@ -264,7 +265,8 @@ export class Sender {
     const { destination, sentUpTo, hasFailed } = queue;
     this.#queues.delete(destination);
     if (this.#isClosed) return;
-    this.#unrecorded.set(destination, sentUpTo);
+    // Messages to devices may be ahead of events that are on their way to the queues.
+    this.#unrecorded.set(destination, Math.min(sentUpTo, this.#seen));
     if (hasFailed) {
       this.#behind.add(destination);
       this.#pause(destination);
