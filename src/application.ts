@@ -60,11 +60,13 @@ import { PassingEdus } from './federation/edus/passing.ts';
 import { RemotePresences } from './federation/edus/presence.ts';
 import { Entrance } from './federation/entrance.ts';
 import { createFederation, type FederationNetwork } from './federation/federation.ts';
+import { IdentityServers } from './federation/identity-servers.ts';
 import { Peers } from './federation/inbound/peers.ts';
 import { Transactions } from './federation/inbound/transactions.ts';
 import { Inviting } from './federation/inviting.ts';
 import { FederatedMedia } from './federation/media/remote-source.ts';
 import { Sender } from './federation/outbound/sender.ts';
+import { ThirdPartyInvites } from './federation/third-party-invites.ts';
 import { federationEndpoints } from './federation-api/index.ts';
 import type { Endpoint } from './http/endpoint.ts';
 import type { Logger } from './log/logger.ts';
@@ -229,6 +231,8 @@ export function createApplication(parts: ApplicationParts): Application {
   });
   const remote = { client: federation.client, rooms, receiver, reader, log, serverName };
   const inviting = new Inviting(remote);
+  const identity = new IdentityServers(federation.web);
+  const thirdPartyInvites = new ThirdPartyInvites({ ...remote, identity, inviting });
   const backfilling = new Backfilling({ ...remote, missing, logger });
   const entrance = new Entrance({ ...remote, clock, newEventId: () => rooms.newEventId(), logger });
   const epoch = randomBytes(EPOCH_BYTES).toString('hex');
@@ -398,6 +402,7 @@ export function createApplication(parts: ApplicationParts): Application {
     transactions,
     entrance,
     inviting,
+    thirdPartyInvites,
     sender,
     remoteKeys,
     backfilling,

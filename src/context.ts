@@ -17,6 +17,7 @@ import type { Federation } from './federation/federation.ts';
 import type { Transactions } from './federation/inbound/transactions.ts';
 import type { Inviting } from './federation/inviting.ts';
 import type { Sender } from './federation/outbound/sender.ts';
+import type { ThirdPartyInvites } from './federation/third-party-invites.ts';
 import type { MediaStore } from './media/media-store.ts';
 import type { RemoteMedia } from './media/remote-media.ts';
 import type { Thumbnailer } from './media/thumbnailer.ts';
@@ -66,6 +67,7 @@ export interface Context {
   readonly transactions: Transactions;
   readonly entrance: Entrance;
   readonly inviting: Inviting;
+  readonly thirdPartyInvites: ThirdPartyInvites;
   readonly sender: Sender;
   /** Keys of users of other servers. */
   readonly remoteKeys: RemoteKeys;

@@ -4,6 +4,7 @@ import { backfill } from './backfill.ts';
 import { claimUserKeys } from './claim-user-keys.ts';
 import { getEvent } from './event.ts';
 import { getEventAuth } from './event-auth.ts';
+import { exchangeThirdPartyInvite } from './exchange-third-party-invite.ts';
 import { getMissingEvents } from './get-missing-events.ts';
 import { getHierarchy } from './hierarchy.ts';
 import { invite, inviteOlder } from './invite.ts';
@@ -12,6 +13,7 @@ import { makeKnock } from './make-knock.ts';
 import { makeLeave } from './make-leave.ts';
 import { mediaDownload } from './media-download.ts';
 import { mediaThumbnail } from './media-thumbnail.ts';
+import { onBind, postOnBind } from './on-bind.ts';
 import { openIdUserinfo } from './openid-userinfo.ts';
 import { getPublicRooms, postPublicRooms } from './public-rooms.ts';
 import { queryDirectory } from './query-directory.ts';
@@ -64,6 +66,9 @@ export const federationEndpoints: readonly Endpoint<Context>[] = [
   getEventAuth,
   backfill,
   getMissingEvents,
+  exchangeThirdPartyInvite,
+  onBind,
+  postOnBind,
   timestampToEvent,
   mediaDownload,
   mediaThumbnail,

@@ -6,12 +6,14 @@ import { roomVersionRules } from '#protocol/room-version.ts';
 import type { Config } from '#src/config/schema.ts';
 import type { Entrance } from '#src/federation/entrance.ts';
 import { FederationError } from '#src/federation/errors.ts';
+import type { ThirdPartyAddress } from '#src/federation/identity-servers.ts';
 import type { Inviting } from '#src/federation/inviting.ts';
+import type { ThirdPartyInvites } from '#src/federation/third-party-invites.ts';
 import { MatrixError } from '#src/http/errors.ts';
 import type { Directory } from './directory.ts';
 import { firstEvents, type RoomPreset } from './first-events.ts';
 import { requireInvitable } from './invite-permission.ts';
-import { invite } from './membership.ts';
+import { invite, inviteByAddress } from './membership.ts';
 import type { Rooms } from './rooms.ts';
 
 /** What a client asks of a new room. Source: client-server API, `POST /createRoom`. */
@@ -22,7 +24,8 @@ export interface CreateRoomRequest {
   readonly name?: string | undefined;
   readonly topic?: string | undefined;
   readonly invitees: readonly string[];
-  readonly hasThirdPartyInvites: boolean;
+  /** Those of whom only an address is known. */
+  readonly addresses: readonly ThirdPartyAddress[];
   readonly roomVersion?: string | undefined;
   readonly creationContent: JsonObject;
   readonly initialState: readonly { readonly type: string; readonly stateKey: string; readonly content: JsonObject }[];
@@ -38,6 +41,7 @@ export interface CreateRoomContext {
   readonly directory: Directory;
   readonly entrance: Entrance;
   readonly inviting: Inviting;
+  readonly thirdPartyInvites: ThirdPartyInvites;
   readonly newRoomId: () => string;
 }
 
@@ -45,8 +49,7 @@ export interface CreateRoomContext {
  * Makes a room with all its first events at once, then its alias, which nobody gets meanwhile, and its listing.
  *
  * @returns the room's id.
- * @throws {MatrixError} M_UNSUPPORTED_ROOM_VERSION, M_ROOM_IN_USE, M_INVALID_ROOM_STATE, M_BAD_JSON, M_THREEPID_DENIED,
- *   M_INVITE_BLOCKED.
+ * @throws {MatrixError} M_UNSUPPORTED_ROOM_VERSION, M_ROOM_IN_USE, M_INVALID_ROOM_STATE, M_BAD_JSON, M_INVITE_BLOCKED.
  */
 export async function createRoom(
   context: CreateRoomContext,
@@ -57,9 +60,6 @@ export async function createRoom(
   const rules = roomVersionRules(version);
   if (rules === undefined)
     throw new MatrixError('M_UNSUPPORTED_ROOM_VERSION', `Room version ${version} is not supported.`);
-  if (request.hasThirdPartyInvites) {
-    throw new MatrixError('M_THREEPID_DENIED', 'This server has no identity server to invite people by address.');
-  }
   const additional = request.creationContent['additional_creators'];
   if (
     additional !== undefined &&
@@ -93,23 +93,21 @@ export async function createRoom(
   const roomId = alias === undefined ? await make() : await context.directory.addToNew(alias, creator, make);
   if (request.visibility === 'public') await context.directory.setListed(roomId, true);
   const others = invitees.filter((id) => !isLocal(id));
-  await Promise.all(others.map((id) => inviteElsewhere(context, creator, roomId, id, request.isDirect)));
+  const { isDirect } = request;
+  await Promise.all([
+    ...others.map((id) => unlessAway(invite(context, creator, roomId, id, { isDirect }))),
+    ...request.addresses.map((address) => unlessAway(inviteByAddress(context, creator, roomId, address, { isDirect }))),
+  ]);
   return roomId;
 }
 
 /**
- * Invites a user of another server into a new room. That server being away is no reason for the room not to be there: it is,
- * and the invite can be sent again.
+ * An invite into a new room that takes another server. That one being away is no reason for the room not to be there: it is, and
+ * the invite can be sent again.
  */
-async function inviteElsewhere(
-  context: CreateRoomContext,
-  creator: string,
-  roomId: string,
-  userId: string,
-  isDirect: boolean,
-): Promise<void> {
+async function unlessAway(inviting: Promise<void>): Promise<void> {
   try {
-    await invite(context, creator, roomId, userId, { isDirect });
+    await inviting;
   } catch (error) {
     if (!(error instanceof FederationError || error instanceof MatrixError)) throw error;
   }

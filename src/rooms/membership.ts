@@ -3,8 +3,10 @@ import { profileOf } from '#projections/profiles/queries.ts';
 import { findRoom, joinedMembers, membershipOf, serversIn, userRoomOf } from '#projections/rooms/queries.ts';
 import type { JsonObject } from '#protocol/pdu.ts';
 import type { Entrance } from '#src/federation/entrance.ts';
+import type { ThirdPartyAddress } from '#src/federation/identity-servers.ts';
 import type { Inviting } from '#src/federation/inviting.ts';
-import { MatrixError } from '#src/http/errors.ts';
+import type { ThirdPartyInvites } from '#src/federation/third-party-invites.ts';
+import { MatrixError, missingParam } from '#src/http/errors.ts';
 import { type CarryOverContext, carryOver, moveNamesOnFirstJoin } from './carry-over.ts';
 import type { EventToSend } from './event-writer.ts';
 import { requireGuestAccess, requireGuestAccessElsewhere } from './guest-access.ts';
@@ -21,6 +23,11 @@ export interface MembershipContext {
   readonly entrance: Entrance;
   /** For users of other servers. */
   readonly inviting: Inviting;
+}
+
+/** For people of whom only an address is known. */
+export interface AddressContext {
+  readonly thirdPartyInvites: ThirdPartyInvites;
 }
 
 /** What a client may say about a change of membership. */
@@ -42,7 +49,9 @@ const MAX_AUTHORISERS_TRIED = 10_000;
 const VOUCHER = 'join_authorised_via_users_server';
 
 /** What joining needs. */
-export type JoinContext = MembershipContext & CarryOverContext & { readonly remoteSpaces: RemoteSpaces };
+export type JoinContext = MembershipContext &
+  CarryOverContext &
+  AddressContext & { readonly remoteSpaces: RemoteSpaces };
 
 /** A user joins a room; joining again changes nothing. @throws {MatrixError} as {@link Rooms.send} */
 export async function join(
@@ -55,10 +64,8 @@ export async function join(
     ...ownWords(options.content),
     ...profileOf(context.reader, userId),
     ...withReason(options),
-    ...(options.thirdPartySigned && {
-      third_party_invite: { display_name: userId, signed: options.thirdPartySigned },
-    }),
   };
+  if (options.thirdPartySigned !== undefined) await redeem(context, userId, roomId, options.thirdPartySigned);
   if (context.rooms.isResident(roomId)) {
     const membership = currentMembership(context, roomId, userId);
     if (membership === 'join') return;
@@ -69,6 +76,17 @@ export async function join(
     await context.entrance.join(userId, roomId, options.via ?? [], content);
   }
   await settleIn(context, userId, roomId);
+}
+
+/** Somebody who was invited by address shows that the address is theirs. */
+async function redeem(context: JoinContext, userId: string, roomId: string, signed: JsonObject): Promise<void> {
+  const { sender } = signed;
+  if (typeof sender !== 'string') throw missingParam('third_party_signed.sender');
+  if (context.rooms.isResident(roomId)) {
+    const membership = currentMembership(context, roomId, userId);
+    if (membership === 'join' || membership === 'invite') return;
+  }
+  await context.thirdPartyInvites.redeem({ roomId, sender, target: userId, signed });
 }
 
 /** Where nobody here may let the user in, another server of the room may. */
@@ -174,6 +192,18 @@ export async function invite(
   } else {
     await sendMembership(context, roomId, sender, target, 'invite', content);
   }
+}
+
+/** A member invites whoever has an address. @throws {MatrixError} as {@link invite}, and `ThirdPartyInvites.invite` */
+export async function inviteByAddress(
+  context: MembershipContext & AddressContext,
+  sender: string,
+  roomId: string,
+  address: ThirdPartyAddress,
+  options: MembershipOptions = {},
+): Promise<void> {
+  const target = await context.thirdPartyInvites.invite(sender, roomId, address);
+  if (target !== undefined) await invite(context, sender, roomId, target, options);
 }
 
 /** A member removes somebody who is in the room, invited or knocking. */

@@ -96,7 +96,7 @@ export class ServerNotices {
       preset: 'private_chat',
       name: this.#config.room_name,
       invitees: [userId],
-      hasThirdPartyInvites: false,
+      addresses: [],
       creationContent: {},
       initialState: [],
       isDirect: false,

@@ -3,9 +3,12 @@ import type { Context } from '#src/context.ts';
 import { endpoint } from '#src/http/endpoint.ts';
 import { createRoom as create } from '#src/rooms/create-room.ts';
 import { jsonObjectSchema, userIdSchema } from '../schemas.ts';
+import { addressOf, addressSchema } from './third-party-address.ts';
 
 /** People that one request may invite. */
 const MAX_INVITEES = 500;
+/** Of these, those of whom only an address is known: each costs two requests to an identity server. */
+const MAX_ADDRESSES = 20;
 /** State events that one request may bring along. */
 const MAX_INITIAL_STATE_EVENTS = 1000;
 
@@ -15,7 +18,7 @@ const body = z.object({
   name: z.string().nullish(),
   topic: z.string().nullish(),
   invite: z.array(userIdSchema).max(MAX_INVITEES).default([]),
-  invite_3pid: z.array(jsonObjectSchema).default([]),
+  invite_3pid: z.array(addressSchema).max(MAX_ADDRESSES).default([]),
   room_version: z.string().nullish(),
   creation_content: jsonObjectSchema.default({}),
   initial_state: z
@@ -45,7 +48,7 @@ export const createRoom = endpoint({
       name: request.name ?? undefined,
       topic: request.topic ?? undefined,
       invitees: request.invite,
-      hasThirdPartyInvites: request.invite_3pid.length > 0,
+      addresses: request.invite_3pid.map(addressOf),
       roomVersion: request.room_version ?? undefined,
       creationContent: request.creation_content,
       initialState: request.initial_state.map(({ type, state_key, content }) => ({

@@ -1,9 +1,10 @@
 import { z } from 'zod';
 import type { Context } from '#src/context.ts';
 import { endpoint } from '#src/http/endpoint.ts';
-import { MatrixError, missingParam } from '#src/http/errors.ts';
+import { missingParam } from '#src/http/errors.ts';
 import * as membership from '#src/rooms/membership.ts';
 import { userIdSchema } from '../schemas.ts';
+import { addressOf, addressSchema } from './third-party-address.ts';
 
 /**
  * `POST /_matrix/client/v3/rooms/{roomId}/invite`: asks somebody in.
@@ -14,13 +15,20 @@ export const invite = endpoint({
   path: '/_matrix/client/v3/rooms/{roomId}/invite',
   auth: 'user',
   rateLimit: 'write',
-  body: z.object({ user_id: userIdSchema.optional(), address: z.string().optional(), reason: z.string().optional() }),
+  body: z.object({
+    user_id: userIdSchema.optional(),
+    reason: z.string().optional(),
+    ...addressSchema.partial().shape,
+  }),
   handler: async ({ params, body, requester }, context: Context) => {
+    const { reason } = body;
     if (body.user_id === undefined) {
       if (body.address === undefined) throw missingParam('user_id');
-      throw new MatrixError('M_THREEPID_DENIED', 'This server has no identity server to invite people by address.');
+      const address = addressOf(body);
+      await membership.inviteByAddress(context, requester.userId, params.roomId, address, { reason });
+      return {};
     }
-    await membership.invite(context, requester.userId, params.roomId, body.user_id, { reason: body.reason });
+    await membership.invite(context, requester.userId, params.roomId, body.user_id, { reason });
     return {};
   },
 });

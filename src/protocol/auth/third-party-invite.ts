@@ -3,7 +3,7 @@ import { isJsonObject } from '../json-object.ts';
 import type { JsonObject, JsonValue } from '../pdu.ts';
 import { signedBytesIfCanonical, verifySignature } from '../signing.ts';
 import type { RoomState } from './room-state.ts';
-import { type AuthEvent, quoted, type RuleOutcome, reject } from './types.ts';
+import { quoted, type RuleOutcome, reject } from './types.ts';
 
 /**
  * Most pairs of signature and key that are tried for one invite. An identity server gives one signature and two keys;
@@ -49,36 +49,41 @@ export function checkThirdPartyInvite(
     return reject('thirdPartyOtherSender', `The pending invite was sent by ${pending.sender}, not by ${sender}.`);
   }
   // 7. and 8.
-  return isSignedByOneOf(signed, publicKeysOf(pending))
+  const { done } = signaturesByPublicKey(signed, pending.content).next();
+  return done !== true
     ? 'allow'
     : reject('thirdPartySignature', `No key of the pending invite made a signature on the invite of ${target}.`);
 }
 
+/**
+ * The keys of a pending invite, as it writes them, that made a signature on what was signed for a user.
+ * @param pending content of the `m.room.third_party_invite` event.
+ */
+export function* signaturesByPublicKey(signed: JsonObject, pending: JsonObject): Generator<string> {
+  const bytes = signedBytesIfCanonical(signed);
+  if (bytes === undefined) return;
+  const publicKeys = publicKeysOf(pending);
+  let trials = 0;
+  for (const signature of signaturesOn(signed)) {
+    for (const { text, key } of publicKeys) {
+      trials += 1;
+      if (trials > MAX_SIGNATURE_TRIALS) return;
+      if (verifySignature(bytes, signature, key)) yield text;
+    }
+  }
+}
+
 /** The keys in `public_key` and `public_keys` of a pending invite, decoded; what is no key is passed over. */
-function publicKeysOf(pending: AuthEvent): Uint8Array[] {
-  const { public_key: single, public_keys: list } = pending.content;
+function publicKeysOf(pending: JsonObject): { readonly text: string; readonly key: Uint8Array }[] {
+  const { public_key: single, public_keys: list } = pending;
   const encoded = [
     single,
     ...(Array.isArray(list) ? list.map((entry) => (isJsonObject(entry) ? entry.public_key : undefined)) : []),
   ];
   return encoded.flatMap((text) => {
     const key = typeof text === 'string' ? decodeAnyBase64(text) : undefined;
-    return key === undefined ? [] : [key];
+    return key === undefined || typeof text !== 'string' ? [] : [{ text, key }];
   });
-}
-
-function isSignedByOneOf(signed: JsonObject, publicKeys: readonly Uint8Array[]): boolean {
-  const bytes = signedBytesIfCanonical(signed);
-  if (bytes === undefined) return false;
-  let trials = 0;
-  for (const signature of signaturesOn(signed)) {
-    for (const publicKey of publicKeys) {
-      trials += 1;
-      if (trials > MAX_SIGNATURE_TRIALS) return false;
-      if (verifySignature(bytes, signature, publicKey)) return true;
-    }
-  }
-  return false;
 }
 
 /** Every Ed25519 signature on an object, whoever made it. */
