@@ -259,7 +259,7 @@ export class SlidingSync {
       isInitial: position === undefined,
       upTo: reader.frontier,
       isFullState: false,
-      usesStateAfter: false,
+      stateSection: 'state_after',
       nowMs: clock(),
       pacer: sharedPacer,
       heroes: memory.heroes,

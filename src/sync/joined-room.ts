@@ -70,11 +70,10 @@ export async function joinedRoom(
   const isUnreadNews = unread.changedAt > run.since;
   if (isQuiet && !isUnreadNews && !isFresh && !run.isFullState) return undefined;
 
-  const stateName = run.usesStateAfter ? 'state_after' : 'state';
   const stateJson = await eventsJson(roomRun, changes.events);
   return (
     `{"account_data":{"events":[${accountData.join(',')}]},"ephemeral":{"events":[${ephemeral.join(',')}]},` +
-    `"${stateName}":{"events":${stateJson}},"summary":${changes.summary ?? '{}'},` +
+    `"${run.stateSection}":{"events":${stateJson}},"summary":${changes.summary ?? '{}'},` +
     `"timeline":${await timelineJson(roomRun, timeline)},` +
     `${unreadJson(unread, run.filter.room.timeline.unreadThreadNotifications)}}`
   );
@@ -146,12 +145,12 @@ async function changesOf(roomRun: RoomRun, timeline: Timeline, endVersion: numbe
   const { run, room } = roomRun;
   const filter = run.filter.room.state;
   const source: StateSource = { reader: run.reader, room: room.id, pacer: run.pacer };
-  const target = run.usesStateAfter ? endVersion : timeline.startVersion;
+  const target = run.stateSection === 'state' ? timeline.startVersion : endVersion;
   const isWhole = isFresh || run.isFullState;
   const positions = isWhole
     ? await stateAtVersion(source, target, !filter.lazyLoadMembers)
     : await changesUpTo(roomRun, source, timeline, target);
-  if (timeline.hasHoles && !run.usesStateAfter) await addHidden(source, timeline, endVersion, positions);
+  if (timeline.hasHoles && run.stateSection === 'state') await addHidden(source, timeline, endVersion, positions);
 
   const tellsSummary = isWhole || touchesSummary(timeline, positions);
   const heroes =
@@ -179,7 +178,7 @@ async function changesUpTo(
   timeline: Timeline,
   target: number,
 ): Promise<StateMap> {
-  if (timeline.isWhole && !run.usesStateAfter) return new Map();
+  if (timeline.isWhole && run.stateSection === 'state') return new Map();
   return stateDelta(source, stateVersionAt(run.reader, room.id, run.since), target);
 }
 

@@ -44,10 +44,9 @@ export async function leftRoom(
   const data = filter.matchesRoom(room.roomId)
     ? entries.filter(({ type }) => filter.matchesTypeAndSender(type, undefined))
     : [];
-  const stateName = run.usesStateAfter ? 'state_after' : 'state';
   return (
     `{"account_data":{"events":[${data.map(({ type, contentJson }) => accountDataJson(type, contentJson)).join(',')}]},` +
-    `"${stateName}":{"events":${await eventsJson(roomRun, state)}},"timeline":${await timelineJson(roomRun, timeline)}}`
+    `"${run.stateSection}":{"events":${await eventsJson(roomRun, state)}},"timeline":${await timelineJson(roomRun, timeline)}}`
   );
 }
 
@@ -73,12 +72,12 @@ async function stateOf(
   const filter = run.filter.room.state;
   if (filter.passesNone || !filter.matchesRoom(room.roomId)) return [];
   const source: StateSource = { reader: run.reader, room: room.id, pacer: run.pacer };
-  const target = run.usesStateAfter ? departureVersion : Math.min(timeline.startVersion, departureVersion);
+  const target = run.stateSection === 'state' ? Math.min(timeline.startVersion, departureVersion) : departureVersion;
   const positions: StateMap =
     isKnown && !run.isFullState
       ? await stateDelta(source, stateVersionAt(run.reader, room.id, run.since), target)
       : await stateAtVersion(source, target, !filter.lazyLoadMembers);
-  if (timeline.hasHoles && !run.usesStateAfter) await addHidden(source, timeline, departureVersion, positions);
+  if (timeline.hasHoles && run.stateSection === 'state') await addHidden(source, timeline, departureVersion, positions);
   if (filter.lazyLoadMembers) {
     const senders = new Set(timeline.events.map((event) => event.sender));
     addMembers(source, target, senders.add(run.viewer.userId), positions);

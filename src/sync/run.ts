@@ -19,6 +19,12 @@ export const DEFAULT_TIMELINE_LIMIT = 10;
 /** Most events of one room's timeline, whatever the filter says. */
 export const MAX_TIMELINE_LIMIT = 500;
 
+/**
+ * The section that has the state events of a room: `state` with what happened up to the start of the timeline, the others with
+ * what happened up to its end. Whoever asks for that by its older name looks for it there. Source: MSC4222.
+ */
+export type StateSection = 'state' | 'state_after' | 'org.matrix.msc4222.state_after';
+
 export interface SyncRun {
   readonly reader: Reader;
   readonly log: EventLog;
@@ -30,7 +36,7 @@ export interface SyncRun {
   /** The moment of the answer: what comes later comes with the next one. */
   readonly upTo: Position;
   readonly isFullState: boolean;
-  readonly usesStateAfter: boolean;
+  readonly stateSection: StateSection;
   readonly nowMs: number;
   readonly pacer: Pacer;
   readonly heroes: Heroes;

@@ -21,7 +21,7 @@ import { type Answer, lookForNews, mayHaveTyping } from './look.ts';
 import { SyncMemory } from './memory.ts';
 import { sharedPacer } from './pacer.ts';
 import { presenceNews } from './presence-news.ts';
-import type { SyncRun } from './run.ts';
+import type { StateSection, SyncRun } from './run.ts';
 import { StopSignal } from './stop-signal.ts';
 import { formatSyncToken, type SyncToken } from './tokens.ts';
 
@@ -49,7 +49,7 @@ export interface SyncRequest {
   /** Missing when the client comes for the first time. */
   readonly since: SyncToken | undefined;
   readonly isFullState: boolean;
-  readonly usesStateAfter: boolean;
+  readonly stateSection: StateSection;
   /** How long to wait for something new, in milliseconds. */
   readonly timeoutMs: number;
   /** Asked after each wait; throws when whoever waits was logged out meanwhile. */
@@ -178,7 +178,7 @@ export class Sync {
       isInitial: since === undefined,
       upTo: next.position,
       isFullState: request.isFullState,
-      usesStateAfter: request.usesStateAfter,
+      stateSection: request.stateSection,
       nowMs: clock(),
       pacer: sharedPacer,
       heroes: this.memory.heroes,

@@ -73,7 +73,7 @@ it('a room with a long state does not hold the event loop while it is written ou
       filter: NO_FILTER,
       since: undefined,
       isFullState: false,
-      usesStateAfter: false,
+      stateSection: 'state',
       timeoutMs: 0,
       checkAccess: () => undefined,
       stops: () => [],

@@ -53,6 +53,7 @@ export interface SyncParameters {
   readonly timeout?: number;
   readonly full_state?: boolean;
   readonly use_state_after?: boolean;
+  readonly 'org.matrix.msc4222.use_state_after'?: boolean;
 }
 
 export async function sync(client: TestClient, parameters: SyncParameters = {}): Promise<SyncAnswer> {

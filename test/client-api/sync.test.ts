@@ -119,6 +119,20 @@ describe('a later sync', () => {
     expect(room.timeline.events).toHaveLength(2);
   });
 
+  it('gives the state after the timeline under its older name to those who ask for it by that', async () => {
+    const roomId = await createRoom(alice, { name: 'before' });
+    const { next_batch: since } = await sync(alice);
+    await alice.ok('PUT', `/rooms/${roomId}/state/m.room.name`, { name: 'after' });
+    const room = joined(await sync(alice, { since, 'org.matrix.msc4222.use_state_after': true }), roomId);
+    expect(room).not.toHaveProperty('state');
+    expect(room).not.toHaveProperty('state_after');
+    expect(room).toHaveProperty(['org.matrix.msc4222.state_after', 'events', 0, 'content'], { name: 'after' });
+    await alice.ok('POST', `/rooms/${roomId}/leave`, {});
+    const left = (await sync(alice, { since, 'org.matrix.msc4222.use_state_after': true })).rooms?.leave?.[roomId];
+    expect(left).toHaveProperty(['org.matrix.msc4222.state_after', 'events']);
+    expect(left).not.toHaveProperty('state');
+  });
+
   it('gives the whole state again to those who ask for it', async () => {
     const roomId = await createRoom(alice, { name: 'Stones' });
     const { next_batch: since } = await sync(alice);

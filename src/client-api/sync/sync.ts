@@ -5,6 +5,7 @@ import { jsonTextAnswer } from '#src/http/answer.ts';
 import { endpoint } from '#src/http/endpoint.ts';
 import { queryChoice, queryFlag, queryInteger, queryText } from '#src/http/query.ts';
 import { viewerOf } from '#src/sync/client-event.ts';
+import type { StateSection } from '#src/sync/run.ts';
 import { parseSyncToken } from '#src/sync/tokens.ts';
 import { syncFilter } from './filter-param.ts';
 
@@ -27,6 +28,8 @@ export const sync = endpoint({
     set_presence: queryChoice(PRESENCE_STATES).default('online'),
     timeout: queryInteger({ cap: MAX_TIMEOUT_MS }).default(0),
     use_state_after: queryFlag().default(false),
+    // From before it was specified; clients of that time know no other.
+    'org.matrix.msc4222.use_state_after': queryFlag().default(false),
   }),
   handler: async (request, context: Context) => {
     const { query, requester } = request;
@@ -38,7 +41,7 @@ export const sync = endpoint({
         filter: syncFilter(context.reader, requester.userId, query.filter),
         since: query.since === undefined ? undefined : parseSyncToken(query.since),
         isFullState: query.full_state,
-        usesStateAfter: query.use_state_after,
+        stateSection: stateSectionOf(query),
         timeoutMs: query.timeout,
         checkAccess: () => context.accounts.requireAccess(requester),
         stops: () => [request.signal, request.closing],
@@ -49,3 +52,13 @@ export const sync = endpoint({
     }
   },
 });
+
+interface StateAfterQuery {
+  readonly use_state_after: boolean;
+  readonly 'org.matrix.msc4222.use_state_after': boolean;
+}
+
+function stateSectionOf(query: StateAfterQuery): StateSection {
+  if (query.use_state_after) return 'state_after';
+  return query['org.matrix.msc4222.use_state_after'] ? 'org.matrix.msc4222.state_after' : 'state';
+}
