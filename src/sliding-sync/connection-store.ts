@@ -79,7 +79,10 @@ export class ConnectionStore {
   load(name: ConnectionName): ConnectionState | undefined {
     const key = keyOf(name);
     const waiting = this.#waiting.get(key);
-    if (waiting !== undefined) return waiting.state;
+    if (waiting !== undefined) {
+      this.#use(key);
+      return waiting.state;
+    }
     const bytes = this.#open()?.get(key);
     if (bytes === undefined) return undefined;
     this.#use(key);
