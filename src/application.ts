@@ -248,6 +248,7 @@ export function createApplication(parts: ApplicationParts): Application {
     newRecordId,
     clock,
     epoch,
+    counts: federation.counts,
     logger,
   });
   const directory = new Directory({ commands, reader, serverName, newRecordId });
@@ -289,7 +290,7 @@ export function createApplication(parts: ApplicationParts): Application {
   const remoteKeys = new RemoteKeys({ client: federation.client, lists: deviceLists, serverName });
   const presences = new RemotePresences({ reader, serverName, presence });
   const edus = eduHandlers({ reader, serverName, typing, presences, commands, newRecordId, clock, deviceLists });
-  const transactions = new Transactions({ reader, serverName, receiver, edus, logger });
+  const transactions = new Transactions({ reader, serverName, receiver, edus, counts: federation.counts, logger });
   const passing = new PassingEdus({
     engine,
     serverName,

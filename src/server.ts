@@ -13,6 +13,7 @@ import { createApplication, endpointsFor } from './application.ts';
 import type { Config } from './config/schema.ts';
 import { dataPaths } from './data-paths.ts';
 import type { Federation } from './federation/federation.ts';
+import { addFederationMetrics } from './federation/metrics.ts';
 import { createMetrics } from './http/metrics.ts';
 import type { Readiness } from './http/ops-endpoints.ts';
 import { RateLimiter } from './http/rate-limit.ts';
@@ -96,6 +97,8 @@ export async function startServer(config: Config, options: ServerOptions): Promi
     });
     closers.push(() => operator.close());
     const metrics = createMetrics();
+    const { counts, destinations } = federation;
+    addFederationMetrics(metrics.registry, { counts, destinations, sender: application.context.sender });
     const http = await startHttpServer({
       listeners: config.listeners,
       endpoints: endpointsFor(config),

@@ -10,7 +10,7 @@ import {
   type DestinationChange,
   destinationRecord,
 } from '#projections/federation/destination-records.ts';
-import { destinationDown } from '#projections/federation/destinations.ts';
+import { destinationDown, downDestinationsOf } from '#projections/federation/destinations.ts';
 import type { StreamCommands } from '#src/commands/stream-command.ts';
 import type { Logger } from '#src/log/logger.ts';
 import { Lru } from '#src/sync/lru.ts';
@@ -55,6 +55,8 @@ export class Destinations {
   readonly #options: DestinationsOptions;
   /** `null` where a server is known to be well, whatever the log said last. */
   readonly #held = new Lru<string, DestinationDown | null>(MAX_HELD);
+  /** Those in trouble of whom the log need not know; as many as are held. */
+  readonly #inTrouble = new Set<string>();
   readonly #listeners = new Set<RecoveryListener>();
   readonly #writing = new Set<Promise<unknown>>();
 
@@ -66,6 +68,15 @@ export class Destinations {
   troubleOf(destination: string): DestinationDown | undefined {
     const held = this.#held.get(destination);
     return held === undefined ? destinationDown(this.#options.reader, destination) : (held ?? undefined);
+  }
+
+  /** How many servers are in trouble. */
+  get downCount(): number {
+    let count = this.#inTrouble.size;
+    for (const { destination } of downDestinationsOf(this.#options.reader)) {
+      if (!this.#inTrouble.has(destination) && this.troubleOf(destination) !== undefined) count += 1;
+    }
+    return count;
   }
 
   /**
@@ -98,6 +109,7 @@ export class Destinations {
       intervalMs,
     };
     this.#held.set(destination, trouble);
+    if (this.#inTrouble.size < MAX_HELD) this.#inTrouble.add(destination);
     const passes = RECORDED_STEPS_MS.some((stepMs) => (before?.intervalMs ?? 0) < stepMs && stepMs <= intervalMs);
     if (passes) this.#record(destination, { kind: 'federation.destination_down', destination, ...trouble });
   }
@@ -107,6 +119,7 @@ export class Destinations {
     const trouble = this.troubleOf(destination);
     if (trouble === undefined) return;
     this.#held.set(destination, null);
+    this.#inTrouble.delete(destination);
     // What the log has not heard of need not be taken back; a record that is being written comes before this one.
     if (trouble.intervalMs >= (RECORDED_STEPS_MS[0] ?? 0)) {
       this.#record(destination, { kind: 'federation.destination_up', destination });

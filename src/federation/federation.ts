@@ -10,6 +10,7 @@ import { connectorOf, type Dial, safeDialer } from '#src/net/safe-connector.ts';
 import { LazyAgent } from '#src/net/undici.ts';
 import { FederationClient } from './client.ts';
 import { ConnectionPools } from './connections.ts';
+import { FederationCounts } from './counts.ts';
 import { Destinations } from './destinations.ts';
 import { Discovery } from './discovery.ts';
 import { KeyFetcher } from './keys/key-fetcher.ts';
@@ -60,6 +61,7 @@ export interface Federation {
   readonly authentication: ServerAuthentication;
   /** For URLs that other servers name: only connects where requests to servers may go. */
   readonly web: LazyAgent;
+  readonly counts: FederationCounts;
   /** Breaks off requests that are under way, and resolves when what was heard is recorded. */
   close(): Promise<void>;
 }
@@ -125,6 +127,7 @@ export function createFederation(parts: FederationParts): Federation {
     notary: new Notary({ serverName, keys, ownKeys, reader, clock }),
     authentication: new ServerAuthentication({ serverName, keys, destinations, clock }),
     web,
+    counts: new FederationCounts(),
     close: async () => {
       await Promise.all([pools.close(), agent.destroy(), web.destroy()]);
       await Promise.all([destinations.settled(), keys.settled()]);

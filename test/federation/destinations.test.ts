@@ -46,6 +46,17 @@ async function recorded(): Promise<string[]> {
   return kinds;
 }
 
+it('counts those that are in trouble, also what the log knows from before', async () => {
+  const before = make();
+  failing(before, 8);
+  await before.settled();
+  const destinations = make();
+  destinations.failed('b.test', destinations.begin('b.test', false));
+  expect(destinations.downCount).toBe(2);
+  destinations.alive('a.test');
+  expect(destinations.downCount).toBe(1);
+});
+
 it('waits twice as long each time, a day at most', () => {
   const waits = failing(make(), 20);
   expect(waits.slice(0, 4)).toEqual([10_000, 20_000, 40_000, 80_000]);

@@ -16,6 +16,7 @@ import type { Receiver } from '#src/rooms/receive/receiver.ts';
 import { receivingRoom } from '#src/rooms/receive/receiver.ts';
 import type { Verdict } from '#src/rooms/receive/types.ts';
 import { Lru } from '#src/sync/lru.ts';
+import type { FederationCounts } from '../counts.ts';
 import { aclOf } from './admission.ts';
 
 /** Most events of a transaction. Source: server-server API, "Transactions". */
@@ -39,6 +40,7 @@ export interface TransactionsOptions {
   readonly receiver: Receiver;
   /** By type. Other types are passed over. */
   readonly edus: ReadonlyMap<string, EduHandler>;
+  readonly counts: FederationCounts;
   readonly logger: Logger;
 }
 
@@ -68,6 +70,7 @@ export class Transactions {
     if (known !== undefined) return Promise.resolve(known);
     if (pdus.length > MAX_TRANSACTION_PDUS) throw badJson(`A transaction has at most ${MAX_TRANSACTION_PDUS} PDUs.`);
     if (edus.length > MAX_TRANSACTION_EDUS) throw badJson(`A transaction has at most ${MAX_TRANSACTION_EDUS} EDUs.`);
+    this.#options.counts.transactionsReceived += 1;
     const working = this.#work(origin, pdus, edus);
     this.#underWay.set(key, working);
     const done = (): boolean => this.#underWay.delete(key);
@@ -140,6 +143,7 @@ export class Transactions {
   }
 
   #tell(origin: string, roomId: string, eventId: string | undefined, verdict: Verdict): void {
+    this.#options.counts.eventsReceived[verdict.kind] += 1;
     if (verdict.kind === 'accept') return;
     const { kind, step, rule, reason } = verdict;
     this.#options.logger.info({ origin, roomId, eventId, kind, step, rule, reason }, 'an event was not let in');

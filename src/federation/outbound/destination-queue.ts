@@ -82,6 +82,11 @@ export class DestinationQueue {
     return (hasEverything ? Math.max : Math.min)(this.#eventsUpTo, this.#lastingUpTo);
   }
 
+  /** Events that wait in memory. */
+  get waitingEvents(): number {
+    return this.#events.length;
+  }
+
   /** Whether the last transaction did not arrive: the server has to be caught up when it is back. */
   get hasFailed(): boolean {
     return this.#hasFailed;

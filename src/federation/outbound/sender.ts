@@ -15,6 +15,7 @@ import type { Logger } from '#src/log/logger.ts';
 import { Lru } from '#src/sync/lru.ts';
 import type { EventLog, Position } from '#streams/event-log.ts';
 import { type FederationClient, federationPath } from '../client.ts';
+import type { FederationCounts } from '../counts.ts';
 import type { Destinations } from '../destinations.ts';
 import { FederationError } from '../errors.ts';
 import {
@@ -59,6 +60,7 @@ export interface SenderOptions {
   readonly clock: () => number;
   /** Names this run of the server in the ids of transactions. */
   readonly epoch: string;
+  readonly counts: FederationCounts;
   readonly logger: Logger;
 }
 
@@ -143,6 +145,13 @@ export class Sender {
       queue.addLasting();
       void queue.run();
     }
+  }
+
+  /** How much there is to do: servers that are to be caught up, servers that are being sent something, events in their queues. */
+  get load(): { readonly behind: number; readonly sending: number; readonly queuedEvents: number } {
+    let queuedEvents = 0;
+    for (const queue of this.#queues.values()) queuedEvents += queue.waitingEvents;
+    return { behind: this.#behind.size, sending: this.#queues.size, queuedEvents };
   }
 
   /** Servers that have not got everything. */
@@ -236,7 +245,7 @@ export class Sender {
   }
 
   async #deliver(destination: string, { id, pdus, edus }: Transaction): Promise<boolean> {
-    const { client, serverName, clock, logger } = this.#options;
+    const { client, serverName, clock, counts, logger } = this.#options;
     try {
       const answer = await client.request({
         destination,
@@ -247,15 +256,19 @@ export class Sender {
         signal: this.#closing.signal,
       });
       logger.debug({ destination, pdus: pdus.length, edus: edus.length, answer }, 'a transaction was taken');
+      counts.transactionsSent.taken += 1;
+      counts.eventsSent += pdus.length;
       return true;
     } catch (error) {
       if (error instanceof FederationError && isRefused(error)) {
+        counts.transactionsSent.refused += 1;
         logger.warn(
           { destination, err: error, pdus: pdus.length },
           'a server refuses a transaction; it is not sent again',
         );
         return true;
       }
+      counts.transactionsSent.failed += 1;
       if (!this.#isClosed) logger.info({ destination, reason: String(error) }, 'a transaction did not arrive');
       return false;
     }
