@@ -34,13 +34,20 @@ export async function strippedRoomState(
 
 /** Events that a server may tell of a room with an invite; what is beyond is not looked at. */
 const MAX_TOLD_EVENTS = 50;
+/** Characters of JSON of all of them together: each invite is part of what the user's clients get first. */
+const MAX_TOLD_CHARACTERS = 64 * 1024;
 
 /** What a server told of a room, as clients get it that are not in the room. What is no state event is left out. */
 export function strippedEvents(told: readonly JsonObject[]): JsonObject[] {
   const events: JsonObject[] = [];
+  let characters = 0;
   for (const { type, state_key: stateKey, sender, content } of told.slice(0, MAX_TOLD_EVENTS)) {
     if (typeof type !== 'string' || typeof stateKey !== 'string' || typeof sender !== 'string') continue;
-    if (isJsonObject(content)) events.push({ type, state_key: stateKey, sender, content });
+    if (!isJsonObject(content)) continue;
+    const event = { type, state_key: stateKey, sender, content };
+    characters += JSON.stringify(event).length;
+    if (characters > MAX_TOLD_CHARACTERS) break;
+    events.push(event);
   }
   return events;
 }

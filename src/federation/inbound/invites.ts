@@ -1,6 +1,7 @@
 /** Invites of users of other servers to users of this one. https://spec.matrix.org/v1.19/server-server-api/#inviting-to-a-room */
 import { isActiveUser } from '#projections/accounts/queries.ts';
-import { findRoom } from '#projections/rooms/queries.ts';
+import type { Reader } from '#projections/engine/reader.ts';
+import { findRoom, roomsOf } from '#projections/rooms/queries.ts';
 import { eventIdOf, roomIdOfCreateEvent } from '#protocol/hashing.ts';
 import { serverNameOf } from '#protocol/identifiers.ts';
 import { isJsonObject } from '#protocol/json-object.ts';
@@ -12,6 +13,9 @@ import { requireInvitable } from '#src/rooms/invite-permission.ts';
 import { strippedEvents } from '../stripped-room-state.ts';
 import { aclOf } from './admission.ts';
 import { refusal, signEvent } from './handshakes.ts';
+
+/** Invites that a user has not answered; with more, none of other servers is taken. */
+export const MAX_OPEN_INVITES = 1000;
 
 /** What taking an invite needs. */
 export type InviteContext = Pick<Context, 'rooms' | 'reader' | 'serverName' | 'receiver' | 'federation'>;
@@ -59,10 +63,19 @@ export async function acceptInvite(
   const signed = signEvent(sent, rules, serverName, federation.ownKeys.signingKey);
   if (!rooms.isResident(roomId)) {
     if (!isActiveUser(reader, target)) throw notFound('There is no such user on this server.');
+    if (hasTooManyInvites(reader, target)) throw forbidden('The user has too many invites that are not answered yet.');
     const verdict = await receiver.receiveOutOfBand({ roomId, rules }, origin, signed, strippedEvents(told));
     if (verdict.kind !== 'accept') throw refusal(verdict);
   }
   return signed;
+}
+
+function hasTooManyInvites(reader: Reader, userId: string): boolean {
+  let open = 0;
+  for (const { membership } of roomsOf(reader, userId)) {
+    if (membership === 'invite' && ++open >= MAX_OPEN_INVITES) return true;
+  }
+  return false;
 }
 
 /** @returns who is invited. */
