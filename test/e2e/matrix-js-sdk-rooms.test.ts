@@ -104,13 +104,11 @@ describe('matrix-js-sdk, further', () => {
       const event = lastIn(alice);
       return event === undefined ? [] : (roomOf(alice).getThread(rootId)?.getReceiptsForEvent(event) ?? []);
     };
-    await expect
-      .poll(receipts)
-      .toContainEqual({
-        userId: '@bob:localhost',
-        type: ReceiptType.Read,
-        data: expect.objectContaining({ thread_id: rootId }),
-      });
+    await expect.poll(receipts).toContainEqual({
+      userId: '@bob:localhost',
+      type: ReceiptType.Read,
+      data: expect.objectContaining({ thread_id: rootId }),
+    });
 
     const { chunk } = await bob.createThreadListMessagesRequest(roomId, null, 10, Direction.Backward);
     expect(chunk.map((event) => event.event_id)).toEqual([rootId]);

@@ -29,6 +29,16 @@ interface RoomEvent {
   readonly content: Readonly<Record<string, unknown>>;
 }
 
+/** What is needed of an answer to `/sync`. */
+interface Synced {
+  readonly rooms: { readonly join: Readonly<Record<string, { readonly ephemeral: { readonly events: Ephemeral[] } }>> };
+}
+interface Ephemeral {
+  readonly type: string;
+  /** Event id → type of receipt → user id → receipt. */
+  readonly content: Readonly<Record<string, Record<string, Record<string, unknown>>>>;
+}
+
 /** What is needed of the elements of the page. */
 interface Picture {
   readonly naturalWidth: number;
@@ -205,8 +215,19 @@ describe.skipIf(chromium === undefined || hydrogen === undefined)('Hydrogen in C
     } finally {
       carol.stopClient();
     }
-    await page.locator('.RoomList').getByText('Standing stones').click();
-    await page.getByPlaceholder('Send a message…').waitFor();
+  });
+
+  it('says how far it has read', async () => {
+    const tile = page.locator('.RoomList li', { hasText: 'Standing stones' });
+    await tile.click();
+    await tile.locator('.badge').waitFor({ state: 'hidden' });
+    const { event_id: lastId } = await lastOf(bob);
+    const isRead = async (): Promise<boolean> => {
+      const { rooms } = (await bob.call('GET', '/sync')) as unknown as Synced;
+      const receipts = rooms.join[roomId]?.ephemeral.events.find(({ type }) => type === 'm.receipt')?.content;
+      return receipts?.[lastId]?.['m.read']?.['@alice:localhost'] !== undefined;
+    };
+    await expect.poll(isRead).toBe(true);
   });
 
   it('complained of nothing, and neither did the server', () => {
