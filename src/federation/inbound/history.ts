@@ -45,7 +45,7 @@ export class HistoryReader {
 
   /** Whether the other server may know all of an event. */
   mayRead(event: KnownEvent): boolean {
-    return this.#canSee(event) && !this.#isErasedFor(event);
+    return this.#canSee(event) && !this.#isErased(event);
   }
 
   /**
@@ -111,13 +111,9 @@ export class HistoryReader {
     return event?.row.room === this.#room.id && event.disposition === 'accepted' ? event : undefined;
   }
 
-  /** What erased users said is only for those servers that were there to hear it. */
-  #isErasedFor({ row }: KnownEvent): boolean {
-    if (row.stateKey !== undefined || !isErasedUser(this.#source.reader, row.sender)) return false;
-    const state = stateBefore(row);
-    return !this.#membersOfOrigin().some(
-      (userId) => this.#contentIn(state, 'm.room.member', userId)?.membership === 'join',
-    );
+  /** What erased users said is told to no other server any more. */
+  #isErased({ row }: KnownEvent): boolean {
+    return row.stateKey === undefined && isErasedUser(this.#source.reader, row.sender);
   }
 
   #canSee({ row }: KnownEvent): boolean {

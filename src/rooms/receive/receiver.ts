@@ -13,6 +13,7 @@ import type { RoomHead } from '../room-head.ts';
 import type { FollowingEvent, Rooms } from '../rooms.ts';
 import { checkContentHash } from './check-content-hash.ts';
 import { checkForm } from './check-form.ts';
+import { askPolicyServer } from './check-policy.ts';
 import { checkSignatures } from './check-signatures.ts';
 import { fetchAuthEvents } from './fetch-auth-events.ts';
 import { fetchPrevEvents } from './fetch-prev-events.ts';
@@ -194,6 +195,7 @@ export class Receiver {
   async #enqueue(receipt: Receipt, options: TakeInOptions): Promise<Enqueued> {
     const { rooms } = this.#options;
     const { roomId } = receipt.room;
+    await askPolicyServer(receipt, this.#options);
     const followed = await rooms.follow(roomId, (head) => this.#following(receipt, head, options));
     if (followed !== undefined) return { verdict: followed.committed.then(() => ACCEPTED) };
     await rooms.settled(roomId);
@@ -278,7 +280,7 @@ export class Receiver {
       // Another user's join may have come first: the room is then known by that, and does not begin a second time.
       const isAlreadyIn = options.startsAnew === true && rooms.isResident(receipt.room.roomId);
       const verdict = judge(receipt, moment, isAlreadyIn ? STEPS_OF_NEW_EVENT : options.steps);
-      if (known?.disposition === 'rejected' && verdict.kind === 'reject') return verdict;
+      if (known?.disposition === 'rejected' && hasPlace(known) && verdict.kind === 'reject') return verdict;
       const how = isAlreadyIn ? { ...options, steps: STEPS_OF_NEW_EVENT, startsAnew: false } : options;
       await turn.append(this.#recordsOf(receipt, verdict, how, known));
       return verdict;
