@@ -30,7 +30,7 @@ afterEach(async () => {
   for (const cleanUp of cleanUps.splice(0).reverse()) await cleanUp();
 });
 
-async function world() {
+async function world(clockStepMs = 1) {
   const dir = await mkdtemp(path.join(tmpdir(), 'stele-rooms-'));
   const log = openMemoryLog();
   const engine = await ProjectionEngine.open({ dir, log, projections: [roomsProjection], safeCopies: false });
@@ -45,7 +45,10 @@ async function world() {
     reader: engine.reader,
     serverName: 'localhost',
     signingKey: signingKeyFromSeed('ed25519:1', Buffer.alloc(32, 7)),
-    clock: () => now++,
+    clock: () => {
+      now += clockStepMs;
+      return now;
+    },
     newRecordId: () => randomBytes(16),
     newStreamId: () => randomBytes(15).toString('base64url'),
     newEventLocalpart: () => randomBytes(18).toString('base64url'),
@@ -102,6 +105,15 @@ describe.each(['1', '10', '11', '12'])('a new room of version %s', (version) => 
     const overrides = { powerLevelContentOverride: { users: { [BOB]: 'high' } } };
     await expect(makeRoom(it, version, overrides)).rejects.toMatchObject({ errcode: 'M_FORBIDDEN' });
     expect(it.log.head()).toBe(-1);
+  });
+});
+
+describe('rooms that one user makes alike in the same millisecond', () => {
+  it('are not one', async () => {
+    const it = await world(0);
+    const ids = await Promise.all([makeRoom(it), makeRoom(it), makeRoom(it)]);
+    expect(new Set(ids).size).toBe(3);
+    for (const id of ids) expect(findRoom(it.reader, id)).toBeDefined();
   });
 });
 

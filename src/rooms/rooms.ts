@@ -19,6 +19,14 @@ import { KeyedLock } from '#src/commands/keyed-lock.ts';
 import { limitExceeded, MatrixError } from '#src/http/errors.ts';
 import { type EventLog, NO_STREAM, type Position, type RecordDraft } from '#streams/event-log.ts';
 import { advancing, type EventToSend, EventWriter, type EventWriterOptions, powerLevelsIn } from './event-writer.ts';
+import {
+  isExempt,
+  isRecommended,
+  POLICY_TYPE,
+  type PolicyServer,
+  type PolicySigner,
+  policyServerOf,
+} from './policy.ts';
 import { type AdvancingEvent, MAX_PREV_EVENTS, RoomHead } from './room-head.ts';
 
 /** Rooms whose heads stay in memory; the least recently used idle one goes first. */
@@ -34,6 +42,8 @@ export interface SentEvent {
 }
 
 export interface RoomsOptions extends EventWriterOptions {
+  /** Undefined where no policy server is asked. */
+  readonly policy?: PolicySigner | undefined;
   readonly log: EventLog;
   /** A fresh, opaque, random name part of a stream. */
   readonly newStreamId: () => string;
@@ -65,6 +75,8 @@ export class Rooms {
   readonly #turns = new KeyedLock();
   /** Rooms that somebody has to himself, until he is done. */
   readonly #taken = new Map<string, Promise<void>>();
+  /** Milliseconds since the epoch of the last room that was made here. */
+  #lastNewRoomMs = 0;
 
   constructor(options: RoomsOptions) {
     this.#options = options;
@@ -173,7 +185,10 @@ export class Rooms {
       { roomId: isNamedByHash ? '' : roomId, rules, stream },
       { revision: NO_STREAM, depth: 0, extremities: [] },
     );
-    const first = this.#writer.prepare(unborn, create, undefined, isNamedByHash);
+    const named = isNamedByHash
+      ? { ...create, originServerTs: create.originServerTs ?? this.#timeOfNewRoom() }
+      : create;
+    const first = this.#writer.prepare(unborn, named, undefined, isNamedByHash);
     const id = isNamedByHash ? `!${first.eventId.slice(1)}` : roomId;
     const head = new RoomHead({ roomId: id, rules, stream }, { revision: NO_STREAM, depth: 0, extremities: [] });
     head.advance(advancing(first));
@@ -186,6 +201,15 @@ export class Rooms {
       if (records.length % FIRST_EVENTS_PER_TURN === 0) await nextTurn();
     }
     return { stream, id, records };
+  }
+
+  /**
+   * Another millisecond for each room: two that one user makes alike in the same would have the same create event, and so be one
+   * room where that names it.
+   */
+  #timeOfNewRoom(): number {
+    this.#lastNewRoomMs = Math.max(this.#options.clock(), this.#lastNewRoomMs + 1);
+    return this.#lastNewRoomMs;
   }
 
   /** Hashes and signs an event as this server. @throws {MatrixError} M_BAD_JSON, M_TOO_LARGE */
@@ -272,12 +296,49 @@ export class Rooms {
     for (let taken = this.#taken.get(roomId); taken !== undefined; taken = this.#taken.get(roomId)) await taken;
     const head = this.#head(roomId);
     if (head.extremities.length > MAX_PREV_EVENTS) return this.#sendAmongForks(roomId, event, transaction);
+    if (this.#policyFor(head, event) !== undefined) return this.#sendWithPolicy(roomId, event, transaction);
     if (head.pendingAppends >= MAX_PENDING_APPENDS_PER_ROOM) {
       throw limitExceeded(RETRY_AFTER_MS);
     }
     const prepared = this.#writer.prepare(head, event, transaction);
     await this.#queue(head, prepared.record, advancing(prepared));
     return { eventId: prepared.eventId };
+  }
+
+  /** Who has to sign an event before it is sent. */
+  #policyFor(head: RoomHead, { type, stateKey }: EventToSend): PolicyServer | undefined {
+    const content = head.state(POLICY_TYPE, '')?.content;
+    if (content === undefined || isExempt({ type, ...(stateKey !== undefined && { state_key: stateKey }) }))
+      return undefined;
+    const { reader } = this.#options;
+    const room = findRoom(reader, head.roomId);
+    return policyServerOf(content, (name) => room !== undefined && isServerIn(reader, room.id, name));
+  }
+
+  /**
+   * Sends an event that a policy server has to sign first. The room waits meanwhile: what the event follows is part of what is
+   * signed. @throws {FederationError} with what the policy server has against it, or if it does not answer.
+   */
+  #sendWithPolicy(roomId: string, event: EventToSend, transaction?: Transaction): Promise<SentEvent> {
+    return this.alone({ roomId }, async ({ append }) => {
+      const head = this.#head(roomId);
+      const server = this.#policyFor(head, event);
+      const prepared = this.#writer.prepare(head, event, transaction);
+      const { policy } = this.#options;
+      if (server === undefined || policy === undefined) {
+        await append([prepared.record]);
+        return { eventId: prepared.eventId };
+      }
+      const signed = await policy.sign(server.serverName, prepared.pdu);
+      if (!isRecommended(signed, head.rules, server)) {
+        throw new MatrixError(
+          'M_FORBIDDEN',
+          'The policy server of the room signs with another key than the room says.',
+        );
+      }
+      await append([this.#writer.withSignatures(head, prepared, signed, transaction)]);
+      return { eventId: prepared.eventId };
+    });
   }
 
   /** Puts an event on the queue for the disk, behind all before it; the head goes on from it at once. */
