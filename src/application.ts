@@ -66,6 +66,7 @@ import { Transactions } from './federation/inbound/transactions.ts';
 import { Inviting } from './federation/inviting.ts';
 import { FederatedMedia } from './federation/media/remote-source.ts';
 import { Sender } from './federation/outbound/sender.ts';
+import { PolicyServers } from './federation/policy-servers.ts';
 import { ThirdPartyInvites } from './federation/third-party-invites.ts';
 import { federationEndpoints } from './federation-api/index.ts';
 import type { Endpoint } from './http/endpoint.ts';
@@ -211,7 +212,9 @@ export function createApplication(parts: ApplicationParts): Application {
     random: randomBytes,
     isActive: (userId) => isActiveUser(reader, userId),
   });
+  const policy = new PolicyServers(federation.client);
   const rooms = new Rooms({
+    policy,
     log,
     reader,
     serverName,
@@ -227,6 +230,7 @@ export function createApplication(parts: ApplicationParts): Application {
     rooms,
     clock,
     keys: federation.keys,
+    policy,
     missing,
   });
   const remote = { client: federation.client, rooms, receiver, reader, log, serverName };

@@ -6,7 +6,8 @@ import { authEventTypes } from '#protocol/auth/auth-events.ts';
 import { checkAuth } from '#protocol/auth/check-auth.ts';
 import type { AuthEvent } from '#protocol/auth/types.ts';
 import { type BuiltEvent, buildEvent, type EventDraft } from '#protocol/build-event.ts';
-import { CanonicalJsonError } from '#protocol/canonical-json.ts';
+import { CanonicalJsonError, canonicalJson } from '#protocol/canonical-json.ts';
+import { numberStrictness } from '#protocol/hashing.ts';
 import { isUserId } from '#protocol/identifiers.ts';
 import { parseJson } from '#protocol/json-limits.ts';
 import type { JsonObject, JsonValue, Pdu } from '#protocol/pdu.ts';
@@ -155,6 +156,26 @@ export class EventWriter {
               content: built.pdu.content,
             },
     };
+  }
+
+  /** The record of a prepared event that others have signed too. */
+  withSignatures(
+    { rules, roomId }: RoomHead,
+    prepared: PreparedEvent,
+    signed: Pdu,
+    transaction?: Transaction,
+  ): RecordDraft {
+    const { skeleton, stripped } = splitPdu(signed, rules);
+    const meta: PduMeta = {
+      eventId: prepared.eventId,
+      roomId,
+      roomVersion: rules.version,
+      disposition: 'accepted',
+      ...(transaction && { transaction }),
+      ...(prepared.redacted && { redacts: prepared.redacted.eventId }),
+    };
+    const skeletonJson = canonicalJson(skeleton, numberStrictness(rules));
+    return pduRecord(this.#options.newRecordId(), meta, signed, skeletonJson, stripped);
   }
 
   /** A fresh event id for the room versions in which servers choose them. */

@@ -13,12 +13,14 @@
  * | auth_events | check-auth-events.ts | what it names to authorise it | reject |
  * | state_before | check-state-before.ts | the state where it stands | reject |
  * | current_state | check-current-state.ts | the state of the room now | soft_fail |
+ * | policy | check-policy.ts | the policy server of the room; asks it | soft_fail |
  * | extremities | check-extremities.ts | the ends of the room | soft_fail |
  */
 
 import { checkAuthEvents } from './check-auth-events.ts';
 import { checkCurrentState } from './check-current-state.ts';
 import { checkExtremities } from './check-extremities.ts';
+import { checkPolicy } from './check-policy.ts';
 import { checkStateBefore } from './check-state-before.ts';
 import type { Receipt, RoomMoment, Verdict } from './types.ts';
 
@@ -31,6 +33,7 @@ export const STEPS_OF_NEW_EVENT: readonly JudgingStep[] = [
   checkAuthEvents,
   checkStateBefore,
   checkCurrentState,
+  checkPolicy,
   checkExtremities,
 ];
 

@@ -6,6 +6,7 @@ import type { StateLookup } from '#protocol/auth/types.ts';
 import type { KeyValidity } from '#protocol/key-validity.ts';
 import type { JsonObject, Pdu } from '#protocol/pdu.ts';
 import type { RoomVersionRules } from '#protocol/room-version.ts';
+import type { PolicySigner } from '../policy.ts';
 import type { Pursuit } from './pursuit.ts';
 
 /** The checks on receipt of a PDU, see steps.ts. */
@@ -18,6 +19,7 @@ export type StepName =
   | 'auth_events'
   | 'state_before'
   | 'current_state'
+  | 'policy'
   | 'extremities';
 
 /**
@@ -57,6 +59,8 @@ export interface Receipt {
   pdu: Pdu;
   /** Found at a step before the event has its place in the graph: it is then rejected there. */
   rejection?: Verdict;
+  /** What the policy server of the room has against it. */
+  softFailure?: Verdict;
   /** Positions of the state events before it that a peer named, where the events it follows could not be had. */
   givenState?: readonly number[];
 }
@@ -126,6 +130,8 @@ export interface MissingEvents {
 export interface StepContext {
   readonly reader: Reader;
   readonly keys: KeySource;
+  /** Undefined where no policy server is asked. */
+  readonly policy?: PolicySigner | undefined;
   /** Milliseconds since the epoch. */
   readonly clock: () => number;
 }
