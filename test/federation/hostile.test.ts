@@ -165,6 +165,28 @@ describe('who lets a user in', () => {
     expect(Object.keys(members).sort()).toEqual([alice.userId, '@ann:two.test', '@bob:two.test'].sort());
     expect(stall).toBeLessThan(MAX_STALL_MS);
   });
+
+  it('a state of fifty megabytes is taken in, or turned down, in bounded time and memory', async () => {
+    const EVENTS = 850;
+    const before = process.memoryUsage().rss;
+    answerOfJoin((answer) => {
+      const sample = peer.room.events.get(peer.room.last)?.pdu;
+      const padding = 'x'.repeat(60_000);
+      const large = Array.from({ length: EVENTS }, (_, index) => ({
+        ...sample,
+        type: 'org.example.large',
+        state_key: `${index}`,
+        content: { padding },
+      }));
+      return { ...answer, state: [...(answer['state'] as JsonObject[]), ...(large as JsonObject[])] };
+    });
+    const startedMs = performance.now();
+    const { status } = await join();
+    expect(status).toBe(200);
+    expect(performance.now() - startedMs).toBeLessThan(30_000);
+    expect(process.memoryUsage().rss - before).toBeLessThan(1024 * 1024 * 1024);
+    expect(await joinedRooms()).toEqual([peer.room.roomId]);
+  });
 });
 
 describe('who sends events', () => {
