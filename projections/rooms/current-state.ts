@@ -39,7 +39,7 @@ export function changeCurrentState(
     if (type !== 'm.room.member') continue;
     const row = event === undefined ? undefined : knownEventAt(tx, event)?.row;
     const membership = row === undefined ? undefined : String(contentOf(row).membership);
-    counts = add(counts, changeMember(tx, room, stateKey, membership, event, place));
+    counts = addCounts(counts, changeMember(tx, room, stateKey, membership, event, place));
   }
   return counts;
 }
@@ -82,6 +82,7 @@ function changeServer(tx: Writer, room: Position, userId: string, difference: nu
   }
 }
 
-function add(a: MemberCounts, b: MemberCounts): MemberCounts {
+/** Two changes of the numbers of members as one. */
+export function addCounts(a: MemberCounts, b: MemberCounts): MemberCounts {
   return { joined: a.joined + b.joined, invited: a.invited + b.invited };
 }

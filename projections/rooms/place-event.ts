@@ -10,7 +10,7 @@ import type { Writer } from '#projections/engine/reader.ts';
 import type { Position, Revision } from '#streams/event-log.ts';
 import type { Arrival } from './arrival.ts';
 import { addToAuthChains } from './auth-chains/index.ts';
-import { changeCurrentState, changeMember, type MemberCounts, NO_MEMBERS } from './current-state.ts';
+import { addCounts, changeCurrentState, changeMember, type MemberCounts, NO_MEMBERS } from './current-state.ts';
 import { contentOf, redactedRow } from './event-content.ts';
 import type { EventRow, Fork } from './event-row.ts';
 import { eventIdKey, transactionKey } from './keys.ts';
@@ -155,7 +155,7 @@ function standOnFork(tx: Writer, arrival: Arrival, head: Head): void {
   let counts = NO_MEMBERS;
   const become = (state: MergedState): void => {
     const changes = changesTo(tx, room.id, mainLine(stateVersion), state);
-    counts = add(counts, changeCurrentState(tx, room.id, stateVersion, changes, place));
+    counts = addCounts(counts, changeCurrentState(tx, room.id, stateVersion, changes, place));
     stateVersion += changes.length;
   };
   // Written before the state changes, so that the event is there for whoever reads its membership.
@@ -395,8 +395,4 @@ function changeMembershipElsewhere(tx: Writer, { room, position, place, row, pdu
 
 function mainLine(version: number): StateRef {
   return { branch: MAIN_LINE, version };
-}
-
-function add(a: MemberCounts, b: MemberCounts): MemberCounts {
-  return { joined: a.joined + b.joined, invited: a.invited + b.invited };
 }
