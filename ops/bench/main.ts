@@ -18,6 +18,8 @@ const BENCHMARKS: Readonly<Record<string, () => Promise<BenchResult | readonly B
   'event-checks': async () => (await import('./event-checks.ts')).runEventChecksBench(),
   resolution: async () => (await import('./resolution.ts')).runResolutionBench(),
   federation: async () => (await import('./federation.ts')).runFederationBench(),
+  inbound: async () => (await import('./inbound.ts')).runInboundBench(),
+  outbound: async () => (await import('./outbound.ts')).runOutboundBench(),
   media: async () => (await import('./media.ts')).runMediaBench(),
   resources: async () => (await import('./resources.ts')).runResourcesBench(),
 };
