@@ -17,6 +17,7 @@ const BENCHMARKS: Readonly<Record<string, () => Promise<BenchResult | readonly B
   'auth-chains': async () => (await import('./auth-chains.ts')).runAuthChainsBench(),
   'event-checks': async () => (await import('./event-checks.ts')).runEventChecksBench(),
   resolution: async () => (await import('./resolution.ts')).runResolutionBench(),
+  joins: async () => (await import('./joins.ts')).runJoinsBench(),
   federation: async () => (await import('./federation.ts')).runFederationBench(),
   inbound: async () => (await import('./inbound.ts')).runInboundBench(),
   outbound: async () => (await import('./outbound.ts')).runOutboundBench(),
