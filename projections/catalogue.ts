@@ -16,6 +16,7 @@ import { checkNames, type Projection } from './engine/projection.ts';
 import { destinationsProjection } from './federation/destinations.ts';
 import { federationKeysProjection } from './federation/keys.ts';
 import { sentProjection } from './federation/sent.ts';
+import { identityBindingsProjection } from './identity-bindings/projection.ts';
 import { mediaProjection } from './media/projection.ts';
 import { notificationsProjection } from './notifications/projection.ts';
 import { profilesProjection } from './profiles/projection.ts';
@@ -38,6 +39,7 @@ export const coreProjections: readonly Projection[] = [
   notificationsProjection,
   mediaProjection,
   pushersProjection,
+  identityBindingsProjection,
   keysProjection,
   inboxProjection,
   outboxProjection,

@@ -235,7 +235,7 @@ export function createApplication(parts: ApplicationParts): Application {
   });
   const remote = { client: federation.client, rooms, receiver, reader, log, serverName };
   const inviting = new Inviting(remote);
-  const identity = new IdentityServers(federation.web);
+  const identity = new IdentityServers(federation.web, { serverName, signingKey });
   const thirdPartyInvites = new ThirdPartyInvites({ ...remote, identity, inviting });
   const backfilling = new Backfilling({ ...remote, missing, logger });
   const entrance = new Entrance({ ...remote, clock, newEventId: () => rooms.newEventId(), logger });
@@ -408,6 +408,7 @@ export function createApplication(parts: ApplicationParts): Application {
     entrance,
     inviting,
     thirdPartyInvites,
+    identity,
     sender,
     remoteKeys,
     backfilling,

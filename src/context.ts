@@ -14,6 +14,7 @@ import type { Typing } from './ephemeral/typing.ts';
 import type { Backfilling } from './federation/backfilling.ts';
 import type { Entrance } from './federation/entrance.ts';
 import type { Federation } from './federation/federation.ts';
+import type { IdentityServers } from './federation/identity-servers.ts';
 import type { Transactions } from './federation/inbound/transactions.ts';
 import type { Inviting } from './federation/inviting.ts';
 import type { Sender } from './federation/outbound/sender.ts';
@@ -68,6 +69,8 @@ export interface Context {
   readonly entrance: Entrance;
   readonly inviting: Inviting;
   readonly thirdPartyInvites: ThirdPartyInvites;
+  /** Identity servers that users name. */
+  readonly identity: IdentityServers;
   readonly sender: Sender;
   /** Keys of users of other servers. */
   readonly remoteKeys: RemoteKeys;

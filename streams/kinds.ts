@@ -143,6 +143,14 @@ export const recordKinds = {
     version: 1,
     says: 'A file was uploaded: its id, digest, size, type and name, and by whom; not its content.',
   },
+  'identity.bound': {
+    version: 1,
+    says: "An identity server was told that an address is a user's.",
+  },
+  'identity.unbound': {
+    version: 1,
+    says: "An identity server was told that an address is the user's no more.",
+  },
   'pusher.set': {
     version: 1,
     says: 'A user wants notifications to go somewhere.',

@@ -1,18 +1,27 @@
 /** Identity servers that users name: who has an address, and invites for those who have none yet. https://spec.matrix.org/v1.19/identity-service-api/ */
 import { createHash } from 'node:crypto';
+import { canonicalJson } from '#protocol/canonical-json.ts';
 import { isUserId } from '#protocol/identifiers.ts';
 import { isJsonObject, ownValue } from '#protocol/json-object.ts';
 import type { JsonObject } from '#protocol/pdu.ts';
 import { isServerName } from '#protocol/server-name.ts';
-import { invalidParam, MatrixError } from '#src/http/errors.ts';
+import type { SigningKey } from '#protocol/signing.ts';
+import { type Errcode, invalidParam, MatrixError } from '#src/http/errors.ts';
 import { type LazyAgent, undici } from '#src/net/undici.ts';
-import { discard, parseAnswer, readBody } from './answer-body.ts';
+import { parseAnswer, readBody } from './answer-body.ts';
+import { authorize } from './signed-request.ts';
 
 const MAX_ANSWER_BYTES = 64 * 1024;
 /** Somebody waits. */
 const DEADLINE_MS = 10_000;
 /** Keys that an identity server may name for one invite. */
 const MAX_PUBLIC_KEYS = 16;
+/** Longest sentence of an identity server that is passed on, in UTF-16 code units. */
+const MAX_SENTENCE_LENGTH = 500;
+/** What an error code looks like; others are not passed on. */
+const ERRCODE = /^[A-Z][A-Z0-9_.]{0,99}$/;
+/** A client that is told one of these takes its own session for ended. */
+const SESSION_ERRCODES = new Set(['M_UNKNOWN_TOKEN', 'M_MISSING_TOKEN', 'M_USER_LOCKED', 'M_USER_DEACTIVATED']);
 
 /** An address of somebody, at an identity server that the asking user is known to. */
 export interface ThirdPartyAddress {
@@ -32,13 +41,70 @@ export interface StoredInvite {
   readonly content: JsonObject;
 }
 
+/** What a user has of an identity server that checked an address. */
+export interface AddressProof {
+  /** Server name. */
+  readonly idServer: string;
+  /** The user's token for it. */
+  readonly idAccessToken: string;
+  /** The session in which the address was checked. */
+  readonly sid: string;
+  readonly clientSecret: string;
+}
+
+/** An address of a user, and the identity server that is to forget it. */
+export interface BoundAddress {
+  readonly userId: string;
+  /** Server name. */
+  readonly idServer: string;
+  /** `email` or `msisdn`. */
+  readonly medium: string;
+  readonly address: string;
+}
+
 /** Requests to identity servers. */
 export class IdentityServers {
   readonly #web: LazyAgent;
+  readonly #serverName: string;
+  readonly #signingKey: SigningKey;
 
-  /** @param web connects only to where requests of users may go. */
-  constructor(web: LazyAgent) {
+  /** @param web connects only to where requests of users may go. @param signer who vouches for requests without a user's token. */
+  constructor(web: LazyAgent, signer: { readonly serverName: string; readonly signingKey: SigningKey }) {
     this.#web = web;
+    this.#serverName = signer.serverName;
+    this.#signingKey = signer.signingKey;
+  }
+
+  /**
+   * Binds the address that was checked to a user, and says which it is.
+   * @throws {MatrixError} the identity server's own error; M_INVALID_PARAM and M_CONNECTION_FAILED as {@link lookUp}.
+   */
+  async bind(
+    { idServer, idAccessToken, sid, clientSecret }: AddressProof,
+    userId: string,
+  ): Promise<{ readonly medium: string; readonly address: string }> {
+    const content = { sid, client_secret: clientSecret, mxid: userId };
+    const { medium, address } = await this.#ask({ idServer, idAccessToken }, 'POST', '3pid/bind', content);
+    if (typeof medium !== 'string' || typeof address !== 'string') throw notUnderstood(idServer);
+    return { medium, address };
+  }
+
+  /**
+   * Has an address of a user forgotten, on the word of this server.
+   * @returns false if the identity server does not do such a thing.
+   * @throws {MatrixError} as {@link bind}.
+   */
+  async unbind({ userId, idServer, medium, address }: BoundAddress): Promise<boolean> {
+    const content = { mxid: userId, threepid: { medium, address } };
+    try {
+      await this.#ask({ idServer }, 'POST', '3pid/unbind', content);
+      return true;
+    } catch (error) {
+      const { cause } = error as { readonly cause?: unknown };
+      // Only a Matrix error is an answer to the question; any other refusal means that the question is not understood.
+      if (cause instanceof Refused && [400, 403, 404, 501].includes(cause.status)) return false;
+      throw error;
+    }
   }
 
   /**
@@ -104,20 +170,27 @@ export class IdentityServers {
     }
   }
 
+  /** With the user's token, or signed by this server where there is none. */
   async #ask(
-    { idServer, idAccessToken }: ThirdPartyAddress,
+    { idServer, idAccessToken }: { readonly idServer: string; readonly idAccessToken?: string },
     method: 'GET' | 'POST',
     action: string,
     content?: JsonObject,
   ): Promise<JsonObject> {
     if (!isServerName(idServer)) throw invalidParam('id_server is not the name of a server.');
+    const uri = `/_matrix/identity/v2/${action}`;
+    const body = content === undefined ? undefined : canonicalJson(content);
+    const parts = { method, uri, origin: this.#serverName, destination: idServer, content: body };
+    const authorization = idAccessToken === undefined ? authorize(parts, this.#signingKey) : `Bearer ${idAccessToken}`;
     try {
-      return await this.#fetch(new URL(`https://${idServer}/_matrix/identity/v2/${action}`), {
+      return await this.#fetch(new URL(`https://${idServer}${uri}`), {
         method,
-        headers: { authorization: `Bearer ${idAccessToken}`, 'content-type': 'application/json' },
-        ...(content !== undefined && { body: JSON.stringify(content) }),
+        headers: { authorization, 'content-type': 'application/json' },
+        ...(body !== undefined && { body }),
       });
     } catch (error) {
+      const told = error instanceof Refused ? error.asTold() : undefined;
+      if (told !== undefined) throw told;
       throw new MatrixError('M_CONNECTION_FAILED', `The identity server ${idServer} could not be asked.`, {
         cause: error,
       });
@@ -138,12 +211,42 @@ export class IdentityServers {
       dispatcher: this.#web.get(),
       signal,
     });
-    if (statusCode !== 200) {
-      discard(body);
-      throw new Error(`${url.host} answered ${statusCode}`);
-    }
     const length = headers['content-length'];
-    return parseAnswer(await readBody(body, Array.isArray(length) ? length[0] : length, MAX_ANSWER_BYTES));
+    const bytes = await readBody(body, Array.isArray(length) ? length[0] : length, MAX_ANSWER_BYTES);
+    if (statusCode !== 200) throw new Refused(url.host, statusCode, bytes);
+    return parseAnswer(bytes);
+  }
+}
+
+/** An identity server answered with something else than 200. */
+class Refused extends Error {
+  override readonly name = 'Refused';
+  readonly status: number;
+  readonly #bytes: Buffer;
+
+  constructor(host: string, status: number, bytes: Buffer) {
+    super(`${host} answered ${status}`);
+    this.status = status;
+    this.#bytes = bytes;
+  }
+
+  /** The error as the user is told it; undefined if the server gave none that can be passed on. */
+  asTold(): MatrixError | undefined {
+    const { errcode, error } = answerOrNothing(this.#bytes);
+    if (this.status < 400 || typeof errcode !== 'string' || !ERRCODE.test(errcode)) return undefined;
+    const sentence = typeof error === 'string' ? error.slice(0, MAX_SENTENCE_LENGTH) : undefined;
+    const isOfSession = SESSION_ERRCODES.has(errcode);
+    // It is the session with the identity server that is not good, not the one with us.
+    const status = isOfSession || this.status === 401 ? 403 : this.status;
+    return new MatrixError(isOfSession ? 'M_UNAUTHORIZED' : (errcode as Errcode), sentence, { status, cause: this });
+  }
+}
+
+function answerOrNothing(bytes: Buffer): JsonObject {
+  try {
+    return parseAnswer(bytes);
+  } catch {
+    return {};
   }
 }
 

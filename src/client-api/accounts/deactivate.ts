@@ -1,6 +1,7 @@
 import { z } from 'zod';
 import type { Context } from '#src/context.ts';
 import { endpoint } from '#src/http/endpoint.ts';
+import { type BindingContext, unbindAllAddresses } from '../third-party-ids/bindings.ts';
 import { authSchema, confirmedByPassword } from './interactive.ts';
 
 /**
@@ -13,12 +14,13 @@ export const deactivate = endpoint({
   auth: 'optional',
   rateLimit: 'login',
   body: z.object({ auth: authSchema, id_server: z.string().optional(), erase: z.boolean().default(false) }),
-  handler: ({ body, requester }, { accounts }: Pick<Context, 'accounts'>) => {
+  handler: ({ body, requester }, context: BindingContext & Pick<Context, 'accounts'>) => {
+    const { accounts } = context;
     const operation = 'POST /_matrix/client/v3/account/deactivate';
     return confirmedByPassword(accounts, { operation, body, requester }, async (userId) => {
+      const result = await unbindAllAddresses(context, userId, body.id_server);
       await accounts.deactivate(userId, { isErased: body.erase });
-      // No account here is bound to an address, so none is left to unbind.
-      return { id_server_unbind_result: 'success' };
+      return { id_server_unbind_result: result };
     });
   },
 });

@@ -1,5 +1,6 @@
 import type { Context } from '#src/context.ts';
 import type { Endpoint } from '#src/http/endpoint.ts';
+import type { BindingContext } from '../third-party-ids/bindings.ts';
 import { capabilities } from './capabilities.ts';
 import { changePassword } from './change-password.ts';
 import { deactivate } from './deactivate.ts';
@@ -23,7 +24,7 @@ import { wellKnownClient } from './well-known-client.ts';
 import { whoami } from './whoami.ts';
 
 /** What the endpoints of accounts need of the application. */
-export type AccountsContext = Pick<Context, 'accounts' | 'config'>;
+export type AccountsContext = BindingContext & Pick<Context, 'accounts' | 'config'>;
 
 /** What the server is, making accounts, logging in and out, devices. */
 export const accountEndpoints: readonly Endpoint<AccountsContext>[] = [

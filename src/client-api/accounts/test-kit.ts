@@ -6,12 +6,16 @@ import { join } from 'node:path';
 import type { FastifyInstance } from 'fastify';
 import { accountsProjection } from '#projections/accounts/projection.ts';
 import { ProjectionEngine } from '#projections/engine/engine.ts';
+import { identityBindingsProjection } from '#projections/identity-bindings/projection.ts';
+import { signingKeyFromSeed } from '#protocol/signing.ts';
 import { Accounts } from '#src/accounts/accounts.ts';
 import { PasswordHasher } from '#src/accounts/password-hasher.ts';
 import { StreamCommands } from '#src/commands/stream-command.ts';
 import { type Config, settingsSchema } from '#src/config/schema.ts';
+import { IdentityServers } from '#src/federation/identity-servers.ts';
 import { createHttpApp } from '#src/http/app.ts';
 import { type Logger, silentLog } from '#src/log/logger.ts';
+import { LazyAgent } from '#src/net/undici.ts';
 import { type MemoryLog, openMemoryLog } from '#streams/memory/memory-log.ts';
 import { accountEndpoints } from './index.ts';
 
@@ -65,7 +69,8 @@ export interface ServerOptions {
 export async function startAccounts(options: ServerOptions = {}): Promise<AccountsServer> {
   const dir = await mkdtemp(join(tmpdir(), 'stele-accounts-'));
   const log = openMemoryLog();
-  const engine = await ProjectionEngine.open({ dir, log, projections: [accountsProjection], safeCopies: false });
+  const projections = [accountsProjection, identityBindingsProjection];
+  const engine = await ProjectionEngine.open({ dir, log, projections, safeCopies: false });
   const settings = settingsSchema.parse({
     server_name: 'example.org',
     registration: { open: true, token_required: false, ...options.registration },
@@ -74,12 +79,13 @@ export async function startAccounts(options: ServerOptions = {}): Promise<Accoun
   const config = { ...settings, signing_key_file: '', public_base_url: 'https://matrix.example.org' };
   const time = { nowMs: 1_700_000_000_000 };
   const logger = options.logger ?? silentLog();
+  const commands = new StreamCommands({ log, caughtUp: () => engine.waitFor(log.head()) });
   const accounts = new Accounts({
     config,
     log,
     reader: engine.reader,
     engine,
-    commands: new StreamCommands({ log, caughtUp: () => engine.waitFor(log.head()) }),
+    commands,
     clock: () => time.nowMs,
     random: randomBytes,
     logger,
@@ -87,7 +93,17 @@ export async function startAccounts(options: ServerOptions = {}): Promise<Accoun
   });
   const app = createHttpApp({
     endpoints: accountEndpoints,
-    context: { accounts, config },
+    context: {
+      accounts,
+      config,
+      commands,
+      reader: engine.reader,
+      newRecordId: () => randomBytes(16),
+      identity: new IdentityServers(new LazyAgent({}), {
+        serverName: config.server_name,
+        signingKey: signingKeyFromSeed('ed25519:test', Buffer.alloc(32, 1)),
+      }),
+    },
     authenticate: accounts.authenticate,
     log: logger,
     closing: new AbortController().signal,

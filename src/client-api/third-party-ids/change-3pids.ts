@@ -1,8 +1,12 @@
-/** Adding and removing addresses and phone numbers, on a server that keeps none. The capability `m.3pid_changes` says so. */
+/**
+ * Adding and removing addresses and phone numbers, on a server that keeps none: the capability `m.3pid_changes` says so. It
+ * does not concern those that users have at identity servers.
+ */
 import { z } from 'zod';
 import { endpoint } from '#src/http/endpoint.ts';
 import { forbidden, type MatrixError } from '#src/http/errors.ts';
 import { authSchema } from '../accounts/interactive.ts';
+import { type BindingContext, bindAddress, unbindAddress } from './bindings.ts';
 
 function notKept(): MatrixError {
   return forbidden('This server keeps no e-mail addresses and phone numbers.');
@@ -10,8 +14,10 @@ function notKept(): MatrixError {
 
 const removedSchema = z.looseObject({ address: z.string(), medium: z.string(), id_server: z.string().optional() });
 
-/** No account here is bound to an address, and no identity server is asked to unbind one. */
-const NOTHING_UNBOUND = { id_server_unbind_result: 'no-support' } as const;
+async function unbound(context: BindingContext, userId: string, body: z.output<typeof removedSchema>): Promise<object> {
+  const { medium, address, id_server: idServer } = body;
+  return { id_server_unbind_result: await unbindAddress(context, userId, { medium, address, idServer }) };
+}
 
 /**
  * `POST /_matrix/client/v3/account/3pid`: adds an address, the deprecated way.
@@ -59,8 +65,10 @@ export const bind3pid = endpoint({
     id_server: z.string(),
     sid: z.string(),
   }),
-  handler: () => {
-    throw forbidden('This server talks to no identity servers.');
+  handler: async ({ requester, body }, context: BindingContext) => {
+    const { id_server: idServer, id_access_token: idAccessToken, sid, client_secret: clientSecret } = body;
+    await bindAddress(context, requester.userId, { idServer, idAccessToken, sid, clientSecret });
+    return {};
   },
 });
 
@@ -75,11 +83,11 @@ export const unbind3pid = endpoint({
   auth: 'user',
   rateLimit: 'write',
   body: removedSchema,
-  handler: () => NOTHING_UNBOUND,
+  handler: ({ requester, body }, context: BindingContext) => unbound(context, requester.userId, body),
 });
 
 /**
- * `POST /_matrix/client/v3/account/3pid/delete`: removes an address.
+ * `POST /_matrix/client/v3/account/3pid/delete`: removes an address. None is here, but an identity server may know it.
  * https://spec.matrix.org/v1.19/client-server-api/#post_matrixclientv3account3piddelete
  */
 export const delete3pid = endpoint({
@@ -88,5 +96,5 @@ export const delete3pid = endpoint({
   auth: 'user',
   rateLimit: 'write',
   body: removedSchema,
-  handler: () => NOTHING_UNBOUND,
+  handler: ({ requester, body }, context: BindingContext) => unbound(context, requester.userId, body),
 });
