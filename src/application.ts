@@ -242,6 +242,7 @@ export function createApplication(parts: ApplicationParts): Application {
   const epoch = randomBytes(EPOCH_BYTES).toString('hex');
   const lasting = new LastingEduLog(reader, serverName);
   const sender = new Sender({
+    isBusy: () => rooms.isWriting,
     serverName,
     engine,
     log,

@@ -16,7 +16,7 @@ export async function runFederationBench(): Promise<BenchResult[]> {
   const calls = new PeerCalls(server.name, ORIGINS);
   try {
     const user = await server.register('owner');
-    return [...(await joining(server, user, peers, calls))];
+    return await joining(server, user, peers, calls);
   } finally {
     await calls.close();
     await server.stop();

@@ -6,7 +6,7 @@ import type { BenchResult } from './result.ts';
 import { type BenchServer, type BenchUser, startFederatedServer } from './server.ts';
 
 const DESTINATIONS = 200;
-const SEND_MS = 8_000;
+const SEND_MS = 16_000;
 const WRITERS = 4;
 const WRITE_EVERY_MS = 150;
 const MESSAGE = JSON.stringify({ msgtype: 'm.text', body: 'x'.repeat(160) });

@@ -112,7 +112,9 @@ interface OpenOptions {
 
 function open(target: DialTarget, addresses: readonly string[], options: OpenOptions): Promise<Socket> {
   const { host, port, certName } = target;
-  const socketOptions = {
+  const { promise, resolve, reject } = Promise.withResolvers<Socket>();
+  // What TLS needs is made once somebody is there: hosts that are gone cost next to nothing.
+  const tcp = tcpConnect({
     host: isIP(host) === 0 ? host : (addresses[0] ?? host),
     port,
     lookup: answerWith(addresses),
@@ -120,31 +122,38 @@ function open(target: DialTarget, addresses: readonly string[], options: OpenOpt
     autoSelectFamilyAttemptTimeout: ATTEMPT_TIMEOUT_MS,
     noDelay: true,
     keepAlive: true,
-  };
-  const socket =
-    certName === undefined
-      ? tcpConnect(socketOptions)
-      : tlsConnect({
-          ...socketOptions,
-          ...nameToVerify(certName),
-          secureContext: options.secureContext,
-          rejectUnauthorized: options.verifyTls,
-          ALPNProtocols: ['http/1.1'],
-        });
-  const { promise, resolve, reject } = Promise.withResolvers<Socket>();
+  });
+  let socket: Socket = tcp;
   const timer = setTimeout(() => {
     socket.destroy(Object.assign(new Error(`${host}:${port} did not answer in time`), { code: 'ETIMEDOUT' }));
   }, options.timeoutMs);
-  socket.once(certName === undefined ? 'connect' : 'secureConnect', () => {
-    clearTimeout(timer);
-    socket.off('error', fail);
-    resolve(socket);
-  });
   const fail = (error: Error): void => {
     clearTimeout(timer);
     reject(error);
   };
-  socket.once('error', fail);
+  const succeed = (): void => {
+    clearTimeout(timer);
+    socket.off('error', fail);
+    resolve(socket);
+  };
+  tcp.once('error', fail);
+  tcp.once('connect', () => {
+    if (certName === undefined) {
+      succeed();
+      return;
+    }
+    // From here on what befalls the connection befalls what is around it.
+    tcp.off('error', fail);
+    socket = tlsConnect({
+      socket: tcp,
+      ...nameToVerify(certName),
+      secureContext: options.secureContext,
+      rejectUnauthorized: options.verifyTls,
+      ALPNProtocols: ['http/1.1'],
+    });
+    socket.once('error', fail);
+    socket.once('secureConnect', succeed);
+  });
   return promise;
 }
 

@@ -75,6 +75,7 @@ export class Rooms {
   readonly #turns = new KeyedLock();
   /** Rooms that somebody has to himself, until he is done. */
   readonly #taken = new Map<string, Promise<void>>();
+  #pendingAppends = 0;
   /** Milliseconds since the epoch of the last room that was made here. */
   #lastNewRoomMs = 0;
 
@@ -126,6 +127,11 @@ export class Rooms {
    */
   powerLevels(roomId: string): PowerLevels {
     return powerLevelsIn(this.#head(roomId));
+  }
+
+  /** Whether an event is on its way to the disk, so that somebody waits for it. */
+  get isWriting(): boolean {
+    return this.#pendingAppends > 0;
   }
 
   /** Whether this server has, or had, a part in the room, so that it has a state. */
@@ -347,6 +353,7 @@ export class Rooms {
     const appended = this.#options.log.append(head.stream, head.revision, [record]);
     head.advance(event);
     head.pendingAppends += 1;
+    this.#pendingAppends += 1;
     head.settled = appended.then(ignore, ignore);
     try {
       await appended;
@@ -356,6 +363,7 @@ export class Rooms {
       throw error;
     } finally {
       head.pendingAppends -= 1;
+      this.#pendingAppends -= 1;
     }
     if (head.pendingAppends === 0) head.settle();
   }

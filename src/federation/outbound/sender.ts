@@ -62,6 +62,8 @@ export interface SenderOptions {
   readonly epoch: string;
   readonly counts: FederationCounts;
   readonly logger: Logger;
+  /** Whether a user of this server waits for it right now: what is sent to others then comes a little later. */
+  readonly isBusy?: () => boolean;
 }
 
 /** How a server stands, for operators. */
@@ -85,7 +87,7 @@ export class Sender {
   readonly #stops: (() => void)[] = [];
   #seen: Position;
   readonly #closing = new AbortController();
-  readonly #pace = new Pace();
+  readonly #pace: Pace;
   readonly #texts: PduTexts;
   #isScheduled = false;
   #isClosed = false;
@@ -95,6 +97,7 @@ export class Sender {
   constructor(options: SenderOptions) {
     this.#options = options;
     this.#seen = options.engine.reader.frontier;
+    this.#pace = new Pace(options.isBusy);
     this.#texts = new PduTexts({ log: options.log, reader: options.engine.reader });
   }
 
