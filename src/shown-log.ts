@@ -10,6 +10,7 @@ import {
   type ReadStreamOptions,
   type RecordDraft,
   type Revision,
+  type SectionRef,
   type Subscriber,
   type Subscription,
   type WriteState,
@@ -87,6 +88,10 @@ export class ShownLog implements EventLog {
 
   destroyKey(position: Position, section: number): Promise<void> {
     return this.#log.destroyKey(position, section);
+  }
+
+  destroyKeys(sections: readonly SectionRef[]): Promise<void> {
+    return this.#log.destroyKeys(sections);
   }
 
   close(): Promise<void> {

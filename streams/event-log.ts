@@ -48,6 +48,12 @@ export interface LogRecord {
   readonly decoded?: unknown;
 }
 
+/** One section of one record. */
+export interface SectionRef {
+  readonly position: Position;
+  readonly section: number;
+}
+
 export interface Appended {
   readonly firstPosition: Position;
   readonly lastPosition: Position;
@@ -114,6 +120,11 @@ export interface EventLog {
   writeState(): WriteState;
   /** Destroys the key of one section of one record, for ever: the record, its hash and every proof stay valid. Durable when resolved. */
   destroyKey(position: Position, section: number): Promise<void>;
+  /**
+   * The same for many sections, which wait for the disk together. All are durable when it resolves; if it rejects, some may
+   * be: destroy them again. Destroying a key again changes nothing. Throws RangeError for a section that is not there.
+   */
+  destroyKeys(sections: readonly SectionRef[]): Promise<void>;
   /** Flushes what is queued, ends subscriptions, releases the files. */
   close(): Promise<void>;
 }

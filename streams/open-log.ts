@@ -1,8 +1,10 @@
 /** Opens the log of a server, or opens it for reading beside the server: the one entry for everything above. */
 import { type EmbeddedOptions, openEmbedded, type RecoveryReport } from './embedded/open-embedded.ts';
+import { logPaths } from './embedded/paths.ts';
 import type { EventLog } from './event-log.ts';
+import { ErasedList, type ErasedSection, readErasedList } from './keyring/erased-list.ts';
 import type { RawLog } from './raw-log.ts';
-import { type PendingAppend, SealedLog, type SealedLogOptions } from './sealed-log.ts';
+import { type PendingAppend, type ReappliedErasures, SealedLog, type SealedLogOptions } from './sealed-log.ts';
 
 export interface OpenLogOptions extends EmbeddedOptions, SealedLogOptions {}
 
@@ -12,11 +14,19 @@ export interface OpenLog extends EventLog, RawLog {
   readonly recovery: RecoveryReport;
   /** 16 random bytes that this log's files carry. */
   readonly logId: Buffer;
+  /**
+   * What was destroyed again because the list of destroyed keys names it and its key was there: somebody has put an older
+   * keyring in place. Undefined where there was nothing of the kind.
+   */
+  readonly reapplied: ReappliedErasures | undefined;
+  /** See {@link SealedLog.reapplyErasures}. */
+  reapplyErasures(erased: readonly ErasedSection[]): Promise<ReappliedErasures>;
 }
 
 class OpenedLog extends SealedLog implements OpenLog {
   readonly recovery: RecoveryReport;
   readonly logId: Buffer;
+  reapplied: ReappliedErasures | undefined;
 
   constructor(opened: Awaited<ReturnType<typeof openEmbedded<PendingAppend>>>, options: SealedLogOptions) {
     super(opened.driver, opened.keyring, options);
@@ -30,7 +40,42 @@ class OpenedLog extends SealedLog implements OpenLog {
  * the master key is missing or wrong, `Damaged` when something is not as it was written; each says what to do.
  */
 export async function openLog(options: OpenLogOptions): Promise<OpenLog> {
-  return new OpenedLog(await openEmbedded<PendingAppend>(options), options);
+  const opened = await openEmbedded<PendingAppend>(options);
+  const paths = logPaths(options.folder);
+  let erasedList: ErasedList | undefined;
+  try {
+    const { files } = options;
+    erasedList = await ErasedList.open({
+      folder: options.folder,
+      path: paths.erased,
+      logId: opened.keyring.logId,
+      ...(files && { files }),
+    });
+  } catch (error) {
+    await opened.driver.close();
+    await opened.keyring.close();
+    throw error;
+  }
+  const log = new OpenedLog(opened, { ...options, erasedList });
+  try {
+    const { last } = erasedList;
+    // What is missing in an older keyring are the latest destructions: if the last is there, so are those before.
+    if (last !== undefined && (await isBack(log, last))) {
+      log.reapplied = await log.reapplyErasures((await readErasedList(paths.erased, options.files))?.sections ?? []);
+    }
+    return log;
+  } catch (error) {
+    await log.close();
+    throw error;
+  }
+}
+
+/** Whether a section that was destroyed can be read. */
+async function isBack(log: OpenLog, { position, section, recordId }: ErasedSection): Promise<boolean> {
+  const record = position <= log.head() ? await log.readAt(position) : undefined;
+  if (record === undefined || Buffer.compare(record.id, recordId) !== 0) return false;
+  return record.sections[section] instanceof Uint8Array;
 }
 
 export { NoLog, openLogReadOnly, type ReadOnlyOptions } from './embedded/open-read-only.ts';
+export { ErasedList, type ErasedSection, type ErasedSections, readErasedList } from './keyring/erased-list.ts';

@@ -16,13 +16,15 @@ import {
   type ReadStreamOptions,
   type RecordDraft,
   type Revision,
+  type SectionRef,
   type Subscriber,
   type Subscription,
   TooLarge,
   type WriteState,
 } from './event-log.ts';
+import type { ErasedList, ErasedSection } from './keyring/erased-list.ts';
 import type { KeyStore } from './keyring/key-store.ts';
-import type { DriverEvents, LogDriver, SealedAppend, SealedRecord } from './log-driver.ts';
+import type { DriverEvents, LogDriver, SealedAppend, SealedRecord, StoredRecord } from './log-driver.ts';
 import type { OnCommit, RawLog, RawRecord } from './raw-log.ts';
 import { encodeHeader, leafHash, MAX_KIND_BYTES } from './record-format.ts';
 import { openRecords, rawRecord } from './record-reader.ts';
@@ -39,6 +41,9 @@ export const APPEND_DEADLINE_MS = 30_000;
 export const MAX_SUBSCRIPTIONS = 1024;
 /** What a driver may add to a record: frame, links, padding. */
 const FRAME_ALLOWANCE_BYTES = 128;
+/** Keys that are destroyed together: so many records are looked up before the disk is waited for. */
+const DESTROY_BATCH = 1024;
+const MS_PER_S = 1000;
 /** How often a resend is compared with a log that moves under it. */
 const MAX_RESEND_LOOKS = 8;
 
@@ -54,6 +59,18 @@ export interface SealedLogOptions {
   readonly appendDeadlineMs?: number;
   readonly maxPendingRecords?: number;
   readonly maxPendingBytes?: number;
+  /** Where destroyed keys are listed, before they are destroyed. */
+  readonly erasedList?: ErasedList;
+}
+
+/** What came of destroying again what a list says was destroyed. */
+export interface ReappliedErasures {
+  /** Keys that were there, and are not any more. */
+  readonly destroyed: number;
+  /** Keys that were gone. */
+  readonly alreadyGone: number;
+  /** Entries about records that this log does not have. */
+  readonly unknown: number;
 }
 
 /** An append under way: sealed for the driver, plain for live subscribers. */
@@ -106,6 +123,7 @@ export class SealedLog implements EventLog, RawLog, DriverEvents<PendingAppend> 
   readonly #now: () => number;
   readonly #onCommit: OnCommit | undefined;
   readonly #deadlineMs: number;
+  readonly #erasedList: ErasedList | undefined;
   readonly #maxPendingRecords: number;
   readonly #maxPendingBytes: number;
   readonly #pending = new Set<PendingAppend>();
@@ -123,6 +141,7 @@ export class SealedLog implements EventLog, RawLog, DriverEvents<PendingAppend> 
     this.#now = options.now ?? Date.now;
     this.#onCommit = options.onCommit;
     this.#deadlineMs = options.appendDeadlineMs ?? APPEND_DEADLINE_MS;
+    this.#erasedList = options.erasedList;
     this.#maxPendingRecords = options.maxPendingRecords ?? MAX_PENDING_RECORDS;
     this.#maxPendingBytes = options.maxPendingBytes ?? MAX_PENDING_BYTES;
     driver.start(this);
@@ -196,14 +215,70 @@ export class SealedLog implements EventLog, RawLog, DriverEvents<PendingAppend> 
     return this.#driver.writeState();
   }
 
-  async destroyKey(position: Position, section: number): Promise<void> {
-    if (this.#closing) throw new NotWritten('the log is closed');
-    const stored = await this.#driver.readAt(position);
-    if (stored === undefined) throw new RangeError(`there is no record at position ${position}`);
-    if (!Number.isInteger(section) || section < 0 || section >= stored.sections.length) {
-      throw new RangeError(`the record at position ${position} has no section ${section}`);
+  destroyKey(position: Position, section: number): Promise<void> {
+    return this.destroyKeys([{ position, section }]);
+  }
+
+  async destroyKeys(sections: readonly SectionRef[]): Promise<void> {
+    for (let at = 0; at < sections.length; at += DESTROY_BATCH) {
+      await this.#destroy(sections.slice(at, at + DESTROY_BATCH));
     }
-    await this.#keys.destroy(stored.firstKeySlot + section);
+  }
+
+  /**
+   * Destroys again what a list says was destroyed: what a restored backup brought back. Entries about other records than
+   * those of this log are passed over.
+   */
+  async reapplyErasures(erased: readonly ErasedSection[]): Promise<ReappliedErasures> {
+    let destroyed = 0;
+    let alreadyGone = 0;
+    let unknown = 0;
+    for (let at = 0; at < erased.length; at += DESTROY_BATCH) {
+      const due: SectionRef[] = [];
+      for (const { position, section, recordId } of erased.slice(at, at + DESTROY_BATCH)) {
+        const stored = position <= this.head() ? await this.#driver.readAt(position) : undefined;
+        if (stored === undefined || section >= stored.sections.length || !idOfHeader(stored.header).equals(recordId)) {
+          unknown++;
+        } else if (await this.#isDestroyed(stored.firstKeySlot + section)) alreadyGone++;
+        else due.push({ position, section });
+      }
+      await this.#destroy(due);
+      destroyed += due.length;
+    }
+    return { destroyed, alreadyGone, unknown };
+  }
+
+  async #destroy(sections: readonly SectionRef[]): Promise<void> {
+    if (this.#closing) throw new NotWritten('the log is closed');
+    const slots: number[] = [];
+    const entries: ErasedSection[] = [];
+    const destroyedAtS = Math.floor(this.#now() / MS_PER_S);
+    let stored: StoredRecord | undefined;
+    for (const { position, section } of sections) {
+      if (stored?.position !== position) stored = await this.#driver.readAt(position);
+      if (stored === undefined) throw new RangeError(`there is no record at position ${position}`);
+      if (!Number.isInteger(section) || section < 0 || section >= stored.sections.length) {
+        throw new RangeError(`the record at position ${position} has no section ${section}`);
+      }
+      const slot = stored.firstKeySlot + section;
+      slots.push(slot);
+      if (await this.#isDestroyed(slot)) continue;
+      entries.push({ position, section, recordId: Buffer.from(idOfHeader(stored.header)), destroyedAtS });
+    }
+    if (slots.length === 0) return;
+    // Listed first: a key that is listed and still there is destroyed at the next start, one that is gone and not listed
+    // would come back with a backup.
+    await this.#erasedList?.add(entries);
+    await this.#keys.destroyAll(slots);
+  }
+
+  async #isDestroyed(slot: number): Promise<boolean> {
+    let key = this.#keys.peek(slot);
+    if (key === undefined) {
+      await this.#keys.load(slot);
+      key = this.#keys.peek(slot);
+    }
+    return key === null;
   }
 
   close(): Promise<void> {
@@ -218,6 +293,7 @@ export class SealedLog implements EventLog, RawLog, DriverEvents<PendingAppend> 
     await Promise.all([...this.#subscriptions].map((subscription) => subscription.stop()));
     await this.#driver.close();
     await this.#keys.close();
+    await this.#erasedList?.close();
   }
 
   committed(appends: readonly PendingAppend[]): void {

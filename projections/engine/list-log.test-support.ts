@@ -133,6 +133,10 @@ export class ListLog implements EventLog {
     return { writable: true };
   }
 
+  async destroyKeys(): Promise<void> {
+    throw new NotWritten('this log has no keys');
+  }
+
   async destroyKey(): Promise<void> {
     throw new NotWritten('this log has no keys');
   }

@@ -258,22 +258,32 @@ export class FileKeyring implements KeyStore {
     return slotIs(bytes, 0, 0xff) ? 'destroyed' : 'present';
   }
 
-  async destroy(slot: number): Promise<void> {
+  destroy(slot: number): Promise<void> {
+    return this.destroyAll([slot]);
+  }
+
+  async destroyAll(slots: readonly number[]): Promise<void> {
     if (this.#options.readOnly || this.#closed) throw new NotWritten('the keyring is not open for writing');
-    const { file } = this.#fileOf(slot);
-    try {
-      await file.write(Buffer.alloc(KEY_BYTES, 0xff), slotOffset(slot % SLOTS_PER_FILE));
-    } catch (error) {
-      throw new OutcomeUnknown(`the key in slot ${slot} may not be destroyed: ${String(error)}. Destroy it again.`);
-    } finally {
-      this.#forget(slot);
+    const touched = new Set<OpenFile>();
+    for (const { first, count } of runsOf(slots)) {
+      const { file } = this.#fileOf(first);
+      touched.add(file);
+      try {
+        await file.write(Buffer.alloc(KEY_BYTES * count, 0xff), slotOffset(first % SLOTS_PER_FILE));
+      } catch (error) {
+        throw new OutcomeUnknown(`the key in slot ${first} may not be destroyed: ${String(error)}. Destroy it again.`);
+      } finally {
+        for (let slot = first; slot < first + count; slot++) this.#forget(slot);
+      }
     }
-    try {
-      await file.datasync();
-    } catch (error) {
-      throw new OutcomeUnknown(
-        `the destruction of the key in slot ${slot} may not be durable: ${String(error)}. Destroy it again.`,
-      );
+    for (const file of touched) {
+      try {
+        await file.datasync();
+      } catch (error) {
+        throw new OutcomeUnknown(
+          `the destruction of keys in ${file.path} may not be durable: ${String(error)}. Destroy it again.`,
+        );
+      }
     }
   }
 
@@ -407,6 +417,22 @@ export class FileKeyring implements KeyStore {
     }
     return { firstPosition: 0, isClean: false };
   }
+}
+
+/** Slots that lie side by side in one file. */
+function* runsOf(slots: readonly number[]): Generator<{ readonly first: number; readonly count: number }> {
+  const sorted = [...new Set(slots)].sort((a, b) => a - b);
+  let first = sorted[0];
+  let count = 0;
+  for (const slot of sorted) {
+    if (first !== undefined && (slot !== first + count || slot % SLOTS_PER_FILE === 0) && count > 0) {
+      yield { first, count };
+      first = slot;
+      count = 0;
+    }
+    count++;
+  }
+  if (first !== undefined) yield { first, count };
 }
 
 function fileName(number: number): string {

@@ -28,5 +28,7 @@ export interface KeyStore {
   load(slot: number): Promise<void>;
   /** Overwrites a key, for ever. Durable when resolved. */
   destroy(slot: number): Promise<void>;
+  /** The same for many. */
+  destroyAll(slots: readonly number[]): Promise<void>;
   close(): Promise<void>;
 }

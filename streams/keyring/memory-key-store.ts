@@ -31,6 +31,10 @@ export class MemoryKeyStore implements KeyStore {
     this.#keys[slot] = null;
   }
 
+  async destroyAll(slots: readonly number[]): Promise<void> {
+    for (const slot of slots) await this.destroy(slot);
+  }
+
   async close(): Promise<void> {
     this.#keys.length = 0;
   }
