@@ -22,11 +22,18 @@ export interface NewRoom {
   readonly powerLevelContentOverride: JsonObject;
 }
 
+interface Preset {
+  readonly joinRule: string;
+  /** Where they may not, no event says so: a room without one has `forbidden`, and other servers leave it out too. */
+  readonly guestsCanJoin: boolean;
+  readonly inviteesAreEqual: boolean;
+}
+
 /** What a preset says of a room. Source: client-server API, `POST /createRoom`, table of presets. */
-const PRESETS: Readonly<Record<RoomPreset, { joinRule: string; guestAccess: string; inviteesAreEqual: boolean }>> = {
-  private_chat: { joinRule: 'invite', guestAccess: 'can_join', inviteesAreEqual: false },
-  trusted_private_chat: { joinRule: 'invite', guestAccess: 'can_join', inviteesAreEqual: true },
-  public_chat: { joinRule: 'public', guestAccess: 'forbidden', inviteesAreEqual: false },
+const PRESETS: Readonly<Record<RoomPreset, Preset>> = {
+  private_chat: { joinRule: 'invite', guestsCanJoin: true, inviteesAreEqual: false },
+  trusted_private_chat: { joinRule: 'invite', guestsCanJoin: true, inviteesAreEqual: true },
+  public_chat: { joinRule: 'public', guestsCanJoin: false, inviteesAreEqual: false },
 };
 
 const CREATOR_LEVEL = 100;
@@ -54,7 +61,7 @@ export function firstEvents(room: NewRoom, rules: RoomVersionRules): EventToSend
   };
   addUnlessGiven('m.room.join_rules', { join_rule: preset.joinRule });
   addUnlessGiven('m.room.history_visibility', { history_visibility: 'shared' });
-  addUnlessGiven('m.room.guest_access', { guest_access: preset.guestAccess });
+  if (preset.guestsCanJoin) addUnlessGiven('m.room.guest_access', { guest_access: 'can_join' });
 
   for (const { type, stateKey, content } of room.initialState) add(type, stateKey, content);
   if (room.name !== undefined) add('m.room.name', '', { name: room.name });
