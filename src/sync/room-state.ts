@@ -1,8 +1,8 @@
 /** Which state events of a room a sync sends. Long states are read in slices; versions of the past do not change meanwhile. */
 import type { Reader } from '#projections/engine/reader.ts';
 import { type Event, eventAt, stateEventPosition } from '#projections/rooms/queries.ts';
-import { NO_EVENT } from '#projections/rooms/state/index.ts';
-import { state, stateVersions } from '#projections/rooms/tables.ts';
+import { changesByVersion, keyOfChange, MAIN_LINE, NO_EVENT } from '#projections/rooms/state/index.ts';
+import { state } from '#projections/rooms/tables.ts';
 import type { Position } from '#streams/event-log.ts';
 import type { Pacer } from './pacer.ts';
 
@@ -80,15 +80,20 @@ async function collectState(
   }
 }
 
-/** What came into the state after one version, up to another: the last event of each key. */
+/**
+ * What came into the state after one version, up to another, and still stands: the last event of each key. What forks took away
+ * again, when they met, is not in it.
+ */
 export async function stateDelta(source: StateSource, after: number, upTo: number): Promise<StateMap> {
   const { reader, room, pacer } = source;
   const found: StateMap = new Map();
   for (let from = after; from < upTo; from += SLICE_ROWS) {
-    const until = Math.min(from + SLICE_ROWS, upTo);
-    for (const { value } of reader.range(stateVersions, { prefix: [room], gt: [room, from], lte: [room, until] })) {
-      const event = eventAt(reader, value);
-      if (event?.stateKey !== undefined) found.set(stateKeyOf(event.type, event.stateKey), value);
+    for (const change of changesByVersion(reader, room, MAIN_LINE, from, Math.min(from + SLICE_ROWS, upTo))) {
+      const changed = keyOfChange(reader, room, MAIN_LINE, change);
+      if (changed === undefined) continue;
+      const key = stateKeyOf(changed.type, changed.stateKey);
+      if (change.event === NO_EVENT) found.delete(key);
+      else found.set(key, change.event);
     }
     if (pacer.isDue) await pacer.pause();
   }

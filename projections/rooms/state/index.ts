@@ -23,6 +23,7 @@
  */
 export { differenceBetween, MAX_COMPARED_STATES, type StateKeyDifference } from './difference.ts';
 export { appendToMainLine, extendState, MAX_LEVELS, removeState, WIDE_CHANGES } from './extend.ts';
+export { changesByVersion, keyOfChange } from './lines.ts';
 export { stateEntriesAt, stateEventAt } from './look-up.ts';
 export {
   isSameRef,
