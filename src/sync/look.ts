@@ -52,13 +52,18 @@ type Section = 'invite' | 'join' | 'knock' | 'leave';
 interface Candidate {
   readonly row: UserRoomRow;
   typing?: readonly string[];
+  /** An invite that the client may have been kept from, though it is not new. */
+  isOfferedAgain?: boolean;
 }
+
+/** Account data that keeps invites from their user. */
+const INVITE_GATES: ReadonlySet<string> = new Set(['m.ignored_user_list', 'm.invite_permission_config']);
 
 /** What is new after `run.since`, up to `run.upTo`. */
 export async function lookForNews(run: SyncRun, options: LookOptions): Promise<Answer> {
   // All that decides which rooms are looked at is read before the first pause, so it is of one moment.
   const accountData = accountDataOf(run);
-  const candidates = candidatesOf(run, options, accountData.byRoom);
+  const candidates = candidatesOf(run, options, accountData);
   const deviceLists = await deviceListsText(run, options.recent);
   const sections: Record<Section, string[]> = { invite: [], join: [], knock: [], leave: [] };
   for (const [id, candidate] of candidates) {
@@ -90,11 +95,7 @@ export async function lookForNews(run: SyncRun, options: LookOptions): Promise<A
 }
 
 /** The rooms to look into, by internal id. */
-function candidatesOf(
-  run: SyncRun,
-  options: LookOptions,
-  accountDataByRoom: ReadonlyMap<string, readonly AccountDataEntry[]>,
-): Map<Position, Candidate> {
+function candidatesOf(run: SyncRun, options: LookOptions, accountData: AccountData): Map<Position, Candidate> {
   const { reader, viewer } = run;
   const candidates = new Map<Position, Candidate>();
   const changed = run.isInitial || run.isFullState ? undefined : options.recent.roomsSince(reader, run.since);
@@ -103,7 +104,12 @@ function candidatesOf(
   } else {
     for (const room of changed) addCandidate(run, room, candidates);
   }
-  for (const roomId of accountDataByRoom.keys()) {
+  if (accountData.opensInvites) {
+    for (const { room, ...row } of roomsOf(reader, viewer.userId)) {
+      if (row.membership === 'invite') candidates.set(room, { row, isOfferedAgain: true });
+    }
+  }
+  for (const roomId of accountData.byRoom.keys()) {
     const room = findRoom(reader, roomId);
     if (room !== undefined) addCandidate(run, room.id, candidates);
   }
@@ -143,10 +149,10 @@ function typingNews({ typing, typingSince }: LookOptions, roomId: string): reado
 async function roomNews(
   run: SyncRun,
   room: Room,
-  { row, typing }: Candidate,
+  { row, typing, isOfferedAgain = false }: Candidate,
   accountData: readonly AccountDataEntry[],
 ): Promise<{ readonly section: Section; readonly json: string } | undefined> {
-  const isNew = run.isInitial || run.isFullState || row.since > run.since;
+  const isNew = run.isInitial || run.isFullState || row.since > run.since || isOfferedAgain;
   let section: Section;
   let json: string | undefined;
   switch (row.membership) {
@@ -176,18 +182,22 @@ interface AccountData {
   /** JSON texts of what is of no room. */
   readonly global: readonly string[];
   readonly byRoom: ReadonlyMap<string, readonly AccountDataEntry[]>;
+  /** Whether invites may be shown now that were not before. Source: client-server API, "Ignoring Users". */
+  readonly opensInvites: boolean;
 }
 
 function accountDataOf(run: SyncRun): AccountData {
   const { reader, viewer, filter } = run;
   const global: string[] = [];
   const byRoom = new Map<string, AccountDataEntry[]>();
+  let opensInvites = false;
   const entries = run.isInitial
     ? accountDataForFirstSync(reader, viewer.userId)
     : accountDataForSync(reader, viewer.userId, run.since);
   for (const entry of entries) {
     const { roomId, type, contentJson } = entry;
     if (roomId === undefined) {
+      if (!run.isInitial && INVITE_GATES.has(type)) opensInvites = true;
       if (filter.accountData.matchesTypeAndSender(type, undefined)) global.push(accountDataJson(type, contentJson));
       continue;
     }
@@ -197,5 +207,5 @@ function accountDataOf(run: SyncRun): AccountData {
     if (known === undefined) byRoom.set(roomId, [entry]);
     else known.push(entry);
   }
-  return { global, byRoom };
+  return { global, byRoom, opensInvites };
 }

@@ -220,6 +220,20 @@ describe('rooms that come and go', () => {
     expect((await sync(bob, { filter: { room: { include_leave: true } } })).rooms).toBeUndefined();
   });
 
+  it('shows the invite of somebody whom the user ignores no more', async () => {
+    await bob.ok('PUT', `/user/${bob.userId}/account_data/m.ignored_user_list`, {
+      ignored_users: { [alice.userId]: {} },
+    });
+    const { next_batch: since } = await sync(bob);
+    const roomId = await createRoom(alice, { invite: [bob.userId] });
+    const ignoring = await sync(bob, { since });
+    expect(ignoring.rooms).toBeUndefined();
+    await bob.ok('PUT', `/user/${bob.userId}/account_data/m.ignored_user_list`, { ignored_users: {} });
+    const answer = await sync(bob, { since: ignoring.next_batch });
+    expect(Object.keys(answer.rooms?.invite ?? {})).toEqual([roomId]);
+    expect((await sync(bob, { since: answer.next_batch })).rooms).toBeUndefined();
+  });
+
   it('tells that an invite was taken back', async () => {
     const roomId = await createRoom(alice, { invite: [bob.userId] });
     const { next_batch: since } = await sync(bob);
