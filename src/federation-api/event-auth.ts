@@ -1,10 +1,9 @@
-import { authChainOf } from '#projections/rooms/auth-chains/index.ts';
 import { knownEvent } from '#projections/rooms/known-events.ts';
 import type { Context } from '#src/context.ts';
 import { residentRoom } from '#src/federation/inbound/admission.ts';
 import { authEventPositions } from '#src/federation/inbound/auth-event-positions.ts';
-import { inOrder } from '#src/federation/inbound/join-answer.ts';
 import { pduListAnswer } from '#src/federation/inbound/pdu-list.ts';
+import { authChainToTell, inOrder } from '#src/federation/inbound/told-state.ts';
 import { endpoint } from '#src/http/endpoint.ts';
 import { notFound } from '#src/http/errors.ts';
 
@@ -24,7 +23,7 @@ export const getEventAuth = endpoint({
     if (known === undefined || known.row.room !== room.id) throw notFound();
     const authEvents = await authEventPositions(context, room, known);
     return pduListAnswer(context, [
-      ['auth_chain', inOrder(new Set([...authEvents, ...authChainOf(reader, room.id, authEvents)]))],
+      ['auth_chain', inOrder(new Set([...authEvents, ...(await authChainToTell(reader, room.id, authEvents))]))],
     ]);
   },
 });

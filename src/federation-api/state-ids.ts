@@ -1,13 +1,15 @@
 import { z } from 'zod';
-import { authChainOf } from '#projections/rooms/auth-chains/index.ts';
+import type { Reader } from '#projections/engine/reader.ts';
 import { stateBefore } from '#projections/rooms/event-row.ts';
 import { knownEventAt } from '#projections/rooms/known-events.ts';
-import { stateEntriesAt } from '#projections/rooms/state/index.ts';
 import type { Context } from '#src/context.ts';
 import { residentRoom } from '#src/federation/inbound/admission.ts';
 import { placedEvent } from '#src/federation/inbound/room-events.ts';
+import { authChainToTell, stateToTell } from '#src/federation/inbound/told-state.ts';
 import { endpoint } from '#src/http/endpoint.ts';
 import { queryText } from '#src/http/query.ts';
+import { sharedPacer } from '#src/sync/pacer.ts';
+import type { Position } from '#streams/event-log.ts';
 
 /**
  * `GET /_matrix/federation/v1/state_ids/{roomId}`: ids of the state of a room before an event, and of what authorises it.
@@ -19,12 +21,21 @@ export const getStateIds = endpoint({
   auth: 'server',
   rateLimit: 'federation',
   query: z.object({ event_id: queryText() }),
-  handler: ({ params, query, requester }, { reader, serverName }: Pick<Context, 'reader' | 'serverName'>) => {
+  handler: async ({ params, query, requester }, { reader, serverName }: Pick<Context, 'reader' | 'serverName'>) => {
     const room = residentRoom(reader, serverName, requester.origin, params.roomId);
     const known = placedEvent(reader, room, query.event_id);
-    const events = [...stateEntriesAt(reader, room.id, stateBefore(known.row))].map(({ event }) => event);
-    const idsOf = (positions: Iterable<number>): string[] =>
-      [...positions].flatMap((position) => knownEventAt(reader, position)?.row.eventId ?? []);
-    return { pdu_ids: idsOf(events), auth_chain_ids: idsOf(authChainOf(reader, room.id, events)) };
+    const events = await stateToTell(reader, room.id, stateBefore(known.row), { withMembers: true });
+    const chain = await authChainToTell(reader, room.id, events);
+    return { pdu_ids: await idsOf(reader, events), auth_chain_ids: await idsOf(reader, chain) };
   },
 });
+
+async function idsOf(reader: Reader, positions: Iterable<Position>): Promise<string[]> {
+  const ids: string[] = [];
+  for (const position of positions) {
+    const known = knownEventAt(reader, position);
+    if (known !== undefined) ids.push(known.row.eventId);
+    if (sharedPacer.isDue) await sharedPacer.pause();
+  }
+  return ids;
+}

@@ -1,16 +1,15 @@
 /** What a server is told of a room that its user has come into. */
 
-import { authChainOf } from '#projections/rooms/auth-chains/index.ts';
 import { stateBefore } from '#projections/rooms/event-row.ts';
 import { membersOf, serversIn } from '#projections/rooms/queries.ts';
-import { type StateRef, stateEntriesAt, stateEventAt } from '#projections/rooms/state/index.ts';
+import { type StateRef, stateEventAt } from '#projections/rooms/state/index.ts';
 import type { Context } from '#src/context.ts';
 import type { RawAnswer } from '#src/http/answer.ts';
 import type { Position } from '#streams/event-log.ts';
 import type { AcceptedMembership } from './handshakes.ts';
 import { type AnswerMember, pduListAnswer } from './pdu-list.ts';
+import { authChainToTell, inOrder, stateToTell } from './told-state.ts';
 
-const MEMBER = 'm.room.member';
 /** Members that name a room which has no name. Source: client-server API, `m.heroes`. */
 const MAX_HEROES = 5;
 
@@ -24,20 +23,17 @@ export type JoinAnswerContext = Pick<Context, 'log' | 'reader' | 'serverName'>;
  * @param omitsMembers whether the other server gets the members later, see `omit_members`.
  * @param isOlderForm as version 1 of the endpoint has it: a list of status and answer.
  */
-export function joinAnswer(
+export async function joinAnswer(
   context: JoinAnswerContext,
   { room, known, pdu }: AcceptedMembership,
   omitsMembers: boolean,
   isOlderForm: boolean,
-): RawAnswer {
+): Promise<RawAnswer> {
   const { reader, serverName } = context;
   const state = stateBefore(known.row);
-  const events: Position[] = [];
-  for (const { type, event } of stateEntriesAt(reader, room.id, state)) {
-    if (!omitsMembers || type !== MEMBER) events.push(event);
-  }
+  const events = await stateToTell(reader, room.id, state, { withMembers: !omitsMembers });
   if (omitsMembers) events.push(...heroesOf(context, room.id, state, known.row.sender));
-  const chain = new Set(authChainOf(reader, room.id, [known.position, ...events]));
+  const chain = await authChainToTell(reader, room.id, [known.position, ...events]);
   if (omitsMembers) for (const event of events) chain.delete(event);
   const members: AnswerMember[] = [
     ['origin', JSON.stringify(serverName)],
@@ -48,11 +44,6 @@ export function joinAnswer(
     ['state', inOrder(events)],
   ];
   return pduListAnswer(context, members, isOlderForm ? ['[200,', ']'] : undefined);
-}
-
-/** Each event after those that authorise it: they were known before it. Some servers read a list as if it were a history. */
-export function inOrder(events: Iterable<Position>): Position[] {
-  return [...events].sort((a, b) => a - b);
 }
 
 /** The member events of those by whom a room without a name is called. */
