@@ -223,6 +223,10 @@ export const recordKinds = {
     version: 1,
     says: 'This server signs with another key from now on: its id and its public half.',
   },
+  'audit.recorded': {
+    version: 1,
+    says: 'Somebody did, or tried to do, what has to be answered for: who, what, why and from where; what was before and after apart.',
+  },
   'content.read': {
     version: 1,
     says: 'Somebody who may redact in a room was shown what a redaction had taken away: who, and of which event.',
@@ -250,6 +254,22 @@ export const recordKinds = {
   'federation.sent': {
     version: 1,
     says: 'Up to which position other servers have got what they are to get.',
+  },
+  'backup.made': {
+    version: 1,
+    says: 'A backup of this server was made: up to which checkpoint.',
+  },
+  'backup.pruned': {
+    version: 1,
+    says: 'Old generations of a backup were removed, or had to be kept: which ones, and why.',
+  },
+  'backup.drilled': {
+    version: 1,
+    says: 'A backup was restored to a temporary folder and verified: how long it took, and what came of it.',
+  },
+  'backup.restored': {
+    version: 1,
+    says: 'This log goes on from a backup: what came after these records before is gone.',
   },
 } as const satisfies Readonly<Record<string, { readonly version: number; readonly says: string }>>;
 

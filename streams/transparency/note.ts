@@ -72,8 +72,8 @@ export function parseVerifier(text: string): NoteVerifier {
  * The text of a note that the key has signed. Signatures by other keys are ignored, as the format asks.
  * Throws {@link NoteError} `malformed`, `unsigned` or `forged`.
  */
-export function openNote(note: string, verifier: NoteVerifier): string {
-  const { text, signatures } = parseNote(note);
+export function openNote(note: string, verifier: NoteVerifier, maxLength = MAX_NOTE_LENGTH): string {
+  const { text, signatures } = parseNote(note, maxLength);
   let signed = false;
   for (const { name, keyId, signature } of signatures) {
     if (name !== verifier.name || keyId !== verifier.keyId) continue;
@@ -95,9 +95,12 @@ interface NoteSignature {
 const SIGNATURE_LINE = /^\u2014 ([^\s+]+) ([A-Za-z0-9+/]+={0,2})$/u;
 
 /** A note in its parts, nothing verified. Throws {@link NoteError} `malformed`. */
-export function parseNote(note: string): { readonly text: string; readonly signatures: readonly NoteSignature[] } {
+export function parseNote(
+  note: string,
+  maxLength = MAX_NOTE_LENGTH,
+): { readonly text: string; readonly signatures: readonly NoteSignature[] } {
   const split = note.lastIndexOf('\n\n');
-  if (note.length > MAX_NOTE_LENGTH || split < 0 || !note.endsWith('\n') || hasControlCharacter(note)) {
+  if (note.length > maxLength || split < 0 || !note.endsWith('\n') || hasControlCharacter(note)) {
     throw new NoteError('malformed', 'not a signed note');
   }
   const lines = note.slice(split + 2, -1).split('\n');

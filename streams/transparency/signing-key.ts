@@ -47,10 +47,15 @@ export async function openSigningKey({ keyFile, origin, folder }: SigningKeyOpti
 
 /** The public key of a key file, for those who only read. Throws {@link SigningKeyError} where it cannot be had. */
 export async function readPublicKey(keyFile: string): Promise<NoteVerifier> {
+  return (await readSigningKey(keyFile)).verifier;
+}
+
+/** The signer of a key file that must be there. Throws {@link SigningKeyError}. */
+export async function readSigningKey(keyFile: string): Promise<NoteSigner> {
   const signer = await readSigner(keyFile);
   if (signer === undefined)
     throw new SigningKeyError(`${keyFile} is missing: start the server once, it makes the file`);
-  return signer.verifier;
+  return signer;
 }
 
 async function readSigner(keyFile: string): Promise<NoteSigner | undefined> {

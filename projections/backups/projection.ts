@@ -1,0 +1,54 @@
+/** Backups, drills and restores: what an auditor asks for, and where the lives of this log begin. */
+import type { Projection } from '#projections/engine/projection.ts';
+import type { Reader } from '#projections/engine/reader.ts';
+import { defineTable, msgpack, tuple, u48 } from '#projections/engine/table.ts';
+import type { Position } from '#streams/event-log.ts';
+import { BACKUP_RESTORED, type BackupRecord, type BackupRestored, readBackupRecord } from './records.ts';
+
+/** A record of the stream and when it came. */
+export type BackupRow = BackupRecord & { readonly atMs: number };
+
+const history = defineTable({
+  name: 'backups.history',
+  key: tuple<[at: number]>(u48),
+  value: msgpack<BackupRow>(),
+  why: 'Backups, drills and restores in the order in which they happened: what an auditor reads.',
+});
+
+const restores = defineTable({
+  name: 'backups.restores',
+  key: tuple<[at: number]>(u48),
+  value: msgpack<BackupRestored>(),
+  why: 'Each sync token is held against the places where the log was restored; there are few, and nothing else is read for it.',
+});
+
+export const backupsProjection: Projection = {
+  name: 'backups',
+  version: 1,
+  tables: [history, restores],
+  apply(tx, record) {
+    const read = readBackupRecord(record);
+    if (read === undefined) return;
+    tx.put(history, [record.position], { ...read, atMs: record.recordedAtMs });
+    if (read.kind === BACKUP_RESTORED) tx.put(restores, [record.position], read.fields);
+  },
+};
+
+/** What happened to backups, newest first. */
+export function* backupHistory(reader: Reader, limit: number): Generator<BackupRow & { readonly position: Position }> {
+  for (const { key, value } of reader.range(history, { reverse: true, limit })) yield { ...value, position: key[0] };
+}
+
+/**
+ * Where the log went on after each restore, oldest first: records before such a position are those of the backup, and whatever
+ * had been at that position or after it before the restore is gone.
+ */
+export function restorePositions(reader: Reader): Position[] {
+  return Array.from(reader.keys(restores, {}), ([at]) => at);
+}
+
+/** The last restore, if there was one. */
+export function lastRestore(reader: Reader): BackupRestored | undefined {
+  for (const { value } of reader.range(restores, { reverse: true, limit: 1 })) return value;
+  return undefined;
+}
