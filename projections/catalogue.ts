@@ -5,6 +5,8 @@
 
 import { accountDataProjection } from './account-data/projection.ts';
 import { accountsProjection } from './accounts/projection.ts';
+import { auditProjection } from './audit/projection.ts';
+import { backupsProjection } from './backups/projection.ts';
 import { delayedEventsProjection } from './delayed-events/projection.ts';
 import { directoryProjection } from './directory/projection.ts';
 import { backupProjection } from './encryption/backup-projection.ts';
@@ -32,6 +34,7 @@ export const coreProjections: readonly Projection[] = [
   roomsProjection,
   directoryProjection,
   reportsProjection,
+  auditProjection,
   accountDataProjection,
   receiptsProjection,
   relationsProjection,
@@ -49,6 +52,7 @@ export const coreProjections: readonly Projection[] = [
   destinationsProjection,
   sentProjection,
   federationKeysProjection,
+  backupsProjection,
 ];
 
 checkNames(coreProjections);

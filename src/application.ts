@@ -9,6 +9,8 @@ import { Accounts } from './accounts/accounts.ts';
 import { Departures } from './accounts/departures.ts';
 import { OpenIdTokens } from './accounts/openid-tokens.ts';
 import type { PasswordHasher } from './accounts/password-hasher.ts';
+import { Audit } from './audit/audit.ts';
+import { Repeats } from './audit/repeats.ts';
 import type { Topic } from './bus/bus.ts';
 import { LocalBus } from './bus/local-bus.ts';
 import { accountDataEndpoints } from './client-api/account-data/index.ts';
@@ -70,6 +72,7 @@ import { PolicyServers } from './federation/policy-servers.ts';
 import { ThirdPartyInvites } from './federation/third-party-invites.ts';
 import { federationEndpoints } from './federation-api/index.ts';
 import type { Endpoint } from './http/endpoint.ts';
+import type { Guard } from './http/guard.ts';
 import type { Logger } from './log/logger.ts';
 import { MediaStore } from './media/media-store.ts';
 import { RemoteMedia } from './media/remote-media.ts';
@@ -81,6 +84,8 @@ import { undici } from './net/undici.ts';
 import { createPush } from './push/push.ts';
 import type { Gateway } from './push/sender/gateway.ts';
 import { newRecordId } from './record-ids.ts';
+import { RoleGuard } from './roles/guard.ts';
+import { Roles } from './roles/roles.ts';
 import { Directory } from './rooms/directory.ts';
 import { GuestAccess } from './rooms/guest-access.ts';
 import { Receiver } from './rooms/receive/receiver.ts';
@@ -154,6 +159,8 @@ export interface ApplicationParts {
 /** What runs between the log and the network. */
 export interface Application {
   readonly context: Context;
+  /** Stands before the endpoints of those who have a role. */
+  readonly guard: Guard;
   close(): Promise<void>;
 }
 
@@ -179,6 +186,9 @@ export function createApplication(parts: ApplicationParts): Application {
   const bus = new LocalBus({ onListenerError: (error) => logger.error({ err: error }, 'a waiting reader failed') });
   const stopWaking = engine.onAdvance((frontier, touched) => bus.publish(touched as ReadonlySet<Topic>, frontier));
   const commands = new StreamCommands({ log, caughtUp });
+  const audit = new Audit({ commands, newRecordId });
+  const repeats = new Repeats({ audit, clock, logger });
+  const roles = new Roles();
   const federation = createFederation({
     config,
     engine,
@@ -386,6 +396,9 @@ export function createApplication(parts: ApplicationParts): Application {
     accounts,
     openIdTokens,
     commands,
+    audit,
+    repeats,
+    roles,
     rooms,
     sync,
     slidingSync,
@@ -420,7 +433,10 @@ export function createApplication(parts: ApplicationParts): Application {
   delayedEvents.start();
   return {
     context,
+    guard: new RoleGuard({ roles, audit, repeats, reader, asksForReasons: true, logger }),
     close: async () => {
+      await repeats.close();
+      await audit.settled();
       await departures.stop();
       await guestAccess.stop();
       await search.close();

@@ -2,6 +2,8 @@ import type { Reader } from '#projections/engine/reader.ts';
 import type { EventLog } from '#streams/event-log.ts';
 import type { Accounts } from './accounts/accounts.ts';
 import type { OpenIdTokens } from './accounts/openid-tokens.ts';
+import type { Audit } from './audit/audit.ts';
+import type { Repeats } from './audit/repeats.ts';
 import type { Bus } from './bus/bus.ts';
 import type { Profiles } from './client-api/profile/profiles.ts';
 import type { StreamCommands } from './commands/stream-command.ts';
@@ -24,6 +26,7 @@ import type { RemoteMedia } from './media/remote-media.ts';
 import type { Thumbnailer } from './media/thumbnailer.ts';
 import type { UrlPreviews } from './media/url-preview/url-previews.ts';
 import type { Push } from './push/push.ts';
+import type { Roles } from './roles/roles.ts';
 import type { Directory } from './rooms/directory.ts';
 import type { Receiver } from './rooms/receive/receiver.ts';
 import type { RemoteSpaces } from './rooms/remote-spaces.ts';
@@ -44,6 +47,11 @@ export interface Context {
   readonly accounts: Accounts;
   readonly openIdTokens: OpenIdTokens;
   readonly commands: StreamCommands;
+  /** What has to be answered for goes on record here, before it is answered. */
+  readonly audit: Audit;
+  /** The same for what strangers can cause as often as they like. */
+  readonly repeats: Repeats;
+  readonly roles: Roles;
   readonly rooms: Rooms;
   readonly sync: Sync;
   readonly slidingSync: SlidingSync;

@@ -105,6 +105,7 @@ export async function startServer(config: Config, options: ServerOptions): Promi
       context: application.context,
       authenticate: application.context.accounts.authenticate,
       authenticateServer: federation.authentication,
+      guard: application.guard,
       limiter: config.rate_limits.enabled ? new RateLimiter({ now: Date.now }) : undefined,
       acceptsTokenInQuery: config.access_token_in_query,
       log: logger,

@@ -5,11 +5,13 @@ import type { FastifyInstance } from 'fastify';
 import { afterEach, describe, expect, test } from 'vitest';
 import { z } from 'zod';
 import { logTo, silentLog } from '#src/log/logger.ts';
+import { ADMINISTRATOR } from '#src/roles/standing.ts';
 import { NotWritten, OutcomeUnknown } from '#streams/event-log.ts';
 import { RawAnswer } from './answer.ts';
 import { createHttpApp, type HttpAppOptions } from './app.ts';
 import { type Endpoint, endpoint, type Requester } from './endpoint.ts';
-import { forbidden, MatrixError, unknownToken } from './errors.ts';
+import { forbidden, MatrixError, unavailable, unknownToken } from './errors.ts';
+import { type Guard, standingOf } from './guard.ts';
 import { queryFlag, queryInteger } from './query.ts';
 import { RateLimiter } from './rate-limit.ts';
 import type { Answered } from './register.ts';
@@ -155,7 +157,7 @@ describe('browsers', () => {
       expect(answer.headers).toMatchObject({
         'access-control-allow-origin': '*',
         'access-control-allow-methods': 'GET, POST, PUT, DELETE, OPTIONS',
-        'access-control-allow-headers': 'X-Requested-With, Content-Type, Authorization',
+        'access-control-allow-headers': 'X-Requested-With, Content-Type, Authorization, X-Stele-Reason, X-Stele-Case',
       });
     }
   });
@@ -304,7 +306,7 @@ describe('queries', () => {
 });
 
 describe('who may call', () => {
-  const as = (auth: 'user' | 'guest' | 'admin' | 'optional' | 'none') =>
+  const as = (auth: 'user' | 'guest' | 'optional' | 'none') =>
     endpoint({
       method: 'GET',
       path: `/${auth}`,
@@ -312,7 +314,23 @@ describe('who may call', () => {
       rateLimit: 'none',
       handler: ({ requester }) => ({ user: requester?.userId ?? null }),
     });
-  const app = () => appWith([as('user'), as('guest'), as('admin'), as('optional'), as('none')]);
+  const forAdmins = endpoint({
+    method: 'GET',
+    path: '/admin',
+    auth: 'admin',
+    may: 'users.read',
+    audit: { action: 'user.read' },
+    rateLimit: 'none',
+    handler: ({ requester }) => ({ user: requester.userId, role: standingOf(requester).role }),
+  });
+  const guard: Guard = {
+    admit: ({ isAdmin }) => (isAdmin ? undefined : Promise.reject(forbidden())),
+    enter: async ({ request: { requester } }) => ({
+      requester: requester && { ...requester, standing: ADMINISTRATOR },
+      failed: async () => {},
+    }),
+  };
+  const app = () => appWith([as('user'), as('guest'), forAdmins, as('optional'), as('none')], { guard });
 
   test.each([
     ['/user', 'alice', 200, '@alice:test'],
@@ -341,6 +359,79 @@ describe('who may call', () => {
     const soft = await instance.inject({ url: '/user', headers: bearer('soft') });
     expect(soft.json()).toMatchObject({ errcode: 'M_UNKNOWN_TOKEN', soft_logout: true });
     expect((await instance.inject({ url: '/user', headers: { authorization: 'bearer alice' } })).statusCode).toBe(200);
+  });
+});
+
+describe('what is on record', () => {
+  const events: string[] = [];
+  const guard: Guard = {
+    admit: () => undefined,
+    enter: async ({ endpoint: { path }, audit, described, json, request: { requester } }) => {
+      events.push(`${path} ${audit.action} ${JSON.stringify({ described, json })}`);
+      if (described?.after === 'unwritable') throw unavailable('not now');
+      return {
+        requester,
+        failed: async (error) => {
+          events.push(`failed: ${String(error)}`);
+        },
+      };
+    },
+  };
+  const rename = endpoint({
+    method: 'PUT',
+    path: '/name/{userId}',
+    auth: 'none',
+    rateLimit: 'none',
+    body: z.object({ name: z.string() }),
+    audit: {
+      action: 'user.modify',
+      describe: ({ params, body: { name } }, context: { readonly who?: string }) => {
+        if (params.userId === 'me') return null;
+        if (params.userId === 'none') throw forbidden('nobody');
+        return { before: context.who, after: name };
+      },
+    },
+    handler: ({ body: { name } }) => {
+      events.push(`renamed to ${name}`);
+      if (name === 'bad') throw forbidden('bad name');
+      return {};
+    },
+  });
+  const put = async (user: string, payload: object): Promise<number> => {
+    events.length = 0;
+    const app = appWith([rename], { guard });
+    return (await app.inject({ method: 'PUT', url: `/name/${user}`, payload })).statusCode;
+  };
+
+  test('is so before the handler runs, with the body as it was sent', async () => {
+    expect(await put('bob', { name: 'rob', reason: 'asked' })).toBe(200);
+    const [recorded, done] = events;
+    expect(recorded).toBe(
+      '/name/{userId} user.modify {"described":{"after":"rob"},"json":{"name":"rob","reason":"asked"}}',
+    );
+    expect(done).toBe('renamed to rob');
+  });
+
+  test('keeps the handler from running where it cannot be', async () => {
+    expect(await put('bob', { name: 'unwritable' })).toBe(503);
+    expect(events).toHaveLength(1);
+  });
+
+  test('says so when the handler fails', async () => {
+    expect(await put('bob', { name: 'bad' })).toBe(403);
+    expect(events).toEqual([expect.any(String), 'renamed to bad', 'failed: MatrixError: bad name']);
+  });
+
+  test('is not asked for what need not be answered for, or makes no sense', async () => {
+    expect([await put('me', { name: 'rob' }), events]).toEqual([200, ['renamed to rob']]);
+    expect([await put('none', { name: 'rob' }), events]).toEqual([403, []]);
+    expect([await put('bob', {}), events]).toEqual([400, []]);
+  });
+
+  test('and nothing starts without somebody who sees to it', async () => {
+    await expect(appWith([rename]).ready()).rejects.toThrow('nothing sees to it');
+    const unnamed = { ...rename, audit: undefined, auth: 'admin' } as const;
+    await expect(appWith([unnamed as never], { guard }).ready()).rejects.toThrow('capability');
   });
 });
 

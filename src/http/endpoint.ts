@@ -17,15 +17,18 @@ import type { Readable } from 'node:stream';
 import type { z } from 'zod';
 import type { JsonObject } from '#protocol/pdu.ts';
 import type { Logger } from '#src/log/logger.ts';
+import type { Capability } from '#src/roles/capabilities.ts';
+import type { Standing } from '#src/roles/standing.ts';
 import type { RawAnswer } from './answer.ts';
+import type { AuditDeclaration, Described } from './guard.ts';
 import type { Allowance, RateLimitClass } from './rate-limit.ts';
 
 export type Method = 'GET' | 'PUT' | 'POST' | 'DELETE' | 'PATCH';
 
 /**
- * Who may call: `user`, a registered user; `guest`, also a guest; `admin`, a server administrator; `optional`, anybody,
- * and a token that is given has to be right; `none`, anybody, tokens are not looked at; `server`, another server, which
- * signed the request, its body included (so its body cannot be a `stream`).
+ * Who may call: `user`, a registered user; `guest`, also a guest; `admin`, who has a role with the capability that `may` names,
+ * as server administrators do; `optional`, anybody, and a token that is given has to be right; `none`, anybody, tokens are not
+ * looked at; `server`, another server, which signed the request, its body included (so its body cannot be a `stream`).
  */
 export type Auth = 'user' | 'guest' | 'admin' | 'optional' | 'none' | 'server';
 
@@ -46,6 +49,8 @@ export interface Requester {
   readonly allowance?: Allowance;
   /** Set when this requester is exempt from rate limits. */
   readonly isUnlimited?: boolean;
+  /** The role they act in: set by a scoped token, and for the handlers of endpoints that need a capability. */
+  readonly standing?: Standing;
 }
 
 /** Which server calls, as its signature proves. */
@@ -113,6 +118,11 @@ export interface EndpointRequest<
 /** What a handler gives: an object that is sent as JSON with status 200, or an answer made by hand. */
 export type HandlerResult = object | RawAnswer;
 
+/** An {@link AuditDeclaration} with the types of its endpoint. Say the type of the context where `describe` uses it. */
+interface AuditOf<C, Request> extends Omit<AuditDeclaration, 'describe'> {
+  readonly describe?: (request: Request, context: C) => Described | null;
+}
+
 interface Declaration<
   C,
   Path extends string,
@@ -138,12 +148,22 @@ interface Declaration<
   readonly bodyLimitBytes?: number;
   /** Whether a locked account may call it (only logging out, by the specification). Default false. */
   readonly allowLocked?: boolean;
+  /** What of each request is on record before its handler runs. */
+  readonly audit?: AuditOf<
+    C,
+    EndpointRequest<SchemaOf<P, PathParams<Path>>, SchemaOf<Q, RawQuery>, BodyOf<B>, RequesterOf<A>>
+  >;
   /** Throws `MatrixError` for whatever the client has to know. */
   handler(
     request: EndpointRequest<SchemaOf<P, PathParams<Path>>, SchemaOf<Q, RawQuery>, BodyOf<B>, RequesterOf<A>>,
     context: C,
   ): HandlerResult | Promise<HandlerResult>;
 }
+
+/** What an endpoint that needs a role declares beside the rest: the capability, and what is on record of its requests. */
+type Guarded<A extends Auth> = A extends 'admin'
+  ? { readonly may: Capability; readonly audit: object }
+  : { readonly may?: never };
 
 /** A declared endpoint, whatever the types of its request. `C` is what the handler needs of the application. */
 export interface Endpoint<C> {
@@ -157,6 +177,9 @@ export interface Endpoint<C> {
   readonly body?: BodyDeclaration;
   readonly bodyLimitBytes?: number;
   readonly allowLocked?: boolean;
+  /** The capability that it needs; set exactly where `auth` is `admin`. */
+  readonly may?: Capability;
+  readonly audit?: AuditDeclaration;
   readonly handler: (
     request: EndpointRequest<never, never, never, never>,
     context: C,
@@ -174,7 +197,7 @@ export function endpoint<
   P extends z.ZodType | undefined = undefined,
   Q extends z.ZodType | undefined = undefined,
   const B extends BodyDeclaration | undefined = undefined,
->(declaration: Declaration<C, Path, A, P, Q, B>): Endpoint<C> {
+>(declaration: Declaration<C, Path, A, P, Q, B> & Guarded<A>): Endpoint<C> {
   return declaration as unknown as Endpoint<C>;
 }
 

@@ -7,6 +7,9 @@
  *      └─ 404, 405                 └─ 401, 403     └─ 429        └─ 413               └─ 400                  └─ its MatrixError
  * ```
  *
+ * Where the endpoint declares a capability, the guard is asked right after the token; where it declares what is on record of it,
+ * the guard writes that between parsing and the handler (guard.ts).
+ *
  * What another server signed can only be checked when the body is there: its credentials are looked at where tokens are, and
  * verified before the body is fitted to its schema; then comes its rate limit.
  */
@@ -28,6 +31,7 @@ import type {
   ServerRequester,
 } from './endpoint.ts';
 import { limitExceeded, MatrixError } from './errors.ts';
+import type { AuditDeclaration, Described, Guard } from './guard.ts';
 import type { RateLimiter } from './rate-limit.ts';
 import { routePaths } from './route-paths.ts';
 import { send, sendFailure } from './send.ts';
@@ -65,6 +69,8 @@ export interface RegisterOptions<C> {
   readonly authenticate: Authenticate;
   /** Needed where endpoints are for servers. */
   readonly authenticateServer?: ServerAuthenticator | undefined;
+  /** Needed where endpoints declare a capability or what is on record of them. */
+  readonly guard?: Guard | undefined;
   /** Without one nothing is limited. */
   readonly limiter?: RateLimiter | undefined;
   /** Whether a token in the query counts, as it did in earlier versions of the specification. Default true. */
@@ -199,12 +205,15 @@ function admission<C>(endpoint: Endpoint<C>, options: RegisterOptions<C>): Admit
       return undefined;
     };
   }
-  const accept = (call: Call, requester: Requester): void => {
+  const { may } = endpoint;
+  if ((auth === 'admin') !== (may !== undefined))
+    throw new Error(`${endpoint.path}: 'admin' and a capability go together`);
+  const guard = may === undefined ? undefined : guardOf(endpoint, options);
+  const accept = (call: Call, requester: Requester): Promise<void> | undefined => {
     if (auth === 'user' && requester.isGuest) throw new MatrixError('M_GUEST_ACCESS_FORBIDDEN');
-    if (auth === 'admin' && !requester.isAdmin)
-      throw new MatrixError('M_FORBIDDEN', 'Only server administrators may do that.');
     call.requester = requester;
     limit(call);
+    return guard === undefined || may === undefined ? undefined : guard.admit(requester, may, call.ip);
   };
   return (request, call) => {
     const token = headerToken(request) ?? (acceptsTokenInQuery ? queryToken(call) : undefined);
@@ -221,8 +230,7 @@ function admission<C>(endpoint: Endpoint<C>, options: RegisterOptions<C>): Admit
     };
     const requester = authenticate(token, authentication);
     if (requester instanceof Promise) return requester.then((one) => accept(call, one));
-    accept(call, requester);
-    return undefined;
+    return accept(call, requester);
   };
 }
 
@@ -264,11 +272,13 @@ function responder<C>(endpoint: Endpoint<C>, options: RegisterOptions<C>): Route
   const { params, query, body, handler } = endpoint;
   const { context } = options;
   if (endpoint.auth === 'server') return serverResponder(endpoint, options);
+  const recorded = endpoint.audit && recordedHandler(endpoint, endpoint.audit, options);
 
   const run = (request: FastifyRequest, call: Call): HandlerResult | Promise<HandlerResult> => {
     if (params !== undefined) call.params = applySchema(params, call.params, 'path') as Call['params'];
     if (query !== undefined) call.query = applySchema(query, call.query, 'query') as Call['query'];
     if (body !== undefined) call.body = bodyOf(body, request.body);
+    if (recorded !== undefined) return recorded(call, request.body);
     return handler(call as unknown as EndpointRequest<never, never, never, never>, context);
   };
   return (request, reply) => {
@@ -288,6 +298,50 @@ function responder<C>(endpoint: Endpoint<C>, options: RegisterOptions<C>): Route
       sendFailure(reply, error, call.log);
     }
   };
+}
+
+/** The last step where requests are on record: puts the parsed request there, then calls the handler. */
+function recordedHandler<C>(
+  endpoint: Endpoint<C>,
+  audit: AuditDeclaration,
+  options: RegisterOptions<C>,
+): (call: Call, received: unknown) => Promise<HandlerResult> {
+  const { context } = options;
+  const guard = guardOf(endpoint, options);
+  const describe = audit.describe as ((request: unknown, context: C) => Described | null) | undefined;
+  return async (call, received) => {
+    const described = describe?.(call, context);
+    const handle = async () =>
+      endpoint.handler(call as unknown as EndpointRequest<never, never, never, never>, context);
+    if (described === null) return handle();
+    const { params, header, ip } = call;
+    const request = { params, header, ip, requester: call.requester as Requester | undefined };
+    const json = endpoint.body === 'stream' ? undefined : jsonOf(received);
+    const entered = await guard.enter({ endpoint, audit, request, json, described });
+    call.requester = entered.requester;
+    try {
+      return await handle();
+    } catch (error) {
+      await entered.failed(error);
+      throw error;
+    }
+  };
+}
+
+/** @throws {Error} for a mistake in the composition. */
+function guardOf<C>({ path }: Endpoint<C>, { guard }: RegisterOptions<C>): Guard {
+  if (guard === undefined) throw new Error(`${path} is guarded, or on record, and nothing sees to it`);
+  return guard;
+}
+
+/** The body as it was sent; undefined where there is none, or it is no JSON object. */
+function jsonOf(received: unknown): JsonObject | undefined {
+  if (!Buffer.isBuffer(received) || received.length === 0) return undefined;
+  try {
+    return parseJsonBody(received);
+  } catch {
+    return undefined;
+  }
 }
 
 /** As {@link responder}, for requests of servers. */

@@ -12,7 +12,7 @@ const JSON_TYPE = 'application/json';
 export const CORS_HEADERS = {
   'access-control-allow-origin': '*',
   'access-control-allow-methods': 'GET, POST, PUT, DELETE, OPTIONS',
-  'access-control-allow-headers': 'X-Requested-With, Content-Type, Authorization',
+  'access-control-allow-headers': 'X-Requested-With, Content-Type, Authorization, X-Stele-Reason, X-Stele-Case',
 } as const;
 
 /** Headers of a JSON answer, names and values by turns, up to where the length goes. */

@@ -7,6 +7,7 @@ import type { ListenerConfig, Service } from '#src/config/schema.ts';
 import type { Logger } from '#src/log/logger.ts';
 import { createHttpApp, type TlsCredentials } from './app.ts';
 import type { Authenticate, Endpoint, ServerAuthenticator } from './endpoint.ts';
+import type { Guard } from './guard.ts';
 import { createMetrics, type Metrics } from './metrics.ts';
 import { opsEndpoints, type Readiness } from './ops-endpoints.ts';
 import type { RateLimiter } from './rate-limit.ts';
@@ -25,6 +26,8 @@ export interface HttpServerOptions<C> {
   readonly authenticate: Authenticate;
   /** Needed where endpoints are for servers. */
   readonly authenticateServer?: ServerAuthenticator | undefined;
+  /** Needed where endpoints are guarded, or on record. */
+  readonly guard?: Guard | undefined;
   readonly limiter?: RateLimiter | undefined;
   /** See {@link RegisterOptions.acceptsTokenInQuery}. */
   readonly acceptsTokenInQuery?: boolean;
@@ -83,6 +86,7 @@ export async function startHttpServer<C>(options: HttpServerOptions<C>): Promise
         context: options.context,
         authenticate: options.authenticate,
         authenticateServer: options.authenticateServer,
+        guard: options.guard,
         limiter: options.limiter,
         acceptsTokenInQuery: options.acceptsTokenInQuery,
         log: options.log,

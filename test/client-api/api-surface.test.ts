@@ -74,7 +74,7 @@ describe('answers preflights, and methods that it does not have', () => {
     expect(preflight.headers).toMatchObject({
       'access-control-allow-origin': '*',
       'access-control-allow-methods': 'GET, POST, PUT, DELETE, OPTIONS',
-      'access-control-allow-headers': 'X-Requested-With, Content-Type, Authorization',
+      'access-control-allow-headers': 'X-Requested-With, Content-Type, Authorization, X-Stele-Reason, X-Stele-Case',
     });
     const patch = await app.http.inject({ method: 'PATCH', url: exampleUrl(operation) });
     expect([patch.statusCode, patch.json().errcode]).toEqual([405, 'M_UNRECOGNIZED']);

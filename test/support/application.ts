@@ -138,6 +138,7 @@ export async function startApplication(settings: object = {}, parts: TestParts =
     authenticate: application.context.accounts.authenticate,
     acceptsTokenInQuery: config.access_token_in_query,
     authenticateServer: application.context.federation.authentication,
+    guard: application.guard,
     log: logger,
     closing: closer.signal,
     tls,

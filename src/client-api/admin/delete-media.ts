@@ -11,6 +11,8 @@ export const deleteMedia = endpoint({
   method: 'DELETE',
   path: '/_synapse/admin/v1/media/{serverName}/{mediaId}',
   auth: 'admin',
+  may: 'media.write',
+  audit: { action: 'media.delete' },
   rateLimit: 'none',
   handler: async ({ params }, { media, serverName }: Pick<Context, 'media' | 'serverName'>) => {
     if (params.serverName !== serverName) throw invalidParam('Only media of this server can be removed.');

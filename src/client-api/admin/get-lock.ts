@@ -9,6 +9,8 @@ export const getLock = endpoint({
   method: 'GET',
   path: '/_matrix/client/v1/admin/lock/{userId}',
   auth: 'admin',
+  may: 'users.read',
+  audit: { action: 'user.read' },
   rateLimit: 'none',
   handler: ({ params }, context: AdminContext) => ({
     locked: targetOfRestriction(context, params.userId).isLocked,

@@ -9,6 +9,8 @@ export const getSuspend = endpoint({
   method: 'GET',
   path: '/_matrix/client/v1/admin/suspend/{userId}',
   auth: 'admin',
+  may: 'users.read',
+  audit: { action: 'user.read' },
   rateLimit: 'none',
   handler: ({ params }, context: AdminContext) => ({
     suspended: targetOfRestriction(context, params.userId).isSuspended,

@@ -10,10 +10,17 @@ export const putLock = endpoint({
   method: 'PUT',
   path: '/_matrix/client/v1/admin/lock/{userId}',
   auth: 'admin',
+  may: 'users.write',
   rateLimit: 'none',
   body: z.object({ locked: z.boolean() }),
+  audit: {
+    action: 'user.lock',
+    describe: ({ params, body: { locked } }, context: AdminContext) => ({
+      before: { locked: targetOfRestriction(context, params.userId).isLocked },
+      after: { locked },
+    }),
+  },
   handler: async ({ params, body: { locked } }, context: AdminContext) => {
-    targetOfRestriction(context, params.userId);
     await context.accounts.moderation.setLocked(params.userId, locked);
     return { locked };
   },

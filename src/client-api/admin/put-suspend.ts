@@ -10,10 +10,17 @@ export const putSuspend = endpoint({
   method: 'PUT',
   path: '/_matrix/client/v1/admin/suspend/{userId}',
   auth: 'admin',
+  may: 'users.write',
   rateLimit: 'none',
   body: z.object({ suspended: z.boolean() }),
+  audit: {
+    action: 'user.suspend',
+    describe: ({ params, body: { suspended } }, context: AdminContext) => ({
+      before: { suspended: targetOfRestriction(context, params.userId).isSuspended },
+      after: { suspended },
+    }),
+  },
   handler: async ({ params, body: { suspended } }, context: AdminContext) => {
-    targetOfRestriction(context, params.userId);
     await context.accounts.moderation.setSuspended(params.userId, suspended);
     return { suspended };
   },

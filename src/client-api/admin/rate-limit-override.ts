@@ -15,6 +15,8 @@ export const getRateLimitOverride = endpoint({
   method: 'GET',
   path: PATH,
   auth: 'admin',
+  may: 'users.read',
+  audit: { action: 'user.read' },
   rateLimit: 'none',
   handler: ({ params }, context: AdminContext) => {
     const { allowance } = targetUser(context, params.userId);
@@ -27,13 +29,20 @@ export const postRateLimitOverride = endpoint({
   method: 'POST',
   path: PATH,
   auth: 'admin',
+  may: 'users.write',
   rateLimit: 'none',
   body: z.object({
     messages_per_second: z.int().min(0).max(MAX_VALUE).default(0),
     burst_count: z.int().min(0).max(MAX_VALUE).default(0),
   }),
+  audit: {
+    action: 'user.rate_limit',
+    describe: ({ params, body }, context: AdminContext) => ({
+      before: targetUser(context, params.userId).allowance,
+      after: body,
+    }),
+  },
   handler: async ({ params, body }, context: AdminContext) => {
-    targetUser(context, params.userId);
     const { messages_per_second: perSecond, burst_count: burst } = body;
     // A bucket that holds no request would let none through.
     await context.accounts.moderation.setAllowance(params.userId, { perSecond, burst: Math.max(burst, 1) });
@@ -46,9 +55,16 @@ export const deleteRateLimitOverride = endpoint({
   method: 'DELETE',
   path: PATH,
   auth: 'admin',
+  may: 'users.write',
+  audit: {
+    action: 'user.rate_limit',
+    describe: ({ params }, context: AdminContext) => ({
+      before: targetUser(context, params.userId).allowance,
+      after: null,
+    }),
+  },
   rateLimit: 'none',
   handler: async ({ params }, context: AdminContext) => {
-    targetUser(context, params.userId);
     await context.accounts.moderation.setAllowance(params.userId, null);
     return {};
   },

@@ -18,13 +18,23 @@ const body = z.object({
   state_key: z.string().optional(),
 });
 
+const audit = {
+  action: 'notice.send',
+  describe: ({ body: { user_id, type, content } }: { body: z.output<typeof body> }) => ({
+    target: { kind: 'user', id: user_id } as const,
+    after: { type, content },
+  }),
+} as const;
+
 /** `POST …/send_server_notice`: sends a message in the user's room of server notices, which is made where there is none. */
 export const postServerNotice = endpoint({
   method: 'POST',
   path: PATH,
   auth: 'admin',
+  may: 'notices.send',
   rateLimit: 'none',
   body,
+  audit,
   handler: ({ body: notice }, context: Context) => send(context, notice, undefined),
 });
 
@@ -33,8 +43,10 @@ export const putServerNotice = endpoint({
   method: 'PUT',
   path: `${PATH}/{txnId}`,
   auth: 'admin',
+  may: 'notices.send',
   rateLimit: 'none',
   body,
+  audit,
   handler: ({ params, body: notice, requester }, context: Context) =>
     send(context, notice, { requester, txnId: params.txnId }),
 });

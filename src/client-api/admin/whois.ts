@@ -13,6 +13,10 @@ export const whois = endpoint({
   path: '/_matrix/client/v3/admin/whois/{userId}',
   auth: 'user',
   rateLimit: 'read',
+  audit: {
+    action: 'user.read',
+    describe: ({ params, requester }) => (requester.userId === params.userId ? null : {}),
+  },
   handler: ({ params, requester }, context: AdminContext) => {
     const { userId } = params;
     if (!requester.isAdmin && requester.userId !== userId) {

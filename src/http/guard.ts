@@ -1,0 +1,76 @@
+/**
+ * What stands before endpoints that not everybody may call, or that are answered for: who may, and that it is on record. The
+ * framework asks twice: when the token is known, and when the request is parsed and before its handler runs.
+ */
+import type { AuditTarget } from '#projections/audit/records.ts';
+import type { AuditAction } from '#src/audit/actions.ts';
+import type { Capability } from '#src/roles/capabilities.ts';
+import type { Standing } from '#src/roles/standing.ts';
+import type { Endpoint, EndpointRequest, Requester } from './endpoint.ts';
+
+/** What an endpoint says of one request for the audit log, and for the limits of roles. */
+export interface Described {
+  /** Default: the user, room, event or media that the path names. */
+  readonly target?: AuditTarget | undefined;
+  /** The room that it is about; default the one that the path names. Roles that are limited to rooms are held to it. */
+  readonly roomId?: string | undefined;
+  /** The case that what is asked for belongs to. Roles that are limited to a case are held to it. */
+  readonly caseId?: string | undefined;
+  /** What there is now, and what is to be: any JSON without secrets. */
+  readonly before?: unknown;
+  readonly after?: unknown;
+}
+
+/** What is on record of the requests of an endpoint. */
+export interface AuditDeclaration {
+  readonly action: AuditAction;
+  /**
+   * Set where the handler itself keeps to the rooms and the case of `requester.standing`: lists. Without it, requests that name no
+   * room are not for roles that are limited to some.
+   */
+  readonly isScopedInHandler?: boolean;
+  /**
+   * What one request is about; null where it has not to be answered for (somebody asks about themselves). May throw `MatrixError`
+   * for what makes no sense: then nothing is recorded.
+   */
+  readonly describe?: (request: never, context: never) => Described | null;
+}
+
+/** A parsed request, as the guard sees it. */
+export interface Entering {
+  readonly endpoint: Pick<Endpoint<never>, 'method' | 'path' | 'may'>;
+  readonly audit: AuditDeclaration;
+  readonly request: Pick<EndpointRequest, 'params' | 'header' | 'ip'> & { readonly requester: Requester | undefined };
+  /** The body as it was sent, where it is JSON. */
+  readonly json: Readonly<Record<string, unknown>> | undefined;
+  /** Undefined where the declaration has no `describe`. */
+  readonly described: Described | undefined;
+}
+
+/** A request that was let in, and is on record. */
+export interface Entered {
+  /** The requester with the standing that let them in, for the handler. */
+  readonly requester: Requester | undefined;
+  /** Puts on record that the handler threw. */
+  failed(error: unknown): Promise<void>;
+}
+
+export interface Guard {
+  /**
+   * Whether somebody may do such a thing at all.
+   * @throws {MatrixError} `M_FORBIDDEN`
+   */
+  admit(requester: Requester, may: Capability, ip: string): Promise<void> | undefined;
+  /**
+   * Lets one request in and puts it on record; when it resolves, that is durable.
+   * @throws {MatrixError} `M_FORBIDDEN` where the role does not reach so far, or a reason or a case is missing
+   */
+  enter(entering: Entering): Promise<Entered>;
+}
+
+/** The standing with which a request was let in. @throws {Error} where the endpoint has no `may`. */
+export function standingOf({ standing }: Requester): Standing {
+  if (standing === undefined)
+    throw new Error('an endpoint without a capability asks for the standing of its requester');
+  return standing;
+}
