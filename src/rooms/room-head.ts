@@ -4,7 +4,7 @@ import type { EventReference } from '#protocol/pdu.ts';
 import type { RoomVersionRules } from '#protocol/room-version.ts';
 import type { Revision } from '#streams/event-log.ts';
 
-/** Most state events that one head keeps in memory; beyond it, what is committed is read again when asked for. */
+/** Most keys of the state that one head keeps in memory; beyond it, what is committed is read again when asked for. */
 export const MAX_CACHED_STATE_EVENTS = 4096;
 /** Most prev events of a new event. Source: server-server API, "Size limits"/PDU format: at most 20. */
 export const MAX_PREV_EVENTS = 20;
@@ -45,7 +45,8 @@ export class RoomHead {
   settled: Promise<void> = Promise.resolve();
   readonly #committed: CommittedState;
   readonly #committedHash: CommittedHash;
-  readonly #state = new Map<string, AuthEvent>();
+  /** By type and state key; null for a key that the room has no event for, which most keys are that are asked for. */
+  readonly #state = new Map<string, AuthEvent | null>();
   /** Reference hashes of the events that are queued for the disk, in the room versions that name events with them. */
   readonly #queuedHashes = new Map<string, string>();
 
@@ -84,12 +85,9 @@ export class RoomHead {
   readonly state = (type: string, stateKey: string): AuthEvent | undefined => {
     const key = stateMapKey(type, stateKey);
     const known = this.#state.get(key);
-    if (known !== undefined) return known;
+    if (known !== undefined) return known ?? undefined;
     const committed = this.#committed(type, stateKey);
-    if (committed !== undefined) {
-      this.#makeRoom();
-      this.#state.set(key, committed);
-    }
+    if (this.#hasRoom()) this.#state.set(key, committed ?? null);
     return committed;
   };
 
@@ -106,13 +104,16 @@ export class RoomHead {
 
   #redact(eventId: string, content: AuthEvent['content']): void {
     for (const [key, event] of this.#state) {
-      if (event.eventId === eventId) this.#state.set(key, { ...event, content });
+      if (event?.eventId === eventId) this.#state.set(key, { ...event, content });
     }
   }
 
   /** Committed state can be read again; queued state cannot, so nothing goes while an append is under way. */
-  #makeRoom(): void {
-    if (this.#state.size >= MAX_CACHED_STATE_EVENTS && this.pendingAppends === 0) this.#state.clear();
+  #hasRoom(): boolean {
+    if (this.#state.size < MAX_CACHED_STATE_EVENTS) return true;
+    if (this.pendingAppends > 0) return false;
+    this.#state.clear();
+    return true;
   }
 }
 
