@@ -5,13 +5,16 @@ import { PDU_KIND } from '#projections/rooms/pdu-record.ts';
 import { DIRECTORY_KINDS } from '#projections/user-directory/projection.ts';
 import type { LogRecord, Position, Subscription } from '#streams/event-log.ts';
 import { BEFORE_FIRST } from '#streams/event-log.ts';
-import { packRecords, type ToIndex } from './feed-messages.ts';
+import { RecordPacker, type ToIndex } from './feed-messages.ts';
 
-/** How long new records are gathered before they are handed over together: the index may lag so far, a search does not wait for it. */
-const GATHER_MS = 50;
+/**
+ * How long new records are gathered before they are handed over together: a batch costs the index less than its records one by
+ * one. A search that waits for them has them handed over at once.
+ */
+const GATHER_MS = 250;
 /** Records that are handed over at once. */
 const MAX_BATCH_RECORDS = 1024;
-/** Bytes of their sections. */
+/** Bytes of them. */
 const MAX_BATCH_BYTES = 2 * 1024 * 1024;
 /** Batches that may wait to be applied; beyond it the log is not read on. */
 const MAX_BATCHES_WAITING = 4;
@@ -30,8 +33,7 @@ export class LogFeed {
   readonly #port: MessagePort;
   #subscription: Subscription | undefined;
   #isStopped = false;
-  #gathered: LogRecord[] = [];
-  #gatheredBytes = 0;
+  readonly #gathered = new RecordPacker();
   #timer: NodeJS.Timeout | undefined;
   /** Position of the last record that came from the log. */
   #seen: Position = BEFORE_FIRST;
@@ -54,7 +56,7 @@ export class LogFeed {
 
   /** Whether nothing waits to be applied. */
   get isSettled(): boolean {
-    return this.#gathered.length === 0 && this.#handedOver.length === 0;
+    return this.#gathered.count === 0 && this.#handedOver.length === 0;
   }
 
   /** When something was handed over last, by the monotonic clock. */
@@ -81,7 +83,9 @@ export class LogFeed {
   /** Answers the index's question for one record. */
   async read(position: Position): Promise<void> {
     const record = await this.#log.readAt(position);
-    this.#tell({ kind: 'read', packed: packRecords(record === undefined ? [] : [record]) });
+    const packer = new RecordPacker();
+    if (record !== undefined) packer.add(record);
+    this.#tell({ kind: 'read', packed: packer.take() });
   }
 
   /** The index has applied the oldest batch. */
@@ -117,12 +121,11 @@ export class LogFeed {
     for (const record of records) {
       this.#seen = record.position;
       if (!FED_KINDS.has(record.kind)) continue;
-      this.#gathered.push(record);
-      for (const section of record.sections) this.#gatheredBytes += section?.length ?? 0;
-      if (this.#gathered.length >= MAX_BATCH_RECORDS || this.#gatheredBytes >= MAX_BATCH_BYTES) this.#handOver();
+      this.#gathered.add(record);
+      if (this.#gathered.count >= MAX_BATCH_RECORDS || this.#gathered.length >= MAX_BATCH_BYTES) this.#handOver();
     }
     if (this.#waiting.length > 0) this.#handOver();
-    else if (this.#gathered.length > 0) this.#timer ??= setTimeout(() => this.#handOver(), GATHER_MS);
+    else if (this.#gathered.count > 0) this.#timer ??= setTimeout(() => this.#handOver(), GATHER_MS);
     this.#settle();
     if (this.#handedOver.length < MAX_BATCHES_WAITING) return undefined;
     return new Promise((resolve) => {
@@ -136,13 +139,11 @@ export class LogFeed {
   #handOver(): void {
     clearTimeout(this.#timer);
     this.#timer = undefined;
-    if (this.#gathered.length === 0) {
+    if (this.#gathered.count === 0) {
       this.#settle();
       return;
     }
-    const packed = packRecords(this.#gathered);
-    this.#gathered = [];
-    this.#gatheredBytes = 0;
+    const packed = this.#gathered.take();
     this.#handedOver.push(this.#seen);
     this.#lastHandedOverMs = performance.now();
     this.#tell({ kind: 'records', packed, head: this.#log.head() }, [packed.buffer]);
