@@ -9,6 +9,9 @@ export const MAX_CACHED_STATE_EVENTS = 4096;
 /** Most prev events of a new event. Source: server-server API, "Size limits"/PDU format: at most 20. */
 export const MAX_PREV_EVENTS = 20;
 
+/** Events that are remembered after which the state is the current one; those before them are looked for in what is committed. */
+export const MAX_AT_CURRENT_STATE = 512;
+
 /** Reads a committed state event of the room, in the narrow view that authorisation needs. */
 export type CommittedState = (type: string, stateKey: string) => AuthEvent | undefined;
 
@@ -26,6 +29,11 @@ export interface AdvancingEvent {
   /** The event whose content this one redacts, with what is left of it. */
   readonly redacted?: { readonly eventId: string; readonly content: AuthEvent['content'] };
 }
+
+/**
+ * The state before an event that follows some of what is there: the current one, or that after an event which is committed.
+ */
+export type StateBehind = { readonly isCurrent: true } | { readonly isCurrent: false; readonly after: string };
 
 /**
  * What the writer of a room knows of its newest point: ahead of the projections by the events that are queued for the disk.
@@ -47,6 +55,13 @@ export class RoomHead {
   readonly #committedHash: CommittedHash;
   /** By type and state key; null for a key that the room has no event for, which most keys are that are asked for. */
   readonly #state = new Map<string, AuthEvent | null>();
+  /** Events after which the state is the current one; the newest last. */
+  readonly #atCurrentState = new Set<string>();
+  /** Of forward extremities with states of their own: the committed event after which the state is the same. */
+  readonly #anchors = new Map<string, string>();
+  /** Events on their way to the disk. */
+  readonly #queued = new Set<string>();
+  #hasQueuedRedaction = false;
   /** Reference hashes of the events that are queued for the disk, in the room versions that name events with them. */
   readonly #queuedHashes = new Map<string, string>();
 
@@ -64,6 +79,37 @@ export class RoomHead {
     this.extremities = at.extremities;
     this.#committed = committed;
     this.#committedHash = committedHash;
+    if (at.extremities.length === 1) for (const eventId of at.extremities) this.#atCurrentState.add(eventId);
+    else for (const eventId of at.extremities) this.#anchors.set(eventId, eventId);
+  }
+
+  /** Whether an event is on its way to the disk. */
+  isQueued(eventId: string): boolean {
+    return this.#queued.has(eventId);
+  }
+
+  /**
+   * The state before an event that follows these; undefined where that is not known here. An event that follows less than all
+   * forward extremities, is no state event and has its state from here leaves the current state as it is: either all ends of the
+   * room have the current state, and the new one has it too, or the new one takes the place of an end with the same state.
+   */
+  stateBehind(prevEventIds: ReadonlySet<string>): StateBehind | undefined {
+    if (this.#followsAll(prevEventIds)) return { isCurrent: true };
+    if (this.#isAllCurrent(prevEventIds) && this.#isAllCurrent(this.extremities)) return { isCurrent: true };
+    const [only] = prevEventIds;
+    // What a redaction leaves of a state event is known when it is committed.
+    if (prevEventIds.size !== 1 || only === undefined || this.#hasQueuedRedaction) return undefined;
+    const after = this.extremities.includes(only) ? this.#anchors.get(only) : undefined;
+    return after === undefined ? undefined : { isCurrent: false, after };
+  }
+
+  #followsAll(prevEventIds: ReadonlySet<string>): boolean {
+    return prevEventIds.size === this.extremities.length && this.extremities.every((id) => prevEventIds.has(id));
+  }
+
+  #isAllCurrent(eventIds: Iterable<string>): boolean {
+    for (const eventId of eventIds) if (!this.#atCurrentState.has(eventId)) return false;
+    return true;
   }
 
   /** How a new event of this room names one that is accepted or queued. */
@@ -79,6 +125,12 @@ export class RoomHead {
   /** Takes note that everything that was queued is committed. */
   settle(): void {
     this.#queuedHashes.clear();
+    this.#hasQueuedRedaction = false;
+  }
+
+  /** Takes note that an event is committed, or never will be. */
+  arrived(eventId: string): void {
+    this.#queued.delete(eventId);
   }
 
   /** The current state event for a key, queued ones included. */
@@ -96,10 +148,29 @@ export class RoomHead {
     this.revision += 1;
     this.depth = Math.max(this.depth, event.depth);
     const followed = new Set(event.prevEvents);
+    this.#noteState(event, followed);
+    this.#queued.add(event.eventId);
+    if (event.redacted) this.#hasQueuedRedaction = true;
     this.extremities = [...this.extremities.filter((id) => !followed.has(id)), event.eventId];
     if (this.rules.eventFormat.referencesHoldHashes) this.#queuedHashes.set(event.eventId, event.referenceHash);
     if (event.state) this.#state.set(stateMapKey(event.state.type, event.state.stateKey), event.state);
     if (event.redacted) this.#redact(event.redacted.eventId, event.redacted.content);
+  }
+
+  /** What the state after the event is. */
+  #noteState({ eventId, state }: AdvancingEvent, followed: ReadonlySet<string>): void {
+    const behind = this.stateBehind(followed);
+    if (behind?.isCurrent === false) {
+      for (const end of followed) this.#anchors.delete(end);
+      this.#anchors.set(eventId, behind.after);
+      return;
+    }
+    if (state !== undefined) this.#atCurrentState.clear();
+    if (behind === undefined || this.#followsAll(followed)) this.#anchors.clear();
+    // It follows all, or some of what has the current state.
+    if (behind !== undefined) this.#atCurrentState.add(eventId);
+    const [oldest] = this.#atCurrentState;
+    if (this.#atCurrentState.size > MAX_AT_CURRENT_STATE && oldest !== undefined) this.#atCurrentState.delete(oldest);
   }
 
   #redact(eventId: string, content: AuthEvent['content']): void {

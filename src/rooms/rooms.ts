@@ -49,10 +49,13 @@ export interface RoomsOptions extends EventWriterOptions {
   readonly newStreamId: () => string;
 }
 
-/** An event of another server that follows all that is in the room, with its record. */
-export interface FollowingEvent extends Omit<AdvancingEvent, 'prevEvents' | 'redacted'> {
+/** An event of another server behind what is in the room, with its record. */
+export interface FollowingEvent extends Omit<AdvancingEvent, 'redacted'> {
   readonly record: RecordDraft;
 }
+
+/** What is shown of a room's head to who decides on what follows. */
+export type NewestPoint = Pick<RoomHead, 'rules' | 'extremities' | 'state' | 'stateBehind' | 'isQueued'>;
 
 /** What somebody gets who has a room to himself. */
 export interface RoomTurn {
@@ -259,13 +262,14 @@ export class Rooms {
    * be committed.
    *
    * @param decide is shown the newest point of the room, queued events included, and gives the event that follows all of its
-   * extremities; undefined if it is not such an event. It is no redaction: what that changes is known when it is committed.
+   * extremities, or, where it is no state event, some event of which the head knows the state; undefined if it is not such an
+   * event. It is no redaction: what that changes is known when it is committed.
    * @returns undefined where there was nothing to append, or too much waits. Else what resolves when the event is durable and the
    * projections show it, and rejects if it never will be.
    */
   async follow(
     roomId: string,
-    decide: (head: Pick<RoomHead, 'rules' | 'extremities' | 'state'>) => FollowingEvent | undefined,
+    decide: (head: NewestPoint) => FollowingEvent | undefined,
   ): Promise<{ readonly committed: Promise<void> } | undefined> {
     for (let taken = this.#taken.get(roomId); taken !== undefined; taken = this.#taken.get(roomId)) await taken;
     if (!this.#heads.has(roomId) && !this.knows(roomId)) return undefined;
@@ -274,7 +278,7 @@ export class Rooms {
     const following = decide(head);
     if (following === undefined) return undefined;
     const { record, ...event } = following;
-    return { committed: this.#queue(head, record, { ...event, prevEvents: head.extremities }) };
+    return { committed: this.#queue(head, record, event) };
   }
 
   /** Resolves when all that is queued for a room now is committed, or has failed. */
@@ -362,6 +366,7 @@ export class Rooms {
       if (this.#heads.get(roomId) === head) this.#heads.delete(roomId);
       throw error;
     } finally {
+      head.arrived(event.eventId);
       head.pendingAppends -= 1;
       this.#pendingAppends -= 1;
     }

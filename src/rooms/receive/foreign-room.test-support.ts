@@ -172,6 +172,12 @@ export class ForeignRoom {
     return new Map(state.map(({ type, stateKey, eventId }: StateEntry) => [keyOf(type, stateKey), eventId]));
   }
 
+  /** Whether the rules let an event in where the state is this one. */
+  isAllowedIn({ pdu }: ForeignEvent, state: ReadonlyMap<string, string>): boolean {
+    const input = { ...pdu, prev_events: prevEventIdsOf(pdu, this.rules) };
+    return checkAuth(input, this.#lookupAmong([...state.values()]), this.rules).allowed;
+  }
+
   /** The events, and all that authorises them, as another server would tell them. */
   withAuthChain(eventIds: Iterable<string>): JsonObject[] {
     const found = new Map<string, JsonObject>();

@@ -14,7 +14,7 @@ import type { StateLookup } from '#protocol/auth/types.ts';
 import { authEventIdsOf, prevEventIdsOf } from '#protocol/event-references.ts';
 import { createEventIdFromRoomId } from '#protocol/hashing.ts';
 import type { Position } from '#streams/event-log.ts';
-import type { RoomHead } from '../room-head.ts';
+import type { NewestPoint } from '../rooms.ts';
 import type { Receipt, RoomMoment } from './types.ts';
 
 /** The room of an event at this moment, as far as it is committed; undefined if nothing of the room is known. */
@@ -43,20 +43,19 @@ export function momentOf(reader: Reader, receipt: Receipt): RoomMoment | undefin
 }
 
 /**
- * An event of another server that follows all extremities of its room, as far as those are queued for the disk, at the moment
- * that the head knows; undefined where it is not such an event, or takes more than what the head knows to judge.
+ * An event of another server that follows all extremities of its room, or is no state event and follows what has a state that
+ * the head knows, at the newest moment: with what is queued for the disk. Undefined where it is not such an event, or takes more
+ * than what the head knows to judge.
  */
-export function newestMomentOf(
-  reader: Reader,
-  receipt: Receipt,
-  head: Pick<RoomHead, 'extremities' | 'state'>,
-): RoomMoment | undefined {
+export function newestMomentOf(reader: Reader, receipt: Receipt, head: NewestPoint): RoomMoment | undefined {
   const { pdu, eventId } = receipt;
   const { rules, roomId } = receipt.room;
   const prevEventIds = new Set(prevEventIdsOf(pdu, rules));
-  const followsAll =
-    head.extremities.every((id) => prevEventIds.has(id)) && prevEventIds.size === head.extremities.length;
-  const known = followsAll ? findRoom(reader, roomId) : undefined;
+  const behind = head.stateBehind(prevEventIds);
+  const ends = head.extremities.filter((id) => !prevEventIds.has(id));
+  const followsAll = ends.length === 0 && prevEventIds.size === head.extremities.length;
+  if (behind === undefined || (!followsAll && pdu.state_key !== undefined) || head.isQueued(eventId)) return undefined;
+  const known = findRoom(reader, roomId);
   if (known === undefined) return undefined;
   // What is known without its place, and what others name already, changes more than the newest point of the room.
   if (knownEvent(reader, eventId) !== undefined || isAwaited(reader, known.id, eventId)) return undefined;
@@ -74,7 +73,15 @@ export function newestMomentOf(
   }
   const createEvent = createEventOf(reader, room, authEvents);
   if (createEvent === undefined) return undefined;
-  return { authEvents, createEvent, stateBefore: head.state, currentState: head.state, extremitiesWith: 1 };
+  return {
+    authEvents,
+    createEvent,
+    stateBefore: behind.isCurrent
+      ? head.state
+      : lookupIn(reader, room, stateBeforeEvent(reader, room, [behind.after]).state),
+    currentState: head.state,
+    extremitiesWith: ends.length + 1,
+  };
 }
 
 function createEventOf(

@@ -4,13 +4,13 @@ import { dispositionRecord } from '#projections/rooms/disposition-record.ts';
 import { stateGivenRecords } from '#projections/rooms/given-state-record.ts';
 import { hasPlace, type KnownEvent, knownEvent } from '#projections/rooms/known-events.ts';
 import type { Disposition } from '#projections/rooms/pdu-record.ts';
+import { prevEventIdsOf } from '#protocol/event-references.ts';
 import { referenceHash } from '#protocol/hashing.ts';
 import type { JsonObject } from '#protocol/pdu.ts';
 import { redact } from '#protocol/redaction.ts';
 import { roomVersionRules } from '#protocol/room-version.ts';
 import type { Position, RecordDraft } from '#streams/event-log.ts';
-import type { RoomHead } from '../room-head.ts';
-import type { FollowingEvent, Rooms } from '../rooms.ts';
+import type { FollowingEvent, NewestPoint, Rooms } from '../rooms.ts';
 import { checkContentHash } from './check-content-hash.ts';
 import { checkForm } from './check-form.ts';
 import { askPolicyServer } from './check-policy.ts';
@@ -189,8 +189,9 @@ export class Receiver {
   }
 
   /**
-   * Most events follow all that is in the room, and name what is known: they are judged at the newest point of the room, which is
-   * ahead of what is committed, and go on the queue. All others wait until everything is committed.
+   * Most events follow all that is in the room, or are messages beside what others say at the same time, and name what is known:
+   * they are judged at the newest point of the room, which is ahead of what is committed, and go on the queue. All others wait
+   * until everything is committed.
    */
   async #enqueue(receipt: Receipt, options: TakeInOptions): Promise<Enqueued> {
     const { rooms } = this.#options;
@@ -202,10 +203,10 @@ export class Receiver {
     return { verdict: await this.#takeIn(receipt, options) };
   }
 
-  /** The event as one that follows all of its room; undefined if it does not, or is anything but let in. */
+  /** The event as one at the newest point of its room; undefined if it is not, or is anything but let in. */
   #following(
     receipt: Receipt,
-    head: Pick<RoomHead, 'rules' | 'extremities' | 'state'>,
+    head: NewestPoint,
     { steps, isRelayed = false }: TakeInOptions,
   ): FollowingEvent | undefined {
     const { rooms, reader } = this.#options;
@@ -222,6 +223,7 @@ export class Receiver {
         ? referenceHash(redact(pdu, room.rules), room.rules)
         : eventId.slice(1),
       depth,
+      prevEvents: [...prevEventIdsOf(pdu, room.rules)],
       ...(stateKey !== undefined && { state: { eventId, type, stateKey, sender, content } }),
     };
   }
