@@ -22,6 +22,12 @@ export const COMMANDS: Readonly<Record<string, () => Promise<CommandModule>>> = 
   'rooms graph': () => import('./commands/rooms-graph.ts'),
   'rooms resolve': () => import('./commands/rooms-resolve.ts'),
   'rooms check-auth': () => import('./commands/rooms-check-auth.ts'),
+  'export case': () => import('./commands/export-case.ts'),
+  'export verify': () => import('./commands/export-verify.ts'),
+  backup: () => import('./commands/backup.ts'),
+  'backup prune': () => import('./commands/backup-prune.ts'),
+  restore: () => import('./commands/restore.ts'),
+  drill: () => import('./commands/drill.ts'),
   replay: () => import('./commands/replay.ts'),
   version: () => import('./commands/version.ts'),
 };

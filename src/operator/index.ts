@@ -3,6 +3,8 @@ import type { Endpoint } from '#src/http/endpoint.ts';
 import { addRegistrationToken } from './add-registration-token.ts';
 import { addUser } from './add-user.ts';
 import { listSigningKeys } from './list-signing-keys.ts';
+import { recordBackup } from './record-backup.ts';
+import { recordExport } from './record-export.ts';
 import { rotateSigningKey } from './rotate-signing-key.ts';
 
 /** Everything that the operator's socket answers. */
@@ -11,4 +13,6 @@ export const operatorEndpoints: readonly Endpoint<Context>[] = [
   addRegistrationToken,
   rotateSigningKey,
   listSigningKeys,
+  recordExport,
+  recordBackup,
 ];

@@ -6,6 +6,10 @@ import { dirname } from 'node:path';
 import { type NoteSigner, type NoteVerifier, newSignerText, parseSigner } from './note.ts';
 import { TileFiles } from './tile-files.ts';
 
+/** Begins the last part of the name of a log that was restored; the number of restores follows. */
+const SUCCESSOR = 'restored-';
+const SUCCESSOR_END = /\/restored-(\d{1,9})$/;
+
 /** The key file is missing though it has signed checkpoints, is no key, or is that of another server name. */
 export class SigningKeyError extends Error {
   override readonly name = 'SigningKeyError';
@@ -26,7 +30,7 @@ export async function openSigningKey({ keyFile, origin, folder }: SigningKeyOpti
   const existing = await readSigner(keyFile);
   if (existing !== undefined) {
     const { name } = existing.verifier;
-    if (name !== origin) {
+    if (name !== origin && !name.startsWith(`${origin}/${SUCCESSOR}`)) {
       throw new SigningKeyError(
         `${keyFile} signs for ${name}, but this log's origin is ${origin}. A log keeps its name: set the server name back`,
       );
@@ -45,6 +49,16 @@ export async function openSigningKey({ keyFile, origin, folder }: SigningKeyOpti
   return parseSigner(text);
 }
 
+/**
+ * The name under which a log goes on after a restore: that of the log, and how often it was restored. The old name may have signed
+ * for records that are gone, so the new key must not speak under it.
+ */
+export function successorName(name: string): string {
+  const match = SUCCESSOR_END.exec(name);
+  if (match === null) return `${name}/${SUCCESSOR}1`;
+  return `${name.slice(0, match.index)}/${SUCCESSOR}${Number(match[1]) + 1}`;
+}
+
 /** The public key of a key file, for those who only read. Throws {@link SigningKeyError} where it cannot be had. */
 export async function readPublicKey(keyFile: string): Promise<NoteVerifier> {
   return (await readSigningKey(keyFile)).verifier;
@@ -58,7 +72,8 @@ export async function readSigningKey(keyFile: string): Promise<NoteSigner> {
   return signer;
 }
 
-async function readSigner(keyFile: string): Promise<NoteSigner | undefined> {
+/** The signer in a key file; undefined where there is none. Throws {@link SigningKeyError}. */
+export async function readSigner(keyFile: string): Promise<NoteSigner | undefined> {
   let text: string;
   try {
     text = await readFile(keyFile, 'utf8');

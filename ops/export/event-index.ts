@@ -1,0 +1,190 @@
+/** Where each exported event is in the chunks, by room, and what changes or answers it: for the formats that show rooms. */
+import { closeSync, openSync, readFileSync, readSync } from 'node:fs';
+import type { Pdu } from '#protocol/pdu.ts';
+import { editedEventOf, redactedEventOf } from './case-query.ts';
+import { chunksIn } from './files.ts';
+import type { EventLine } from './layout.ts';
+
+interface Place {
+  readonly chunk: number;
+  readonly offset: number;
+  readonly length: number;
+  readonly depth: number;
+  readonly position: number;
+}
+
+/** A redaction of an exported event. */
+export interface Redaction {
+  readonly event_id: string;
+  readonly by: string;
+  readonly sent_at: number;
+  readonly reason: string | undefined;
+}
+
+/** A reaction to an exported event. */
+export interface Reaction {
+  readonly key: string;
+  readonly by: string;
+}
+
+interface Relations {
+  readonly edits: Place[];
+  readonly redactions: Redaction[];
+  readonly reactions: Reaction[];
+}
+
+/** An event with what others did to it. */
+export interface Entry {
+  readonly line: EventLine;
+  /** By its sender, oldest first. */
+  readonly edits: readonly EventLine[];
+  readonly redactions: readonly Redaction[];
+  readonly reactions: readonly Reaction[];
+}
+
+/** Reads the chunks of events at random. Close it. */
+export class EventIndex {
+  readonly #files: readonly number[];
+  readonly #places: readonly Place[];
+  readonly #rooms: ReadonlyMap<string, readonly Place[]>;
+  readonly #relations: ReadonlyMap<string, Relations>;
+
+  private constructor(
+    files: readonly number[],
+    places: readonly Place[],
+    rooms: ReadonlyMap<string, readonly Place[]>,
+    relations: ReadonlyMap<string, Relations>,
+  ) {
+    this.#files = files;
+    this.#places = places;
+    this.#rooms = rooms;
+    this.#relations = relations;
+  }
+
+  /** Goes through the chunks in a folder once. */
+  static async of(folder: string): Promise<EventIndex> {
+    const chunks = await chunksIn(folder);
+    const places: Place[] = [];
+    const rooms = new Map<string, Place[]>();
+    const relations = new Map<string, Relations>();
+    for (const [chunk, path] of chunks.entries()) {
+      const bytes = readFileSync(path);
+      for (let offset = 0; offset < bytes.length; ) {
+        const end = bytes.indexOf(0x0a, offset);
+        const line = JSON.parse(bytes.toString('utf8', offset, end)) as EventLine;
+        const place: Place = { chunk, offset, length: end - offset, depth: line.pdu.depth, position: line.position };
+        places.push(place);
+        const ofRoom = rooms.get(line.room_id);
+        if (ofRoom === undefined) rooms.set(line.room_id, [place]);
+        else ofRoom.push(place);
+        relate(relations, line, place);
+        offset = end + 1;
+      }
+    }
+    for (const ofRoom of rooms.values()) ofRoom.sort((a, b) => a.depth - b.depth || a.position - b.position);
+    return new EventIndex(
+      chunks.map((path) => openSync(path, 'r')),
+      places,
+      rooms,
+      relations,
+    );
+  }
+
+  /** Number of events. */
+  get size(): number {
+    return this.#places.length;
+  }
+
+  roomIds(): string[] {
+    return [...this.#rooms.keys()].sort();
+  }
+
+  /** How many events a room has. */
+  countOf(roomId: string): number {
+    return this.#rooms.get(roomId)?.length ?? 0;
+  }
+
+  /** The events of a room as its graph orders them. */
+  *entriesOf(roomId: string): Generator<Entry> {
+    for (const place of this.#rooms.get(roomId) ?? []) yield this.#entry(place);
+  }
+
+  /** All events in the order of the chunks. */
+  *entries(): Generator<Entry> {
+    for (const place of this.#places) yield this.#entry(place);
+  }
+
+  close(): void {
+    for (const file of this.#files) closeSync(file);
+  }
+
+  #entry(place: Place): Entry {
+    const line = this.#read(place);
+    const relations = this.#relations.get(line.event_id);
+    const edits = (relations?.edits ?? [])
+      .map((edit) => this.#read(edit))
+      .filter(({ pdu }) => pdu.sender === line.pdu.sender);
+    return {
+      line,
+      edits: edits.sort((a, b) => a.pdu.origin_server_ts - b.pdu.origin_server_ts || a.position - b.position),
+      redactions: relations?.redactions ?? [],
+      reactions: relations?.reactions ?? [],
+    };
+  }
+
+  #read({ chunk, offset, length }: Place): EventLine {
+    const file = this.#files[chunk];
+    if (file === undefined) throw new RangeError('a place is in a chunk');
+    const bytes = Buffer.allocUnsafe(length);
+    readSync(file, bytes, 0, length, offset);
+    return JSON.parse(bytes.toString('utf8')) as EventLine;
+  }
+}
+
+function relate(relations: Map<string, Relations>, { event_id, pdu }: EventLine, place: Place): void {
+  const event = pdu as unknown as Pdu;
+  const edited = editedEventOf(event);
+  if (edited !== undefined) relationsOf(relations, edited).edits.push(place);
+  const redacted = redactedEventOf(event);
+  if (redacted !== undefined) {
+    const { reason } = pdu.content;
+    relationsOf(relations, redacted).redactions.push({
+      event_id,
+      by: pdu.sender,
+      sent_at: pdu.origin_server_ts,
+      reason: typeof reason === 'string' ? reason : undefined,
+    });
+  }
+  const reaction = pdu.type === 'm.reaction' ? relationIn(pdu.content) : undefined;
+  if (reaction?.event_id !== undefined && reaction.key !== undefined) {
+    relationsOf(relations, reaction.event_id).reactions.push({ key: reaction.key, by: pdu.sender });
+  }
+}
+
+function relationsOf(relations: Map<string, Relations>, eventId: string): Relations {
+  const known = relations.get(eventId);
+  if (known !== undefined) return known;
+  const fresh: Relations = { edits: [], redactions: [], reactions: [] };
+  relations.set(eventId, fresh);
+  return fresh;
+}
+
+/** What a content says it relates to; only what is a string of it. */
+export function relationIn(content: Readonly<Record<string, unknown>>): {
+  readonly rel_type?: string;
+  readonly event_id?: string;
+  readonly key?: string;
+  readonly inReplyTo?: string;
+} {
+  const relation = content['m.relates_to'];
+  if (typeof relation !== 'object' || relation === null) return {};
+  const { rel_type, event_id, key, 'm.in_reply_to': reply } = relation as Record<string, unknown>;
+  const inReplyTo =
+    typeof reply === 'object' && reply !== null ? (reply as Record<string, unknown>)['event_id'] : undefined;
+  return {
+    ...(typeof rel_type === 'string' && { rel_type }),
+    ...(typeof event_id === 'string' && { event_id }),
+    ...(typeof key === 'string' && { key }),
+    ...(typeof inReplyTo === 'string' && { inReplyTo }),
+  };
+}
