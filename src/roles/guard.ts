@@ -2,7 +2,8 @@
 import type { Reader } from '#projections/engine/reader.ts';
 import { findRoom, membershipOf } from '#projections/rooms/queries.ts';
 import { type AuditAction, noteOf } from '#src/audit/actions.ts';
-import { type Actor, type Audit, type AuditTarget, MAX_REASON_LENGTH, MAX_TEXT_LENGTH } from '#src/audit/audit.ts';
+import { actorOf } from '#src/audit/actor.ts';
+import { type Audit, type AuditTarget, MAX_REASON_LENGTH, MAX_TEXT_LENGTH } from '#src/audit/audit.ts';
 import type { Repeats } from '#src/audit/repeats.ts';
 import type { Requester } from '#src/http/endpoint.ts';
 import { forbidden, invalidParam, type MatrixError } from '#src/http/errors.ts';
@@ -143,20 +144,6 @@ function reaches(standing: Standing, { roomId, caseId }: Described, isScopedInHa
   if (standing.rooms === undefined) return true;
   if (roomId !== undefined) return standing.rooms.includes(roomId);
   return isScopedInHandler || (standing.caseId !== undefined && caseId === standing.caseId);
-}
-
-/** Who acts, for the audit log. */
-export function actorOf(requester: Requester | undefined, standing?: Standing): Actor {
-  if (requester === undefined) return { kind: 'stranger' };
-  const { userId, deviceId, tokenId } = requester;
-  return {
-    kind: 'user',
-    userId,
-    ...(deviceId !== undefined && { deviceId }),
-    tokenId,
-    ...(standing !== undefined && { role: standing.role }),
-    ...(standing?.grantId !== undefined && { grantId: standing.grantId }),
-  };
 }
 
 function targetOf(params: Readonly<Record<string, string>>): AuditTarget | undefined {

@@ -1,8 +1,9 @@
 import { z } from 'zod';
 import { checkPassword } from '#src/accounts/credentials.ts';
+import { actorOf } from '#src/audit/actor.ts';
 import type { Context } from '#src/context.ts';
 import { endpoint } from '#src/http/endpoint.ts';
-import { authSchema, confirmedByPassword } from './interactive.ts';
+import { authSchema, type ConfirmingContext, confirmedByPassword } from './interactive.ts';
 
 /**
  * `POST /_matrix/client/v3/account/password`: another password for the account.
@@ -14,10 +15,18 @@ export const changePassword = endpoint({
   auth: 'optional',
   rateLimit: 'login',
   body: z.object({ auth: authSchema, new_password: z.string(), logout_devices: z.boolean().default(true) }),
-  handler: ({ body, requester }, { accounts }: Pick<Context, 'accounts'>) => {
+  handler: ({ body, requester, ip }, context: ConfirmingContext & Pick<Context, 'audit'>) => {
+    const { accounts, audit } = context;
     checkPassword(body.new_password);
     const operation = 'POST /_matrix/client/v3/account/password';
-    return confirmedByPassword(accounts, { operation, body, requester }, async (userId) => {
+    return confirmedByPassword(context, { operation, body, requester, ip }, async (userId) => {
+      await audit.record({
+        actor: requester === undefined ? { kind: 'user', userId } : actorOf(requester),
+        action: 'user.password',
+        target: { kind: 'user', id: userId },
+        ip,
+        after: { logout_devices: body.logout_devices },
+      });
       await accounts.changePassword(userId, body.new_password, {
         removeOtherDevices: body.logout_devices,
         keptDevice: requester?.deviceId,

@@ -1,8 +1,9 @@
 import { z } from 'zod';
+import { actorOf } from '#src/audit/actor.ts';
 import type { Context } from '#src/context.ts';
 import { endpoint } from '#src/http/endpoint.ts';
 import { type BindingContext, unbindAllAddresses } from '../third-party-ids/bindings.ts';
-import { authSchema, confirmedByPassword } from './interactive.ts';
+import { authSchema, type ConfirmingContext, confirmedByPassword } from './interactive.ts';
 
 /**
  * `POST /_matrix/client/v3/account/deactivate`: closes the account for ever.
@@ -14,10 +15,17 @@ export const deactivate = endpoint({
   auth: 'optional',
   rateLimit: 'login',
   body: z.object({ auth: authSchema, id_server: z.string().optional(), erase: z.boolean().default(false) }),
-  handler: ({ body, requester }, context: BindingContext & Pick<Context, 'accounts'>) => {
-    const { accounts } = context;
+  handler: ({ body, requester, ip }, context: BindingContext & ConfirmingContext & Pick<Context, 'audit'>) => {
+    const { accounts, audit } = context;
     const operation = 'POST /_matrix/client/v3/account/deactivate';
-    return confirmedByPassword(accounts, { operation, body, requester }, async (userId) => {
+    return confirmedByPassword(context, { operation, body, requester, ip }, async (userId) => {
+      await audit.record({
+        actor: requester === undefined ? { kind: 'user', userId } : actorOf(requester),
+        action: 'user.deactivate',
+        target: { kind: 'user', id: userId },
+        ip,
+        after: { erase: body.erase },
+      });
       const result = await unbindAllAddresses(context, userId, body.id_server);
       await accounts.deactivate(userId, { isErased: body.erase });
       return { id_server_unbind_result: result };

@@ -1,7 +1,8 @@
 import { z } from 'zod';
+import { actorOf } from '#src/audit/actor.ts';
 import type { Context } from '#src/context.ts';
 import { endpoint } from '#src/http/endpoint.ts';
-import { authSchema, confirmedByPassword } from './interactive.ts';
+import { authSchema, type ConfirmingContext, confirmedByPassword } from './interactive.ts';
 
 /**
  * `DELETE /_matrix/client/v3/devices/{deviceId}`: removes a device of the account, with its session.
@@ -13,9 +14,13 @@ export const deleteDevice = endpoint({
   auth: 'user',
   rateLimit: 'login',
   body: z.object({ auth: authSchema }),
-  handler: ({ requester, params, body }, { accounts }: Pick<Context, 'accounts'>) => {
+  handler: ({ requester, params, body, ip }, context: ConfirmingContext & Pick<Context, 'audit'>) => {
+    const { accounts, audit } = context;
     const operation = `DELETE /_matrix/client/v3/devices/${params.deviceId}`;
-    return confirmedByPassword(accounts, { operation, body, requester }, async (userId) => {
+    return confirmedByPassword(context, { operation, body, requester, ip }, async (userId) => {
+      const before = { device_ids: [params.deviceId] };
+      const target = { kind: 'user', id: userId } as const;
+      await audit.record({ actor: actorOf(requester), action: 'device.delete', target, ip, before });
       await accounts.devices.remove(userId, [params.deviceId]);
       return {};
     });

@@ -1,8 +1,9 @@
 import { z } from 'zod';
 import { MAX_DEVICES_PER_USER } from '#src/accounts/sessions.ts';
+import { actorOf } from '#src/audit/actor.ts';
 import type { Context } from '#src/context.ts';
 import { endpoint } from '#src/http/endpoint.ts';
-import { authSchema, confirmedByPassword } from './interactive.ts';
+import { authSchema, type ConfirmingContext, confirmedByPassword } from './interactive.ts';
 
 /**
  * `POST /_matrix/client/v3/delete_devices`: removes several devices of the account, with their sessions.
@@ -14,9 +15,13 @@ export const deleteDevices = endpoint({
   auth: 'user',
   rateLimit: 'login',
   body: z.object({ auth: authSchema, devices: z.array(z.string()).max(MAX_DEVICES_PER_USER) }),
-  handler: ({ requester, body }, { accounts }: Pick<Context, 'accounts'>) => {
+  handler: ({ requester, body, ip }, context: ConfirmingContext & Pick<Context, 'audit'>) => {
+    const { accounts, audit } = context;
     const operation = 'POST /_matrix/client/v3/delete_devices';
-    return confirmedByPassword(accounts, { operation, body, requester }, async (userId) => {
+    return confirmedByPassword(context, { operation, body, requester, ip }, async (userId) => {
+      const before = { device_ids: body.devices };
+      const target = { kind: 'user', id: userId } as const;
+      await audit.record({ actor: actorOf(requester), action: 'device.delete', target, ip, before });
       await accounts.devices.remove(userId, body.devices);
       return {};
     });

@@ -24,7 +24,7 @@ import { wellKnownClient } from './well-known-client.ts';
 import { whoami } from './whoami.ts';
 
 /** What the endpoints of accounts need of the application. */
-export type AccountsContext = BindingContext & Pick<Context, 'accounts' | 'config'>;
+export type AccountsContext = BindingContext & Pick<Context, 'accounts' | 'config' | 'audit' | 'repeats'>;
 
 /** What the server is, making accounts, logging in and out, devices. */
 export const accountEndpoints: readonly Endpoint<AccountsContext>[] = [

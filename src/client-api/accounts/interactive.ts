@@ -1,7 +1,8 @@
 /** User-interactive authentication as the endpoints of accounts use it. */
 import { z } from 'zod';
-import type { Accounts } from '#src/accounts/accounts.ts';
 import type { FailedAttempt, InteractiveSession, Stage } from '#src/accounts/interactive-auth.ts';
+import { noteFailedSignIn, notingRefusal } from '#src/audit/sign-ins.ts';
+import type { Context } from '#src/context.ts';
 import type { RawAnswer } from '#src/http/answer.ts';
 import type { Requester } from '#src/http/endpoint.ts';
 import { forbidden, missingParam } from '#src/http/errors.ts';
@@ -24,12 +25,16 @@ export interface ConfirmedRequest {
   readonly body: { readonly auth?: z.output<typeof authSchema> };
   /** Undefined where nobody is logged in: whose account it is then shows by the password. */
   readonly requester: Requester | undefined;
+  readonly ip: string;
 }
+
+/** What asking for the password needs. */
+export type ConfirmingContext = Pick<Context, 'accounts' | 'repeats'>;
 
 /** Has the password of the account asked for, then does the work for that account. */
 export function confirmedByPassword(
-  accounts: Accounts,
-  { operation, body, requester }: ConfirmedRequest,
+  context: ConfirmingContext,
+  { operation, body, requester, ip }: ConfirmedRequest,
   work: (userId: string) => Promise<object>,
 ): Promise<object | RawAnswer> {
   const { auth, ...rest } = body;
@@ -40,12 +45,20 @@ export function confirmedByPassword(
     auth,
     userId: requester?.userId,
     flows: [[PASSWORD]],
-    stages: { [PASSWORD]: passwordStage(accounts, requester?.userId) },
+    stages: { [PASSWORD]: passwordStage(context, { operation, requesterId: requester?.userId, ip }) },
   };
-  return accounts.interactive.run(request, (session) => work(foundUser(session)));
+  return context.accounts.interactive.run(request, (session) => work(foundUser(session)));
 }
 
-function passwordStage(accounts: Accounts, requesterId: string | undefined): Stage {
+function passwordStage(
+  context: ConfirmingContext,
+  {
+    operation,
+    requesterId,
+    ip,
+  }: { readonly operation: string; readonly requesterId: string | undefined; readonly ip: string },
+): Stage {
+  const { accounts } = context;
   return async (auth, session) => {
     const parsed = passwordAuthSchema.safeParse(auth);
     if (!parsed.success)
@@ -54,9 +67,16 @@ function passwordStage(accounts: Accounts, requesterId: string | undefined): Sta
     const named = namedUser(parsed.data);
     const userId = named === undefined ? undefined : accounts.userIdOf(named);
     if (requesterId !== undefined && userId !== requesterId) throw forbidden('This is another account than yours.');
-    if (requesterId === undefined) accounts.countAttempt(userId);
-    const verified = await accounts.verifyPassword(userId, parsed.data.password);
-    if (verified === undefined || userId === undefined) return WRONG_PASSWORD;
+    const { password } = parsed.data;
+    const attempt = { named: named ?? '', userId, ip, operation };
+    const verified = await notingRefusal(context, attempt, async () => {
+      if (requesterId === undefined) accounts.countAttempt(userId);
+      return accounts.verifyPassword(userId, password);
+    });
+    if (verified === undefined || userId === undefined) {
+      await noteFailedSignIn(context, attempt, WRONG_PASSWORD.error);
+      return WRONG_PASSWORD;
+    }
     session.found.set(FOUND_USER, userId);
     return undefined;
   };

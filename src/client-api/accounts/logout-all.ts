@@ -1,3 +1,4 @@
+import { actorOf } from '#src/audit/actor.ts';
 import type { Context } from '#src/context.ts';
 import { endpoint } from '#src/http/endpoint.ts';
 
@@ -11,7 +12,9 @@ export const logoutAll = endpoint({
   auth: 'guest',
   rateLimit: 'write',
   allowLocked: true,
-  handler: async ({ requester }, { accounts }: Pick<Context, 'accounts'>) => {
+  handler: async ({ requester, ip }, { accounts, audit }: Pick<Context, 'accounts' | 'audit'>) => {
+    const target = { kind: 'user', id: requester.userId } as const;
+    await audit.record({ actor: actorOf(requester), action: 'session.end_all', target, ip });
     await accounts.devices.removeAll(requester.userId);
     return {};
   },

@@ -34,7 +34,10 @@ export const register = endpoint({
   rateLimit: 'register',
   query: z.object({ kind: queryChoice(['user', 'guest']).optional() }),
   body: bodySchema,
-  handler: ({ query, body: { auth, ...wish } }, { accounts, config }: Pick<Context, 'accounts' | 'config'>) => {
+  handler: (
+    { query, body: { auth, ...wish }, ip },
+    { accounts, config, audit }: Pick<Context, 'accounts' | 'config' | 'audit'>,
+  ) => {
     if (query.kind === 'guest') return makeGuest({ accounts, config }, wish);
     if (!config.registration.open)
       throw forbidden('Registration is not open here. Ask the administrator for an account.');
@@ -54,7 +57,18 @@ export const register = endpoint({
         if (wish.initial_device_display_name !== undefined) checkDeviceName(wish.initial_device_display_name);
       },
     };
-    return accounts.interactive.run(request, ({ found }, all) => makeAccount(accounts, all, found.get(FOUND_TOKEN)));
+    return accounts.interactive.run(request, async ({ found }, all) => {
+      const answer = await makeAccount(accounts, all, found.get(FOUND_TOKEN));
+      const { user_id: userId, device_id: deviceId } = answer;
+      await audit.record({
+        actor: { kind: 'user', userId, ...(deviceId !== undefined && { deviceId }) },
+        action: 'user.register',
+        target: { kind: 'user', id: userId },
+        ip,
+        after: { device_id: deviceId, was_guest: all.guest_access_token !== undefined },
+      });
+      return answer;
+    });
   },
 });
 
@@ -72,7 +86,11 @@ async function makeGuest({ accounts, config }: Pick<Context, 'accounts' | 'confi
   return { user_id: userId, ...(session && { device_id: session.deviceId, ...tokenMembers(session) }) };
 }
 
-async function makeAccount(accounts: Accounts, wish: Wish, registrationToken: string | undefined): Promise<object> {
+async function makeAccount(
+  accounts: Accounts,
+  wish: Wish,
+  registrationToken: string | undefined,
+): Promise<{ user_id: string; device_id?: string }> {
   if (wish.password === undefined) throw missingParam('password');
   const device = {
     deviceId: wish.device_id,

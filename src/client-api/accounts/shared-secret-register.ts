@@ -24,7 +24,7 @@ export const sharedSecretRegister = endpoint({
     admin: z.boolean().default(false),
     inhibit_login: z.boolean().default(false),
   }),
-  handler: async ({ body }, { accounts, config }: Pick<Context, 'accounts' | 'config'>) => {
+  handler: async ({ body, ip }, { accounts, config, audit }: Pick<Context, 'accounts' | 'config' | 'audit'>) => {
     const secret = sharedSecret(config);
     const { nonce, username, password, admin: isAdmin } = body;
     if (!accounts.nonces.spend(nonce)) {
@@ -34,6 +34,14 @@ export const sharedSecretRegister = endpoint({
       throw forbidden('The mac is not the one of this account under the shared secret.');
     }
     const device = { deviceId: undefined, displayName: undefined, refreshes: false };
+    const wished = accounts.checkUsername(username);
+    await audit.record({
+      actor: { kind: 'operator', name: 'shared secret' },
+      action: 'user.create',
+      target: { kind: 'user', id: wished },
+      ip,
+      after: { admin: isAdmin },
+    });
     const { userId, session } = await accounts.register({
       username,
       password,

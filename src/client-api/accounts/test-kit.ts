@@ -5,17 +5,21 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import type { FastifyInstance } from 'fastify';
 import { accountsProjection } from '#projections/accounts/projection.ts';
+import { auditProjection } from '#projections/audit/projection.ts';
 import { ProjectionEngine } from '#projections/engine/engine.ts';
 import { identityBindingsProjection } from '#projections/identity-bindings/projection.ts';
 import { signingKeyFromSeed } from '#protocol/signing.ts';
 import { Accounts } from '#src/accounts/accounts.ts';
 import { PasswordHasher } from '#src/accounts/password-hasher.ts';
+import { Audit } from '#src/audit/audit.ts';
+import { Repeats } from '#src/audit/repeats.ts';
 import { StreamCommands } from '#src/commands/stream-command.ts';
 import { type Config, settingsSchema } from '#src/config/schema.ts';
 import { IdentityServers } from '#src/federation/identity-servers.ts';
 import { createHttpApp } from '#src/http/app.ts';
 import { type Logger, silentLog } from '#src/log/logger.ts';
 import { LazyAgent } from '#src/net/undici.ts';
+import { newRecordId } from '#src/record-ids.ts';
 import { type MemoryLog, openMemoryLog } from '#streams/memory/memory-log.ts';
 import { accountEndpoints } from './index.ts';
 
@@ -69,7 +73,7 @@ export interface ServerOptions {
 export async function startAccounts(options: ServerOptions = {}): Promise<AccountsServer> {
   const dir = await mkdtemp(join(tmpdir(), 'stele-accounts-'));
   const log = openMemoryLog();
-  const projections = [accountsProjection, identityBindingsProjection];
+  const projections = [accountsProjection, auditProjection, identityBindingsProjection];
   const engine = await ProjectionEngine.open({ dir, log, projections, safeCopies: false });
   const settings = settingsSchema.parse({
     server_name: 'example.org',
@@ -80,13 +84,16 @@ export async function startAccounts(options: ServerOptions = {}): Promise<Accoun
   const time = { nowMs: 1_700_000_000_000 };
   const logger = options.logger ?? silentLog();
   const commands = new StreamCommands({ log, caughtUp: () => engine.waitFor(log.head()) });
+  const clock = () => time.nowMs;
+  const audit = new Audit({ commands, newRecordId });
+  const repeats = new Repeats({ audit, clock, logger });
   const accounts = new Accounts({
     config,
     log,
     reader: engine.reader,
     engine,
     commands,
-    clock: () => time.nowMs,
+    clock,
     random: randomBytes,
     logger,
     passwordHasher: new PasswordHasher(CHEAP_HASHING),
@@ -96,9 +103,11 @@ export async function startAccounts(options: ServerOptions = {}): Promise<Accoun
     context: {
       accounts,
       config,
+      audit,
+      repeats,
       commands,
       reader: engine.reader,
-      newRecordId: () => randomBytes(16),
+      newRecordId,
       identity: new IdentityServers(new LazyAgent({}), {
         serverName: config.server_name,
         signingKey: signingKeyFromSeed('ed25519:test', Buffer.alloc(32, 1)),
@@ -135,6 +144,7 @@ export async function startAccounts(options: ServerOptions = {}): Promise<Accoun
     },
     async close() {
       await app.close();
+      await repeats.close();
       await engine.close();
       await log.close();
       await rm(dir, { recursive: true, force: true });

@@ -25,14 +25,14 @@ export const postDeviceSigningUpload = endpoint({
   auth: 'user',
   rateLimit: 'write',
   body: z.object({ auth: authSchema, master_key: key, self_signing_key: key, user_signing_key: key }),
-  handler: async ({ body, requester }, context: Context) => {
+  handler: async ({ body, requester, ip }, context: Context) => {
     const keys = crossSigningKeysOf(body as JsonObject, requester.userId);
     checkCrossSigningKeys(context.reader, requester.userId, keys);
     if (!needsConfirmation(context.reader, requester.userId, keys)) {
       await storeCrossSigningKeys(context, requester.userId, keys, false);
       return {};
     }
-    return confirmedByPassword(context.accounts, { operation: `POST ${PATH}`, body, requester }, async (userId) => {
+    return confirmedByPassword(context, { operation: `POST ${PATH}`, body, requester, ip }, async (userId) => {
       await storeCrossSigningKeys(context, userId, keys, true);
       return {};
     });

@@ -22,10 +22,10 @@ export const getEvent = endpoint({
     // The name in the proposal's first implementations.
     'fi.mau.unredact_content': queryFlag().optional(),
   }),
-  handler: async ({ params, query, requester }, context: Context) => {
+  handler: async ({ params, query, requester, ip }, context: Context) => {
     const found = visibleEvent(context.reader, params.roomId, params.eventId, requester.userId);
     const wantsAll = query['fi.mau.msc2815.include_unredacted_content'] ?? query['fi.mau.unredact_content'];
-    const event = wantsAll ? await unredactedEvent(context, found.room, found.event, requester.userId) : found.event;
+    const event = wantsAll ? await unredactedEvent(context, found.room, found.event, { requester, ip }) : found.event;
     return jsonTextAnswer(clientEvent(eventViewFor(context, requester, { ...found, roomId: params.roomId }), event));
   },
 });

@@ -7,11 +7,12 @@ import { authEventAt, type Event, membershipOf, type Room, stateEventPosition } 
 import { canonicalJson } from '#protocol/canonical-json.ts';
 import { powerLevelsOf } from '#protocol/power-levels.ts';
 import { roomVersionRules } from '#protocol/room-version.ts';
+import { actorOf } from '#src/audit/actor.ts';
 import type { Context } from '#src/context.ts';
+import type { Requester } from '#src/http/endpoint.ts';
 import { MatrixError } from '#src/http/errors.ts';
-import { CONTENT_READS_STREAM, contentReadRecord } from './content-read.ts';
 
-type Parts = Pick<Context, 'reader' | 'log' | 'commands' | 'newRecordId'>;
+type Parts = Pick<Context, 'reader' | 'log' | 'audit'>;
 
 /**
  * A redacted event with the content that it had. That somebody was shown it is on record before they are.
@@ -19,9 +20,14 @@ type Parts = Pick<Context, 'reader' | 'log' | 'commands' | 'newRecordId'>;
  * @throws {MatrixError} M_FORBIDDEN for who may not redact in the room, FI.MAU.MSC2815_UNREDACTED_CONTENT_DELETED where the
  *   content was erased.
  */
-export async function unredactedEvent(parts: Parts, room: Room, event: Event, userId: string): Promise<Event> {
+export async function unredactedEvent(
+  parts: Parts,
+  room: Room,
+  event: Event,
+  { requester, ip }: { readonly requester: Requester; readonly ip: string },
+): Promise<Event> {
   if (event.redactedBy === undefined) return event;
-  if (!mayRedact(parts, room, userId)) {
+  if (!mayRedact(parts, room, requester.userId)) {
     throw new MatrixError('M_FORBIDDEN', 'Only those who may redact in this room may read what was redacted.');
   }
   const record = await parts.log.readAt(event.position);
@@ -29,14 +35,18 @@ export async function unredactedEvent(parts: Parts, room: Room, event: Event, us
   if (read === undefined || read.isErased) {
     throw new MatrixError('FI.MAU.MSC2815_UNREDACTED_CONTENT_DELETED', 'The content was erased from this server.');
   }
-  await parts.commands.run(CONTENT_READS_STREAM, () => ({
-    records: [contentReadRecord(parts.newRecordId(), { userId, roomId: room.roomId, eventId: event.eventId })],
-    result: undefined,
-  }));
-  return { ...event, contentJson: canonicalJson(read.pdu.content) };
+  await parts.audit.record({
+    actor: actorOf(requester),
+    action: 'content.read',
+    target: { kind: 'event', id: event.eventId },
+    roomId: room.roomId,
+    ip,
+    after: { shown: 'what a redaction took away' },
+  });
+  return { ...event, contentJson: canonicalJson(read.pdu.content, 'loose') };
 }
 
-function mayRedact({ reader }: Parts, room: Room, userId: string): boolean {
+function mayRedact({ reader }: Pick<Parts, 'reader'>, room: Room, userId: string): boolean {
   const rules = roomVersionRules(room.version);
   const at = (type: string) => {
     const position = stateEventPosition(reader, room.id, type, '');
