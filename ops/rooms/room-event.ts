@@ -2,7 +2,7 @@ import type { AuthInput, NamedAuthEvent } from '#protocol/auth/index.ts';
 import { CanonicalJsonError } from '#protocol/canonical-json.ts';
 import { eventIdOf, MissingEventIdError, roomIdFromCreateEventId } from '#protocol/hashing.ts';
 import { isJsonObject } from '#protocol/json-object.ts';
-import { SpelledNumber } from '#protocol/loose-numbers.ts';
+import { exactInteger, SpelledNumber } from '#protocol/loose-numbers.ts';
 import type { JsonObject, JsonValue, Pdu } from '#protocol/pdu.ts';
 import type { RoomVersionRules } from '#protocol/room-version.ts';
 import type { ResolutionEvent } from '#protocol/state-resolution/index.ts';
@@ -21,7 +21,7 @@ export interface RoomEvent {
   readonly content: JsonObject;
   readonly prevEventIds: readonly string[];
   readonly authEventIds: readonly string[];
-  readonly originServerTs: number;
+  readonly originServerTs: number | bigint;
   readonly depth: number;
   readonly redacts: JsonValue | undefined;
   /** The `room_id` that it carries. */
@@ -57,7 +57,7 @@ export function readRoomEvent(value: JsonValue, where: string, rules: RoomVersio
     prevEventIds,
     authEventIds,
     originServerTs: numberIn(value, 'origin_server_ts', where),
-    depth: numberIn(value, 'depth', where),
+    depth: Number(numberIn(value, 'depth', where)),
     redacts: value.redacts,
     carriedRoomId,
   };
@@ -97,10 +97,9 @@ function stringIn(pdu: JsonObject, field: string, where: string): string {
 }
 
 /** A number, 0 where there is none: old exports leave out what room versions after the first never ask for. */
-function numberIn(pdu: JsonObject, field: string, where: string): number {
+function numberIn(pdu: JsonObject, field: string, where: string): number | bigint {
   const value = pdu[field] ?? 0;
-  if (typeof value === 'number') return value;
-  if ((value as unknown) instanceof SpelledNumber) return (value as unknown as SpelledNumber).value;
+  if (typeof value === 'number' || value instanceof SpelledNumber) return exactInteger(value);
   throw new RoomFileError(where, `The ${field} of the PDU is not a number.`);
 }
 

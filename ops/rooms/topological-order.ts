@@ -73,5 +73,8 @@ function findCycle(nodes: ReadonlyMap<string, Node>, rules: RoomVersionRules, li
 }
 
 function compareNodes(a: Node, b: Node): number {
-  return a.event.originServerTs - b.event.originServerTs || compareCodePoints(a.event.eventId, b.event.eventId);
+  if (a.event.originServerTs !== b.event.originServerTs) {
+    return a.event.originServerTs < b.event.originServerTs ? -1 : 1;
+  }
+  return compareCodePoints(a.event.eventId, b.event.eventId);
 }

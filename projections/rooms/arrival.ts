@@ -3,6 +3,7 @@
 import type { Reader, Writer } from '#projections/engine/reader.ts';
 import { authEventIdsOf, prevEventIdsOf } from '#protocol/event-references.ts';
 import { createEventIdFromRoomId } from '#protocol/hashing.ts';
+import type { Pdu } from '#protocol/pdu.ts';
 import { roomVersionRules } from '#protocol/room-version.ts';
 import type { LogRecord, Position, Revision } from '#streams/event-log.ts';
 import { readDisposition } from './disposition-record.ts';
@@ -68,13 +69,14 @@ export function arrivalOfPdu(tx: Writer, record: LogRecord): Arrival | undefined
       type: pdu.type,
       sender: pdu.sender,
       ...(pdu.state_key !== undefined && { stateKey: pdu.state_key }),
-      originServerTs: pdu.origin_server_ts,
+      originServerTs: Number(pdu.origin_server_ts),
       depth: Math.min(pdu.depth, MAX_TOPOLOGICAL_DEPTH),
       contentJson: shownContentJson(pdu, rules),
       ...(meta.transaction && { transaction: meta.transaction }),
       ...(relation && { relation }),
       hasUrl: typeof pdu.content.url === 'string',
       ...(pdu.state_key !== undefined && followsCreate(tx, room, prevEventIds) && { followsCreate: true }),
+      ...claimsOf(pdu),
     },
     depth: pdu.depth,
     prevEventIds,
@@ -85,6 +87,11 @@ export function arrivalOfPdu(tx: Writer, record: LogRecord): Arrival | undefined
     isRelayed: meta.isRelayed === true,
     pdu,
   };
+}
+
+function claimsOf({ depth, origin_server_ts: originServerTs }: Pdu): Pick<EventRow, 'claims'> {
+  const isExact = depth <= MAX_TOPOLOGICAL_DEPTH && Number.isSafeInteger(originServerTs);
+  return isExact ? {} : { claims: { depth, originServerTs: `${originServerTs}` } };
 }
 
 /** The event of a `pdu.disposition` record; undefined if it is not withheld, so that there is nothing to think otherwise of. */

@@ -1,7 +1,8 @@
 /** What of an event's content is kept beside it, and what redaction leaves of it. */
 
 import { canonicalJson } from '#protocol/canonical-json.ts';
-import { parseJson } from '#protocol/json-limits.ts';
+import { numberStrictness } from '#protocol/hashing.ts';
+import { parseJsonExactly } from '#protocol/json-limits.ts';
 import { isJsonObject } from '#protocol/json-object.ts';
 import type { JsonObject, Pdu } from '#protocol/pdu.ts';
 import { redactContent, redactedEventIdOf } from '#protocol/redaction.ts';
@@ -14,17 +15,18 @@ import type { EventRow } from './event-row.ts';
  * itself has that outside of its content. Source: rooms/v11, "Moving the redacts property of m.room.redaction events".
  */
 export function shownContentJson(pdu: Pdu, rules: RoomVersionRules): string {
-  if (pdu.type !== 'm.room.redaction' || rules.redaction.redactsInContent) return contentJsonOf(pdu.content);
-  return contentJsonOf({ ...pdu.content, redacts: redactedEventIdOf(pdu, rules) });
+  if (pdu.type !== 'm.room.redaction' || rules.redaction.redactsInContent) return contentJsonOf(pdu.content, rules);
+  return contentJsonOf({ ...pdu.content, redacts: redactedEventIdOf(pdu, rules) }, rules);
 }
 
 /**
  * Content as it is served. In canonical form, because the order of keys differs between an event that was just made and the
- * same event put together from its sections; content that has no canonical form is of a room version that keeps it as it came.
+ * same event put together from its sections. What has no canonical form is dropped when it comes; should a log hold it all the
+ * same, it is shown as it is.
  */
-function contentJsonOf(content: JsonObject): string {
+function contentJsonOf(content: JsonObject, rules: RoomVersionRules): string {
   try {
-    return canonicalJson(content);
+    return canonicalJson(content, numberStrictness(rules));
   } catch {
     return JSON.stringify(content);
   }
@@ -38,9 +40,9 @@ export function relationOf(content: JsonObject): EventRow['relation'] {
   return typeof type === 'string' && typeof eventId === 'string' ? { type, eventId } : undefined;
 }
 
-/** The content of a row, parsed. */
+/** The content of a row, parsed, with its numbers as they were hashed: power levels may be beyond what a plain number holds. */
 export function contentOf({ contentJson }: Pick<EventRow, 'contentJson'>): JsonObject {
-  return parseJson(contentJson) as JsonObject;
+  return parseJsonExactly(contentJson) as JsonObject;
 }
 
 /** A row as it is once its event was redacted. */
@@ -49,7 +51,7 @@ export function redactedRow<Row extends EventRow>(row: Row, redaction: Position,
   const { relation: _, ...kept } = row;
   return {
     ...kept,
-    contentJson: contentJsonOf(content),
+    contentJson: contentJsonOf(content, rules),
     hasUrl: false,
     redactedBy: row.redactedBy ?? redaction,
   } as Row;

@@ -34,6 +34,8 @@ export interface EventRow {
   readonly relation?: { readonly type: string; readonly eventId: string };
   /** Whether the content has a `url` at its top, for filters. */
   readonly hasUrl: boolean;
+  /** What the event claims, where `depth` and `originServerTs` here are not that to the last digit; for state resolution. */
+  readonly claims?: { readonly depth: number; readonly originServerTs: string };
 }
 
 /** How an event stands in a room whose graph has, or had, several ends. */
@@ -91,6 +93,7 @@ type Stored = [
   hasUrl: boolean,
   fork?: StoredFork | null,
   followsCreate?: boolean,
+  claims?: [depth: number, originServerTs: string],
 ];
 
 const packr = new Packr({ useRecords: false, moreTypes: false });
@@ -116,8 +119,9 @@ export const eventRow: ValueCodec<EventRow> = {
       event.relation?.eventId ?? null,
       event.hasUrl,
     ];
-    if (event.fork || event.followsCreate) stored.push(event.fork ? storedFork(event.fork) : null);
-    if (event.followsCreate) stored.push(true);
+    if (event.fork || event.followsCreate || event.claims) stored.push(event.fork ? storedFork(event.fork) : null);
+    if (event.followsCreate || event.claims) stored.push(event.followsCreate === true);
+    if (event.claims) stored.push([event.claims.depth, event.claims.originServerTs]);
     return packr.pack(stored);
   },
   decode(bytes) {
@@ -140,6 +144,7 @@ export const eventRow: ValueCodec<EventRow> = {
       hasUrl,
       fork,
       followsCreate,
+      claims,
     ] = packr.unpack(bytes) as Stored;
     return {
       room,
@@ -158,6 +163,7 @@ export const eventRow: ValueCodec<EventRow> = {
       hasUrl,
       ...(fork && { fork: readFork(fork) }),
       ...(followsCreate && { followsCreate }),
+      ...(claims && { claims: { depth: claims[0], originServerTs: claims[1] } }),
     };
   },
 };

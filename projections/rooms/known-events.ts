@@ -95,8 +95,8 @@ export function resolutionEventAt(
     content,
     authEventIds,
     prevEventIds: row.followsCreate ? [createEventId] : [],
-    originServerTs: row.originServerTs,
-    depth: row.depth,
+    originServerTs: row.claims === undefined ? row.originServerTs : BigInt(row.claims.originServerTs),
+    depth: row.claims?.depth ?? row.depth,
     rejected: disposition === 'rejected',
     ...(typeof content.redacts === 'string' && { redacts: content.redacts }),
   };

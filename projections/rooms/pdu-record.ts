@@ -7,9 +7,10 @@
  */
 
 import { Packr } from 'msgpackr';
-import { parseJson } from '#protocol/json-limits.ts';
+import { parseJson, parseJsonExactly } from '#protocol/json-limits.ts';
 import type { JsonObject, Pdu } from '#protocol/pdu.ts';
 import { joinPdu } from '#protocol/redaction.ts';
+import { roomVersionRules } from '#protocol/room-version.ts';
 import type { LogRecord, RecordDraft } from '#streams/event-log.ts';
 
 export const PDU_KIND = 'pdu';
@@ -115,6 +116,7 @@ export function pduRecord(
     (meta.startsAnew ? STARTS_ANEW : 0) |
     (meta.isRelayed ? IS_RELAYED : 0);
   if (flags !== 0) tuple.push(flags);
+  // Numbers that are spelled write themselves as they were.
   const strippedJson = JSON.stringify(stripped);
   return {
     id,
@@ -136,14 +138,20 @@ export function readPduRecord(record: LogRecord): PduRecord | undefined {
   return lastRead.says;
 }
 
+/** Whether events of a room version hash as their numbers are written, which is how they are then kept. */
+function hasLooseNumbers(roomVersion: string): boolean {
+  return roomVersionRules(roomVersion)?.eventFormat.strictCanonicalJson === false;
+}
+
 function parsePduRecord(record: LogRecord): PduRecord | undefined {
   if (record.version !== PDU_RECORD_VERSION) throw new RangeError(`pdu record version ${record.version} is unknown`);
   const [skeleton, content] = record.sections;
   if (!skeleton) return undefined;
   const [tuple, skeletonJson] = packr.unpack(skeleton) as [MetaTuple, string];
   const [eventId, roomId, roomVersion, disposition, reason, deviceId, txnId, redacts, flags = 0] = tuple;
-  const kept = parseJson(skeletonJson) as JsonObject;
-  const stripped = content && content.length > 0 ? (parseJson(decoder.decode(content)) as JsonObject) : undefined;
+  const parse = hasLooseNumbers(roomVersion) ? parseJsonExactly : parseJson;
+  const kept = parse(skeletonJson) as JsonObject;
+  const stripped = content && content.length > 0 ? (parse(decoder.decode(content)) as JsonObject) : undefined;
   const pdu = stripped ? joinPdu(kept, stripped) : (kept as unknown as Pdu);
   return {
     meta: {

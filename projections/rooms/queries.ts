@@ -6,6 +6,7 @@ import type { AuthEvent } from '#protocol/auth/types.ts';
 import { parseJson } from '#protocol/json-limits.ts';
 import type { JsonObject } from '#protocol/pdu.ts';
 import type { Position } from '#streams/event-log.ts';
+import { contentOf } from './event-content.ts';
 import { type EventRow, versionAfter } from './event-row.ts';
 import { eventIdKey } from './keys.ts';
 import { differenceBetween, MAIN_LINE, NO_EVENT, type StateKey } from './state/index.ts';
@@ -366,7 +367,7 @@ export function authEventAt(reader: Reader, position: Position): AuthEvent | und
     type: event.type,
     stateKey: event.stateKey,
     sender: event.sender,
-    content: parseJson(event.contentJson) as JsonObject,
+    content: contentOf(event),
   };
 }
 

@@ -1,7 +1,7 @@
 /** Reading what another server answers, no further than is good. */
 import { isUtf8 } from 'node:buffer';
 import { type Readable, Transform } from 'node:stream';
-import { parseJson } from '#protocol/json-limits.ts';
+import { parseJsonExactly } from '#protocol/json-limits.ts';
 import { isJsonObject } from '#protocol/json-object.ts';
 import type { JsonObject } from '#protocol/pdu.ts';
 
@@ -49,12 +49,12 @@ export async function readBody(body: Readable, announcedLength: string | undefin
 
 /**
  * The JSON object that the bytes are, or that is in the list of status and object which the first versions of some endpoints
- * answer. @throws {AnswerNotJson}
+ * answer; its numbers as they were hashed, since events of old room versions may have any in them. @throws {AnswerNotJson}
  */
 export function parseAnswer(bytes: Buffer): JsonObject {
   if (!isUtf8(bytes)) throw new AnswerNotJson('the answer is not UTF-8');
   try {
-    const value = parseJson(bytes.toString('utf8'));
+    const value = parseJsonExactly(bytes.toString('utf8'));
     if (isJsonObject(value)) return value;
     if (Array.isArray(value) && value.length === 2 && isJsonObject(value[1])) return value[1];
   } catch (error) {

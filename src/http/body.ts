@@ -1,5 +1,5 @@
 import { isUtf8 } from 'node:buffer';
-import { parseJson } from '#protocol/json-limits.ts';
+import { parseJson, type parseJsonExactly } from '#protocol/json-limits.ts';
 import { isJsonObject } from '#protocol/json-object.ts';
 import type { JsonObject } from '#protocol/pdu.ts';
 import { badJson, MatrixError } from './errors.ts';
@@ -16,12 +16,16 @@ const HALF_OF_A_PAIR = /(?<!\\)(?:\\\\)*\\ud[89a-f]/;
  * The JSON object that the bytes of a body are. Texts with half of a surrogate pair in them are no Unicode: other clients
  * could not read them, and what is stored would not be what is read back.
  *
+ * @param parse for bodies that were signed `parseJsonExactly`: what was signed holds numbers as they were written.
  * @throws {MatrixError} `M_NOT_JSON` or `M_BAD_JSON`.
  */
-export function parseJsonBody(bytes: Buffer): JsonObject {
+export function parseJsonBody(
+  bytes: Buffer,
+  parse: typeof parseJson | typeof parseJsonExactly = parseJson,
+): JsonObject {
   if (!isUtf8(bytes)) throw new MatrixError('M_NOT_JSON', 'The request body is not UTF-8.');
   const text = bytes.toString('utf8');
-  const value = parseJson(text);
+  const value = parse(text);
   if (SURROGATE_ESCAPE.test(text) && HALF_OF_A_PAIR.test(JSON.stringify(value))) {
     throw badJson('A text in the request body has half of a surrogate pair in it.');
   }

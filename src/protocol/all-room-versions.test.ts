@@ -7,8 +7,9 @@ import { CanonicalJsonError, canonicalJson } from './canonical-json.ts';
 import { checkEventFormat } from './event-format.ts';
 import { authEventIdsOf, authInputOf, prevEventIdsOf } from './event-references.ts';
 import { contentHash, eventIdOf, hasValidContentHash, MissingEventIdError } from './hashing.ts';
+import { parseJsonExactly } from './json-limits.ts';
 import type { JsonObject, JsonValue, Pdu } from './pdu.ts';
-import { levelIn, powerLevelsOf } from './power-levels.ts';
+import { type Level, levelIn, powerLevelsOf } from './power-levels.ts';
 import { joinPdu, redact, redactedEventIdOf, splitPdu } from './redaction.ts';
 import { type RoomVersionRules, roomVersionRules, SUPPORTED_ROOM_VERSIONS } from './room-version.ts';
 import { requiredSigners, signingKeyFromSeed, verifyEventSignature } from './signing.ts';
@@ -111,9 +112,21 @@ describe.each(ALL_RULES)('in room version $version', (rules) => {
       const verdict = checkEventFormat({ ...pdu, content: { odd } }, rules);
       expect(verdict.valid).toBe(!isStrict);
     }
-    expect(checkEventFormat({ ...pdu, depth: 2 ** 62 }, rules).valid).toBe(!isStrict);
-    expect(checkEventFormat({ ...pdu, depth: 2 ** 63 }, rules)).toMatchObject({ valid: false });
-    expect(checkEventFormat({ ...pdu, depth: 1.5 }, rules)).toMatchObject({ valid: false });
+    const depths = ['9007199254740992', '9223372036854775807', '5.0', '1.5', '-0.0'];
+    for (const odd of depths.map(parseJsonExactly)) {
+      expect(checkEventFormat({ ...pdu, depth: odd }, rules)).toMatchObject({ valid: false, disposition: 'drop' });
+    }
+    const times: [string, boolean][] = [
+      ['9223372036854775807', !isStrict],
+      ['-9223372036854775808', !isStrict],
+      ['9223372036854775808', false],
+      ['-9223372036854775809', false],
+      ['5.0', false],
+      ['-5', true],
+    ];
+    for (const [time, isValid] of times) {
+      expect(checkEventFormat({ ...pdu, origin_server_ts: parseJsonExactly(time) }, rules).valid).toBe(isValid);
+    }
   });
 
   test('a text too long in bytes alone makes an event one to reject before version 11, and one to drop since', () => {
@@ -137,7 +150,7 @@ describe.each(ALL_RULES)('in room version $version', (rules) => {
 
   test('levels are integers since version 10; before, what reads as one counts', () => {
     const isStrict = Number(rules.version) >= 10;
-    const readings: [JsonValue, number | undefined][] = [
+    const readings: [JsonValue, Level | undefined][] = [
       [' 0050 ', 50],
       ['+7', 7],
       ['-7', -7],
@@ -145,19 +158,21 @@ describe.each(ALL_RULES)('in room version $version', (rules) => {
       ['٣', 3],
       ['-１２', -12],
       ['𝟗𝟘', 90],
-      ['9'.repeat(1001), undefined],
+      ['9'.repeat(4301), undefined],
       [50.57, 50],
-      [-0.5, -0],
+      [-0.5, 0],
       [true, 1],
       ['7.5', undefined],
       ['', undefined],
       ['ten', undefined],
       [null, undefined],
       [Number.POSITIVE_INFINITY, undefined],
-      ['9'.repeat(400), undefined],
+      ['9'.repeat(400), BigInt('9'.repeat(400))],
+      ['-9007199254740993', -9007199254740993n],
     ];
     for (const [value, level] of readings) expect(levelIn(value, rules)).toBe(isStrict ? undefined : level);
     expect(levelIn(50, rules)).toBe(50);
+    expect(levelIn(1e300, rules)).toBe(BigInt(1e300));
   });
 
   test('the creator is who the create event says', () => {

@@ -109,8 +109,9 @@ function encodeLooseNumber(value: number): string {
   return looseNumberText(value);
 }
 
-function encodeSpelled({ text, value }: SpelledNumber, number: NumberEncoder): string {
-  return number === encodeLooseNumber ? text : number(value);
+function encodeSpelled({ text, isFloat }: SpelledNumber, number: NumberEncoder): string {
+  if (number === encodeLooseNumber) return text;
+  throw new CanonicalJsonError(isFloat ? 'not_an_integer' : 'out_of_range');
 }
 
 /** What cannot be copied between quotes as it is. Surrogates are here because a lone one is an error. */

@@ -11,6 +11,7 @@ import {
   MAX_ID_BYTES,
 } from './identifiers.ts';
 import { isJsonObject } from './json-object.ts';
+import { SpelledNumber } from './loose-numbers.ts';
 import type { JsonObject, JsonValue, Pdu } from './pdu.ts';
 import type { RoomVersionRules } from './room-version.ts';
 
@@ -26,11 +27,11 @@ export const MAX_PREV_EVENTS = 20;
 /** Most events that an event may name to authorise it. */
 export const MAX_AUTH_EVENTS = 10;
 
-/** Greatest `depth`; a room that reaches it stays there. */
+/** Greatest `depth`, in every room version; a room that reaches it stays there. */
 export const MAX_DEPTH = Number.MAX_SAFE_INTEGER;
 
-/** Greatest `depth` and time where numbers may go beyond canonical JSON (before 6). */
-const MAX_LOOSE_INTEGER = 2 ** 63;
+/** Bound of times where numbers may go beyond canonical JSON (before 6): what 64 bits hold. */
+const TIME_LIMIT = 2n ** 63n;
 
 /** What is wrong with the form of an event. */
 export type EventFormatProblem =
@@ -159,7 +160,17 @@ function checkCreateEventNotNamed(event: JsonObject, rules: RoomVersionRules): P
 }
 
 function checkNumbers(event: JsonObject, rules: RoomVersionRules): Problem {
-  return checkInteger(event, 'origin_server_ts', rules) ?? checkInteger(event, 'depth', rules) ?? checkDepth(event);
+  return checkTime(event, rules) ?? checkInteger(event, 'depth') ?? checkDepth(event);
+}
+
+function checkTime(event: JsonObject, rules: RoomVersionRules): Problem {
+  const time = event.origin_server_ts;
+  const isSpelled = time instanceof SpelledNumber && !time.isFloat && !rules.eventFormat.strictCanonicalJson;
+  if (!isSpelled) return checkInteger(event, 'origin_server_ts');
+  const exact = BigInt(time.text);
+  return -TIME_LIMIT <= exact && exact < TIME_LIMIT
+    ? undefined
+    : problem('out_of_range', 'origin_server_ts', 'The origin_server_ts of the event is beyond what 64 bits hold.');
 }
 
 function checkDepth(event: JsonObject): Problem {
@@ -250,13 +261,11 @@ function checkObject(event: JsonObject, field: string): Problem {
   return isJsonObject(value) ? undefined : wrongType(field, 'an object');
 }
 
-function checkInteger(event: JsonObject, field: string, rules: RoomVersionRules): Problem {
+function checkInteger(event: JsonObject, field: string): Problem {
   const value = event[field];
   if (value === undefined) return missing(field);
   if (Number.isSafeInteger(value)) return undefined;
-  const isLooseInteger =
-    !rules.eventFormat.strictCanonicalJson && Number.isInteger(value) && Math.abs(value as number) < MAX_LOOSE_INTEGER;
-  return isLooseInteger ? undefined : wrongType(field, 'an integer');
+  return wrongType(field, 'an integer of canonical JSON');
 }
 
 function checkEventIds(event: JsonObject, field: string, maxCount: number, rules: RoomVersionRules): Problem {

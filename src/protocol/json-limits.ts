@@ -119,9 +119,9 @@ export function mayHoldInexactNumbers(text: string): boolean {
 }
 
 /**
- * As {@link parseJson}, but `canonicalJson` writes the outcome, where it is loose, with the numbers that the text had:
- * `1.0` stays `1.0`. It takes longer, and the outcome is for hashing and signatures only: where plain parsing would change a
- * number it holds a {@link SpelledNumber}, which only they and power levels know of.
+ * As {@link parseJson}, but where plain parsing would change a number, the outcome holds a {@link SpelledNumber}: loose canonical
+ * JSON writes `1.0` as `1.0`, and strict canonical JSON refuses it. For whatever other servers hashed or signed, which is all that
+ * they send. A text without such a number costs one scan more.
  *
  * @throws as {@link parseJson}.
  */
@@ -129,7 +129,7 @@ export function parseJsonExactly(text: string): JsonValue {
   if (!mayHoldInexactNumbers(text)) return parseJson(text);
   if (isNestedTooDeep(text)) throw new JsonTooDeepError();
   try {
-    return readJson(text, (token) => exactNumber(token) as JsonValue);
+    return readJson(text, exactNumber);
   } catch (error) {
     throw new JsonSyntaxError(error instanceof Error ? error.message : 'The text is not JSON.');
   }

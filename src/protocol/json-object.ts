@@ -1,11 +1,12 @@
+import { SpelledNumber } from './loose-numbers.ts';
 import type { JsonObject, JsonValue } from './pdu.ts';
 
 /** A JSON object while it is being made. */
 export type MutableJsonObject = { [key: string]: JsonValue | undefined };
 
-/** Whether a value is a JSON object (not an array, not null). */
+/** Whether a value is a JSON object (not an array, not null, not a number as it was spelled). */
 export function isJsonObject(value: unknown): value is JsonObject {
-  return typeof value === 'object' && value !== null && !Array.isArray(value);
+  return typeof value === 'object' && value !== null && !Array.isArray(value) && !(value instanceof SpelledNumber);
 }
 
 /**

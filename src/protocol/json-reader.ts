@@ -3,12 +3,14 @@ import type { JsonValue } from './pdu.ts';
 
 const WHITESPACE = /[ \t\n\r]*/y;
 const NUMBER = /-?(?:0|[1-9][0-9]*)(?:\.[0-9]+)?(?:[eE][+-]?[0-9]+)?/y;
+const SPACE = 0x20;
 const BACKSLASH = 0x5c;
-const LITERALS: readonly (readonly [string, JsonValue])[] = [
-  ['true', true],
-  ['false', false],
-  ['null', null],
-];
+/** By how they begin. */
+const LITERALS: ReadonlyMap<string, readonly [word: string, value: JsonValue]> = new Map([
+  ['t', ['true', true]],
+  ['f', ['false', false]],
+  ['n', ['null', null]],
+]);
 
 /**
  * The index after the closing quote of the JSON string that opens at `open`, or the length of the text if it never
@@ -29,7 +31,7 @@ export function endOfString(text: string, open: number): number {
  * Parses JSON text as `JSON.parse` should. V8 (seen in Node 24 and 26, nodejs/node#63785) gives back an escaped key such
  * as `"\""` as `"\\"` once it has seen a certain other text, which would change events behind our back and which a peer
  * could bring about on purpose. This reader is for the few texts with an escaped key; it lets V8 decode single strings
- * only, which it does rightly.
+ * only, which it does rightly. It is for texts with unusual numbers, too.
  *
  * The caller bounds the nesting: the reader recurses once for each level.
  *
@@ -55,16 +57,16 @@ class JsonReader {
 
   value(): JsonValue {
     this.#skipWhitespace();
-    const first = this.#text[this.#at];
+    const first = this.#text[this.#at] ?? '';
     if (first === '"') return this.#string();
     if (first === '{') return this.#object();
     if (first === '[') return this.#array();
-    for (const [word, value] of LITERALS) {
-      if (!this.#text.startsWith(word, this.#at)) continue;
-      this.#at += word.length;
-      return value;
-    }
-    return this.#number();
+    const literal = LITERALS.get(first);
+    if (literal === undefined) return this.#number();
+    const [word, value] = literal;
+    if (!this.#text.startsWith(word, this.#at)) this.#fail();
+    this.#at += word.length;
+    return value;
   }
 
   expectEnd(): void {
@@ -105,11 +107,11 @@ class JsonReader {
   }
 
   #number(): JsonValue {
-    NUMBER.lastIndex = this.#at;
-    const match = NUMBER.exec(this.#text);
-    if (match === null) this.#fail();
-    this.#at += match[0].length;
-    return this.#numberOf(match[0]);
+    const start = this.#at;
+    NUMBER.lastIndex = start;
+    if (!NUMBER.test(this.#text)) this.#fail();
+    this.#at = NUMBER.lastIndex;
+    return this.#numberOf(this.#text.slice(start, this.#at));
   }
 
   /** Steps over a mark, with white space before it, if it is what comes next. */
@@ -121,6 +123,8 @@ class JsonReader {
   }
 
   #skipWhitespace(): void {
+    // There mostly is none. At the end of the text there is no code, which is not greater.
+    if (this.#text.charCodeAt(this.#at) > SPACE) return;
     WHITESPACE.lastIndex = this.#at;
     WHITESPACE.test(this.#text);
     this.#at = WHITESPACE.lastIndex;

@@ -4,10 +4,17 @@
  * `1.0` and `1e2` becomes `100.0`.
  */
 
-/** A number whose canonical text cannot be told from its value alone. Only hashing and power levels know of it. */
+/** Most digits of an integer: with more, Python reads no number, and no server of the network takes the text. */
+export const MAX_INTEGER_DIGITS = 4300;
+
+/**
+ * A number whose canonical text cannot be told from its value alone: `1.0`, or an integer beyond ±(2^53-1). It stands in parsed
+ * events where a plain number would lose how they were hashed; `JSON.stringify` writes it as it was, too.
+ */
 export class SpelledNumber {
   /** As loose canonical JSON has it. */
   readonly text: string;
+  /** The nearest number that JavaScript has; infinite where that is so. */
   readonly value: number;
   /** Whether it was written with a fraction or an exponent. */
   readonly isFloat: boolean;
@@ -16,6 +23,29 @@ export class SpelledNumber {
     this.value = value;
     this.isFloat = isFloat;
   }
+
+  /** So that it can be reckoned and compared with like any number, if not to the last digit. */
+  valueOf(): number {
+    return this.value;
+  }
+
+  toString(): string {
+    return this.text;
+  }
+
+  /** For `JSON.stringify`. */
+  toJSON(): unknown {
+    return RAW_JSON.rawJSON(this.text);
+  }
+}
+
+/** What TypeScript does not know of `JSON` yet. */
+const RAW_JSON = JSON as unknown as { rawJSON(text: string): unknown };
+
+/** An integer of any size, to the last digit: a number where that holds it, else a `bigint`. The two compare with `<` and `>`. */
+export function exactInteger(value: number | SpelledNumber): number | bigint {
+  if (!(value instanceof SpelledNumber)) return value;
+  return value.isFloat ? value.value : BigInt(value.text);
 }
 
 /** Python writes floats without an exponent from 1e-4 up to 1e16; JavaScript does from 1e-6 up to 1e21. */
@@ -28,18 +58,19 @@ export function looseNumberText(value: number): string {
   return Number.isInteger(value) ? BigInt(value).toString() : floatText(value);
 }
 
-/** A number of JSON text: a plain one where its value says it all. */
+/**
+ * A number of JSON text: a plain one where its value says it all, `Infinity` (which has no encoding) where nobody on the network
+ * reads a number.
+ */
 export function exactNumber(token: string): number | SpelledNumber {
   const value = Number(token);
-  if (!Number.isFinite(value)) return value;
-  const isFloat = /[.eE]/.test(token);
-  const text = isFloat ? floatText(value) : integerText(token);
-  return text === looseNumberText(value) ? value : new SpelledNumber(text, value, isFloat);
-}
-
-/** The grammar of JSON leaves but one way to write an integer, except that zero may have a sign. */
-function integerText(token: string): string {
-  return token === '-0' ? '0' : token;
+  if (/[.eE]/.test(token)) {
+    return Number.isInteger(value) ? new SpelledNumber(floatText(value), value, true) : value;
+  }
+  // JSON leaves but one way to write an integer, except that zero may have a sign.
+  if (Number.isSafeInteger(value)) return value === 0 ? 0 : value;
+  const digits = token.startsWith('-') ? token.length - 1 : token.length;
+  return digits <= MAX_INTEGER_DIGITS ? new SpelledNumber(token, value, false) : value;
 }
 
 /** The shortest digits that read back as the same number, laid out as by Python's `repr`. */

@@ -1,5 +1,7 @@
-/** Any JSON value. */
-export type JsonValue = string | number | boolean | null | readonly JsonValue[] | JsonObject;
+import type { SpelledNumber } from './loose-numbers.ts';
+
+/** Any JSON value. Only what `parseJsonExactly` makes holds spelled numbers. */
+export type JsonValue = string | number | boolean | null | readonly JsonValue[] | JsonObject | SpelledNumber;
 
 /** A JSON object. Keys that are absent read as `undefined`. */
 export interface JsonObject {
@@ -22,7 +24,10 @@ export interface Pdu extends JsonObject {
   readonly sender: string;
   readonly state_key?: string;
   readonly content: JsonObject;
-  /** Milliseconds since the epoch, by the clock of the sender's server. */
+  /**
+   * Milliseconds since the epoch, by the clock of the sender's server. Before room version 6 it may be a {@link SpelledNumber},
+   * which can be reckoned with as a number; `Number` makes it one.
+   */
   readonly origin_server_ts: number;
   readonly depth: number;
   readonly prev_events: readonly EventReference[];

@@ -1,7 +1,13 @@
 import { isJsonObject, ownValue } from './json-object.ts';
-import { SpelledNumber } from './loose-numbers.ts';
+import { MAX_INTEGER_DIGITS, SpelledNumber } from './loose-numbers.ts';
 import type { JsonObject, JsonValue } from './pdu.ts';
 import type { RoomVersionRules } from './room-version.ts';
+
+/**
+ * A power level: a number where that is exact, else a `bigint`. The two compare with `<` and its like; two levels are the same if
+ * `===` says so.
+ */
+export type Level = number | bigint;
 
 /** Levels that a power levels event gives by name at the top of its content. */
 export type NamedLevel = 'users_default' | 'events_default' | 'state_default' | 'ban' | 'redact' | 'kick' | 'invite';
@@ -34,17 +40,17 @@ export interface PowerLevels {
   /** The creators, if the room version gives them infinite power; empty otherwise. */
   readonly privilegedCreators: ReadonlySet<string>;
   /** A user's power; `Infinity` for privileged creators. */
-  powerLevelOf(userId: string): number;
+  powerLevelOf(userId: string): Level;
   /** The power it takes to send an event of a type, as a state event or as a message. */
-  requiredLevel(type: string, isState: boolean): number;
+  requiredLevel(type: string, isState: boolean): Level;
   /** A level that the event names, or its default. */
-  named(level: NamedLevel): number;
-  readonly invite: number;
-  readonly kick: number;
-  readonly ban: number;
-  readonly redact: number;
+  named(level: NamedLevel): Level;
+  readonly invite: Level;
+  readonly kick: Level;
+  readonly ban: Level;
+  readonly redact: Level;
   /** The power it takes to notify everybody under a key (`room` for @room). */
-  notificationLevel(key: string): number;
+  notificationLevel(key: string): Level;
 }
 
 /**
@@ -79,15 +85,28 @@ export function creatorOf(create: CreateEventView, rules: RoomVersionRules): str
  * The level that a value stands for, or `undefined` if it is none: an integer (its range is a question of form), and
  * where the room version is not strict (before 10) also a text, a fraction or a truth value.
  */
-export function levelIn(value: JsonValue | undefined, rules: RoomVersionRules): number | undefined {
-  if (Number.isInteger(value)) return value as number;
+export function levelIn(value: JsonValue | undefined, rules: RoomVersionRules): Level | undefined {
+  if (Number.isSafeInteger(value)) return value as number;
   if (value instanceof SpelledNumber) return spelledLevel(value, rules);
+  if (Number.isInteger(value)) return BigInt(value as number);
   return rules.authorization.integerLevels ? undefined : looseLevel(value);
 }
 
 /** A number of which it is known how it was written: `50.0` is a fraction even so. */
-function spelledLevel({ value, isFloat }: SpelledNumber, rules: RoomVersionRules): number | undefined {
-  return rules.authorization.integerLevels && isFloat ? undefined : Math.trunc(value);
+function spelledLevel({ text, value, isFloat }: SpelledNumber, rules: RoomVersionRules): Level | undefined {
+  if (!isFloat) return exactLevel(BigInt(text));
+  return rules.authorization.integerLevels ? undefined : truncated(value);
+}
+
+/** Fractions are cut towards zero, as Python's `int` does. */
+function truncated(value: number): Level | undefined {
+  return Number.isFinite(value) ? exactLevel(BigInt(Math.trunc(value))) : undefined;
+}
+
+/** In the one form that a level has, so that levels can be told apart with `===`. */
+function exactLevel(level: bigint): Level {
+  const rounded = Number(level);
+  return Number.isSafeInteger(rounded) ? rounded : level;
 }
 
 /**
@@ -96,19 +115,17 @@ function spelledLevel({ value, isFloat }: SpelledNumber, rules: RoomVersionRules
  */
 const INTEGER_TEXT = /^\s*([+-]?)(\p{Nd}+(?:_\p{Nd}+)*)\s*$/u;
 const DIGIT = /^\p{Nd}$/u;
-/** Longest text of a level that is read, in characters; whatever is longer is beyond any number. */
-const MAX_LEVEL_CHARACTERS = 1000;
 
 /** Source: rooms/v1, "`m.room.power_levels` events accept values as strings" and "… as floats". */
-function looseLevel(value: JsonValue | undefined): number | undefined {
+function looseLevel(value: JsonValue | undefined): Level | undefined {
   if (typeof value === 'boolean') return Number(value);
-  if (typeof value === 'number') return Number.isFinite(value) ? Math.trunc(value) : undefined;
-  const isText = typeof value === 'string' && value.length <= MAX_LEVEL_CHARACTERS;
-  const match = isText ? INTEGER_TEXT.exec(value) : null;
+  if (typeof value === 'number') return truncated(value);
+  const match = typeof value === 'string' ? INTEGER_TEXT.exec(value) : null;
   if (match === null) return undefined;
-  const digits = Array.from((match[2] as string).replaceAll('_', ''), digitValue).join('');
-  const level = Number(`${match[1]}${digits}`);
-  return Number.isFinite(level) ? level : undefined;
+  const digits = [...(match[2] as string).replaceAll('_', '')];
+  if (digits.length > MAX_INTEGER_DIGITS) return undefined;
+  const size = BigInt(digits.map(digitValue).join(''));
+  return exactLevel(match[1] === '-' ? -size : size);
 }
 
 /** Unicode has the digits of every script in a row from zero to nine. */
@@ -141,39 +158,39 @@ class ContentPowerLevels implements PowerLevels {
     this.#events = objectIn(this.#content, 'events');
   }
 
-  powerLevelOf(userId: string): number {
+  powerLevelOf(userId: string): Level {
     if (this.privilegedCreators.has(userId)) return Number.POSITIVE_INFINITY;
     if (userId === this.#defaultAdmin) return CREATOR_LEVEL_WITHOUT_EVENT;
     return levelIn(ownValue(this.#users, userId), this.#rules) ?? this.named('users_default');
   }
 
-  requiredLevel(type: string, isState: boolean): number {
+  requiredLevel(type: string, isState: boolean): Level {
     return (
       levelIn(ownValue(this.#events, type), this.#rules) ?? this.named(isState ? 'state_default' : 'events_default')
     );
   }
 
-  named(level: NamedLevel): number {
+  named(level: NamedLevel): Level {
     return levelIn(this.#content[level], this.#rules) ?? DEFAULT_LEVELS[level];
   }
 
-  get invite(): number {
+  get invite(): Level {
     return this.named('invite');
   }
 
-  get kick(): number {
+  get kick(): Level {
     return this.named('kick');
   }
 
-  get ban(): number {
+  get ban(): Level {
     return this.named('ban');
   }
 
-  get redact(): number {
+  get redact(): Level {
     return this.named('redact');
   }
 
-  notificationLevel(key: string): number {
+  notificationLevel(key: string): Level {
     const level = levelIn(ownValue(objectIn(this.#content, 'notifications'), key), this.#rules);
     return level ?? DEFAULT_NOTIFICATION_LEVEL;
   }

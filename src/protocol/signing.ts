@@ -43,8 +43,13 @@ export function signedBytes(object: JsonObject, strictness: NumberStrictness = '
  *
  * @throws {CanonicalJsonError} if the object has no canonical encoding.
  */
-export function signJson<T extends JsonObject>(object: T, serverName: string, key: SigningKey): T & SignedJson {
-  const signature = encodeBase64(key.sign(signedBytes(object)));
+export function signJson<T extends JsonObject>(
+  object: T,
+  serverName: string,
+  key: SigningKey,
+  strictness: NumberStrictness = 'strict',
+): T & SignedJson {
+  const signature = encodeBase64(key.sign(signedBytes(object, strictness)));
   return { ...object, signatures: withSignature(object.signatures, serverName, key.keyId, signature) };
 }
 

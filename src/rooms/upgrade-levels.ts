@@ -34,7 +34,7 @@ export function transferredLevels({ old, oldRules, oldPrivileged, newRules, newC
   }
   for (const userId of newCreators) delete users[userId];
   const events = objectIn(levels, 'events');
-  const tombstone = levelIn(events['m.room.tombstone'], newRules) ?? 0;
+  const tombstone = numberIn(events['m.room.tombstone'], newRules) ?? 0;
   return {
     ...levels,
     users,
@@ -48,10 +48,11 @@ export function levelsForSetUp(levels: JsonObject, userId: string, rules: RoomVe
   const users = objectIn(levels, 'users');
   const named = ['state_default', 'ban', 'users_default'] as const;
   const required = Math.max(
-    ...named.map((name) => levelIn(levels[name], rules) ?? DEFAULT_LEVELS[name]),
+    ...named.map((name) => numberIn(levels[name], rules) ?? DEFAULT_LEVELS[name]),
     ...numbersIn(objectIn(levels, 'events'), rules),
   );
-  const own = levelIn(users[userId], rules) ?? levelIn(levels['users_default'], rules) ?? DEFAULT_LEVELS.users_default;
+  const own =
+    numberIn(users[userId], rules) ?? numberIn(levels['users_default'], rules) ?? DEFAULT_LEVELS.users_default;
   return own >= required ? levels : { ...levels, users: { ...users, [userId]: required } };
 }
 
@@ -60,11 +61,11 @@ export function levelsForSetUp(levels: JsonObject, userId: string, rules: RoomVe
  * Source: client-server API, "Room Upgrades", step 6.
  */
 export function restrictedLevels(levels: JsonObject, rules: RoomVersionRules): JsonObject | undefined {
-  const usersDefault = levelIn(levels['users_default'], rules) ?? DEFAULT_LEVELS.users_default;
+  const usersDefault = numberIn(levels['users_default'], rules) ?? DEFAULT_LEVELS.users_default;
   const least = Math.max(REPLACED_ROOM_LEVEL, usersDefault + 1);
   const raised: { [key: string]: number } = {};
   for (const name of ['events_default', 'invite'] as const) {
-    if ((levelIn(levels[name], rules) ?? DEFAULT_LEVELS[name]) < least) raised[name] = least;
+    if ((numberIn(levels[name], rules) ?? DEFAULT_LEVELS[name]) < least) raised[name] = least;
   }
   return Object.keys(raised).length === 0 ? undefined : { ...levels, ...raised };
 }
@@ -84,13 +85,19 @@ function withIntegers(levels: JsonObject, rules: RoomVersionRules): JsonObject {
 /** Makes a level the number that it stands for; what stands for none goes, so that the default counts as before. */
 function convert(levels: { [key: string]: JsonValue | undefined }, key: string, rules: RoomVersionRules): void {
   if (levels[key] === undefined) return;
-  const level = levelIn(levels[key], rules);
+  const level = numberIn(levels[key], rules);
   if (level !== undefined && Number.isSafeInteger(level)) levels[key] = level;
   else delete levels[key];
 }
 
 function numbersIn(levels: JsonObject, rules: RoomVersionRules): number[] {
-  return Object.values(levels).flatMap((level) => levelIn(level, rules) ?? []);
+  return Object.values(levels).flatMap((level) => numberIn(level, rules) ?? []);
+}
+
+/** What a level comes to in a room that only takes integers of canonical JSON: the nearest number. */
+function numberIn(value: JsonValue | undefined, rules: RoomVersionRules): number | undefined {
+  const level = levelIn(value, rules);
+  return level === undefined ? undefined : Number(level);
 }
 
 function objectIn(content: JsonObject, key: string): JsonObject {

@@ -4,6 +4,7 @@
  */
 import { type KnownEvent, knownEvent } from '#projections/rooms/known-events.ts';
 import type { Room } from '#projections/rooms/queries.ts';
+import { numberStrictness } from '#protocol/hashing.ts';
 import { serverNameOf } from '#protocol/identifiers.ts';
 import type { JsonObject, Pdu } from '#protocol/pdu.ts';
 import { redact } from '#protocol/redaction.ts';
@@ -120,7 +121,10 @@ function withOurVoucher(event: JsonObject, rules: RoomVersionRules, serverName: 
 
 /** An event with our signature beside those it has. */
 export function signEvent(event: JsonObject, rules: RoomVersionRules, serverName: string, key: SigningKey): JsonObject {
-  return { ...event, signatures: signJson(redact(event as Pdu, rules), serverName, key).signatures };
+  return {
+    ...event,
+    signatures: signJson(redact(event as Pdu, rules), serverName, key, numberStrictness(rules)).signatures,
+  };
 }
 
 /** Why an event that somebody waits for was not taken in. */

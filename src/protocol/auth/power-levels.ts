@@ -1,6 +1,6 @@
 import { isJsonObject, ownValue } from '../json-object.ts';
 import type { JsonObject } from '../pdu.ts';
-import { creatorsOf, DEFAULT_LEVELS, levelIn } from '../power-levels.ts';
+import { creatorsOf, DEFAULT_LEVELS, type Level, levelIn } from '../power-levels.ts';
 import type { RoomVersionRules } from '../room-version.ts';
 import type { RoomState } from './room-state.ts';
 import { type AuthInput, quoted, type Rejection, reject } from './types.ts';
@@ -91,7 +91,7 @@ interface Change {
   readonly current: JsonObject;
   readonly proposed: JsonObject;
   readonly sender: string;
-  readonly power: number;
+  readonly power: Level;
   readonly rules: RoomVersionRules;
 }
 
@@ -155,7 +155,7 @@ function* changedEntries(
   before: JsonObject[string],
   after: JsonObject[string],
   rules: RoomVersionRules,
-): Generator<[key: string, before: number | undefined, after: number | undefined]> {
+): Generator<[key: string, before: Level | undefined, after: Level | undefined]> {
   const old = isJsonObject(before) ? before : {};
   const now = isJsonObject(after) ? after : {};
   for (const key of new Set([...Object.keys(old), ...Object.keys(now)])) {

@@ -1,5 +1,5 @@
 import { compareCodePoints } from '../canonical-json.ts';
-import { powerLevelsOf } from '../power-levels.ts';
+import { type Level, powerLevelsOf } from '../power-levels.ts';
 import { authEventsOf, chainLinksOf, isPowerLevels } from './auth-chain.ts';
 import { AuthChainCycleError } from './errors.ts';
 import { Heap } from './heap.ts';
@@ -58,7 +58,7 @@ export function inPowerOrder(
 
 interface Node {
   readonly event: ResolutionEvent;
-  readonly power: number;
+  readonly power: Level;
   readonly dependents: Node[];
   /** How many of its auth events in the graph are not in order yet. */
   waitsFor: number;
@@ -100,13 +100,14 @@ function compareNodes(a: Node, b: Node): number {
 
 /** Earlier first, then by id. */
 export function compareByTime(a: ResolutionEvent, b: ResolutionEvent): number {
-  return a.originServerTs - b.originServerTs || compareCodePoints(a.eventId, b.eventId);
+  if (a.originServerTs !== b.originServerTs) return a.originServerTs < b.originServerTs ? -1 : 1;
+  return compareCodePoints(a.eventId, b.eventId);
 }
 
 const NO_CREATE = { sender: '', content: {} };
 
 /** The power that the sender of an event had by the event's own auth events. */
-function powerOfSender(event: ResolutionEvent, { event: lookup, rules }: ResolutionContext): number {
+function powerOfSender(event: ResolutionEvent, { event: lookup, rules }: ResolutionContext): Level {
   let create: ResolutionEvent | undefined;
   let levels: ResolutionEvent | undefined;
   for (const authEvent of authEventsOf(event, lookup, rules)) {

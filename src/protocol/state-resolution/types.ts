@@ -1,5 +1,6 @@
 import type { AuthEvent, AuthVerdict } from '../auth/types.ts';
 import { authEventIdsOf, prevEventIdsOf } from '../event-references.ts';
+import { exactInteger } from '../loose-numbers.ts';
 import type { JsonValue, Pdu } from '../pdu.ts';
 import type { RoomVersionRules } from '../room-version.ts';
 
@@ -10,7 +11,7 @@ export interface ResolutionEvent extends AuthEvent {
   readonly authEventIds: readonly string[];
   readonly prevEventIds: readonly string[];
   /** Milliseconds since the epoch. */
-  readonly originServerTs: number;
+  readonly originServerTs: number | bigint;
   readonly depth: number;
   /** What a redaction redacts; looked at in room versions 1 and 2. */
   readonly redacts?: JsonValue | undefined;
@@ -127,7 +128,7 @@ export function resolutionEventOf(
     content: pdu.content,
     authEventIds: authEventIdsOf(pdu, rules),
     prevEventIds: prevEventIdsOf(pdu, rules),
-    originServerTs: pdu.origin_server_ts,
+    originServerTs: exactInteger(pdu.origin_server_ts),
     depth: pdu.depth,
     rejected,
     ...(pdu.redacts === undefined ? {} : { redacts: pdu.redacts }),
