@@ -7,6 +7,7 @@
  */
 import { BEFORE_FIRST, type LogRecord, type Position, type Subscription } from '#streams/event-log.ts';
 import { Applier } from './applier.ts';
+import type { Environment } from './environment.ts';
 import { EngineStopped, saysDamaged, saysOutOfSpace } from './errors.ts';
 import { EnvironmentFolder } from './folder.ts';
 import { Gatherer } from './gatherer.ts';
@@ -14,8 +15,9 @@ import { machineBootId } from './mark.ts';
 import { type EngineProgress, ProgressMeter } from './progress.ts';
 import { checkNames, type ProjectedLog, type Projection } from './projection.ts';
 import type { Reader } from './reader.ts';
+import { type BuildAhead, type Renewed, renewedApplier } from './renewal.ts';
 import { RowReader } from './row-access.ts';
-import { makeSafeCopy, removeOutdatedCopies } from './safe-copy.ts';
+import { makeSafeCopy, removeOutdatedCopies, removeSafeCopies } from './safe-copy.ts';
 import { Waiters } from './waiters.ts';
 
 /** When a safe copy is made. */
@@ -58,8 +60,10 @@ export type AdvanceListener = (frontier: Position, touched: ReadonlySet<string>)
 export class ProjectionEngine {
   /** Reads the committed frontier. */
   readonly reader: Reader;
+  readonly #rows: RowReader;
   readonly #folder: EnvironmentFolder;
-  readonly #applier: Applier;
+  readonly #projections: readonly Projection[];
+  #applier: Applier;
   readonly #log: ProjectedLog;
   readonly #onError: (error: Error) => void;
   readonly #advanceListeners = new Set<AdvanceListener>();
@@ -76,6 +80,11 @@ export class ProjectionEngine {
   #copyTimer: NodeJS.Timeout | undefined;
   #copying: Promise<void> | undefined;
   #copiedCount = 0;
+  readonly #renewalListeners = new Set<() => void>();
+  #renewing: Promise<Renewed> | undefined;
+  /** Snapshots that are held, by the environment that they are of. */
+  readonly #held = new Map<Environment, number>();
+  #onReleased: (() => void) | undefined;
 
   private constructor(options: EngineOptions, folder: EnvironmentFolder, applier: Applier) {
     this.#folder = folder;
@@ -83,7 +92,9 @@ export class ProjectionEngine {
     this.#log = options.log;
     this.#onError = options.onError ?? throwUncaught;
     this.#retryMs = options.retryMs ?? RETRY_MS;
-    this.reader = new RowReader(applier.environment, () => this.frontier);
+    this.#projections = options.projections;
+    this.#rows = new RowReader(applier.environment, () => this.frontier);
+    this.reader = this.#rows;
   }
 
   /**
@@ -157,13 +168,18 @@ export class ProjectionEngine {
    * space of rows that changed meanwhile: keep it short.
    */
   async snapshot<T>(read: (reader: Reader) => T | Promise<T>): Promise<T> {
-    const { root } = this.#applier.environment;
-    const transaction = root.useReadTransaction();
+    const { environment } = this.#applier;
+    const transaction = environment.root.useReadTransaction();
     const frontier = this.frontier;
+    this.#held.set(environment, (this.#held.get(environment) ?? 0) + 1);
     try {
-      return await read(new RowReader(this.#applier.environment, () => frontier, transaction));
+      return await read(new RowReader(environment, () => frontier, transaction));
     } finally {
       transaction.done();
+      const others = (this.#held.get(environment) ?? 1) - 1;
+      if (others > 0) this.#held.set(environment, others);
+      else this.#held.delete(environment);
+      this.#onReleased?.();
     }
   }
 
@@ -180,6 +196,73 @@ export class ProjectionEngine {
     }
   }
 
+  /**
+   * Builds the tables anew from the log, beside those in use, and puts them in their place while reading and writing go on;
+   * then removes the old files and every safe copy. After the keys of sections were destroyed, nothing is left in this folder
+   * of what they said: not in free pages, nor in gaps of used ones; and the tables are what a replay gives.
+   *
+   * One at a time: a second call waits for the first and begins anew. Rejects with what went wrong; the tables in use then
+   * stay in use. What it takes of the event loop comes in small pieces.
+   */
+  async renew(options: { readonly buildAhead?: BuildAhead } = {}): Promise<Renewed> {
+    while (this.#renewing !== undefined) await this.#renewing.catch(() => undefined);
+    if (this.#isClosed || this.#failure !== undefined) throw this.#stopped();
+    this.#renewing = this.#renew(options.buildAhead);
+    try {
+      return await this.#renewing;
+    } finally {
+      this.#renewing = undefined;
+    }
+  }
+
+  /** Calls `listener` whenever {@link renew} has put other tables in place; returns how to stop listening. */
+  onRenewed(listener: () => void): () => void {
+    this.#renewalListeners.add(listener);
+    return () => this.#renewalListeners.delete(listener);
+  }
+
+  async #renew(buildAhead: BuildAhead | undefined): Promise<Renewed> {
+    await this.#copying?.catch(() => undefined);
+    const old = this.#applier.environment;
+    const { renewed } = await renewedApplier({
+      folder: this.#folder,
+      projections: this.#projections,
+      log: this.#log,
+      buildAhead,
+      isStopped: () => this.#isClosed || this.#failure !== undefined,
+      take: (applier) => {
+        if (this.#isClosed || this.#failure !== undefined || applier.position !== this.frontier) throw this.#stopped();
+        this.#applier = applier;
+        this.#rows.switchTo(applier.environment);
+      },
+    });
+    for (const listener of this.#renewalListeners) {
+      try {
+        listener();
+      } catch (error) {
+        this.#onError(error instanceof Error ? error : new Error(String(error)));
+      }
+    }
+    await this.#folder.point(this.#applier.environment);
+    // A copy that began meanwhile is of the old tables.
+    await this.#copying?.catch(() => undefined);
+    await removeSafeCopies(this.#folder.dir);
+    this.#copiedCount = 0;
+    await this.#unheld(old);
+    await this.#folder.discard(old);
+    return renewed;
+  }
+
+  /** Resolves when no snapshot of an environment is held. */
+  async #unheld(environment: Environment): Promise<void> {
+    while (this.#held.has(environment)) {
+      await new Promise<void>((resolve) => {
+        this.#onReleased = resolve;
+      });
+    }
+    this.#onReleased = undefined;
+  }
+
   /** Stops following the log, syncs the environment and marks it as closed. */
   async close(): Promise<void> {
     if (this.#isClosed) return;
@@ -188,6 +271,7 @@ export class ProjectionEngine {
     clearTimeout(this.#retryTimer);
     await this.#subscription?.stop();
     await this.#copying?.catch(() => undefined);
+    await this.#renewing?.catch(() => undefined);
     this.#waiters.rejectAll(this.#stopped());
     const { environment } = this.#applier;
     const isDamaged = saysDamaged(this.#failure);
@@ -278,7 +362,7 @@ export class ProjectionEngine {
     if (policy === false) return;
     this.#copyTimer = setInterval(() => {
       const added = this.recordCount - this.#copiedCount;
-      if (this.#failure !== undefined || this.#copying !== undefined) return;
+      if (this.#failure !== undefined || this.#copying !== undefined || this.#renewing !== undefined) return;
       if (added < Math.max(policy.minRecords, policy.minShare * this.recordCount)) return;
       this.copySafely().catch(this.#onError);
     }, policy.intervalMs);

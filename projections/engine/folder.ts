@@ -132,6 +132,22 @@ export class EnvironmentFolder {
     return this.#environment(path);
   }
 
+  /** Opens again what {@link begin} has made, after another thread has built it further. */
+  resume(path: string): Environment {
+    return this.#environment(path);
+  }
+
+  /** Closes and removes an environment that is not in use. */
+  async discard(environment: Environment): Promise<void> {
+    await environment.close();
+    await rm(environment.path, { recursive: true, force: true });
+  }
+
+  /** Makes an environment the one in use, and leaves the others where they are. */
+  async point(environment: Environment): Promise<void> {
+    await writeDurably(join(this.dir, POINTER_FILE), `${environment.path.slice(this.dir.length + 1)}\n`);
+  }
+
   /** Makes an environment the one in use, and removes the others. */
   async promote(environment: Environment): Promise<void> {
     const name = environment.path.slice(this.dir.length + 1);

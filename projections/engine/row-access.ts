@@ -50,7 +50,7 @@ function boundsIfAny<K extends readonly unknown[]>(codec: KeyCodec<K>, options: 
 
 /** Reads the environment as it is, or as one transaction sees it. */
 export class RowReader implements Reader {
-  readonly #environment: Environment;
+  #environment: Environment;
   readonly #frontier: () => Position;
   readonly #transaction: Transaction | undefined;
   #lastTable: AnyTable | undefined;
@@ -112,6 +112,13 @@ export class RowReader implements Reader {
       return new LazyRow<K, V>(table.value, key as unknown as K, value);
     }
     return undefined;
+  }
+
+  /** Reads another environment from now on: one of the same projections that has taken the place of this one. */
+  switchTo(environment: Environment): void {
+    this.#environment = environment;
+    this.#lastTable = undefined;
+    this.#lastStore = undefined;
   }
 
   /** Throws {@link UnknownTable} if this environment does not have the table. */

@@ -83,6 +83,13 @@ export async function removeOutdatedCopies(dir: string, fingerprint: string): Pr
   }
 }
 
+/** Removes all copies. */
+export async function removeSafeCopies(dir: string): Promise<void> {
+  for (const name of await copiesOf(dir)) await rm(join(dir, name), { recursive: true, force: true });
+  await rm(join(dir, UNFINISHED_NAME), { recursive: true, force: true });
+  await syncPath(dir);
+}
+
 /** Names of copies, the latest first. */
 async function copiesOf(dir: string): Promise<string[]> {
   const numberOf = (name: string): number => Number(SAFE_COPY_NAME.exec(name)?.[1]);
