@@ -126,7 +126,10 @@ function parseOptions(command: Command, args: readonly string[]): { values: Valu
     if (positionals.length > max)
       throw new UsageError(`${command.name} does not know what to do with ${positionals[max]}`);
   }
-  for (const [name, { type }] of Object.entries(declared)) if (type === 'boolean') values[name] ??= false;
+  for (const [name, option] of Object.entries(declared)) {
+    if (option.type === 'boolean') values[name] ??= false;
+    else if (option.multiple === true) values[name] ??= [];
+  }
   return { values, positionals };
 }
 

@@ -1,13 +1,30 @@
-/** `stele export` from outside: what people did is in it in every form, it proves itself offline, and what was touched is found. */
+/**
+ * `stele export` from outside: what people did is in it in every form, it proves itself offline, and what was touched is found.
+ * The forms are read by programs that nobody here wrote, where the machine has them.
+ */
+import { spawnSync } from 'node:child_process';
 import { cp, mkdtemp, readdir, readFile, rm, writeFile } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
+import { pathToFileURL } from 'node:url';
 import { unzipSync } from 'fflate';
 import { asyncBufferFromFile, parquetReadObjects } from 'hyparquet';
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
 import { linesIn } from '#ops/export/files.ts';
 import type { EventLine, Manifest, MediaLine, MemberLine } from '#ops/export/layout.ts';
+import { findChromium, launchChromium } from '#test/support/browser.ts';
 import { SteleProcess, type TestUser } from '#test/support/stele-process.ts';
+
+const chromium = await findChromium();
+if (chromium === undefined)
+  console.warn('SKIPPED: the pages of an export are not opened in a browser: there is no Chromium.');
+const python = [process.env['STELE_TEST_SYNAPSE_PYTHON'], 'python3'].find(
+  (name) => name !== undefined && spawnSync(name, ['-c', 'import email']).status === 0,
+);
+if (python === undefined)
+  console.warn('SKIPPED: the mails of an export are not read by another program: there is no Python.');
+const hasArrow = python !== undefined && spawnSync(python, ['-c', 'import pyarrow']).status === 0;
+if (!hasArrow) console.warn('SKIPPED: the Parquet of an export is not read by another program: there is no pyarrow.');
 
 const PIXEL = Buffer.from(
   'iVBORw0KGgoAAAANSUhEUgAAAAEAAAABCAYAAAAfFcSJAAAADUlEQVR42mNk+M9QDwADhgGAWjR9awAAAABJRU5ErkJggg==',
@@ -181,6 +198,65 @@ describe('an export of a room', () => {
       deleted: true,
       body: 'Nobody must see this',
     });
+  });
+
+  it.skipIf(chromium === undefined)('opens in a browser, from the disk, and asks for nothing', async () => {
+    const browser = await launchChromium(chromium ?? '');
+    try {
+      const page = await browser.newPage();
+      const complaints: string[] = [];
+      page.on('console', (message) => complaints.push(message.text()));
+      page.on('pageerror', (error) => complaints.push(error.message));
+      page.on('request', (request) => expect(request.url()).toMatch(/^file:/));
+      await page.goto(pathToFileURL(join(out, 'html', 'index.html')).href);
+      await page.click('text=Quarry & sons');
+      await page.waitForSelector('img');
+      await page.locator('img').scrollIntoViewIfNeeded();
+      await page.waitForFunction('document.images[0].naturalWidth === 1');
+      expect(await page.locator('.event .text').first().textContent()).toBe('made the room');
+      await page.click('summary');
+      expect(await page.locator('details li').allTextContents()).toEqual([
+        expect.stringContaining('The price is 10'),
+        expect.stringContaining('The price is 20'),
+      ]);
+      expect(complaints).toEqual([]);
+    } finally {
+      await browser.close();
+    }
+  });
+
+  it.skipIf(python === undefined)('has mails that the mail and ZIP packages of Python read', async () => {
+    const [name = ''] = await readdir(join(out, 'rsmf'));
+    const read = runPython(
+      `
+import email, email.policy, io, json, sys, zipfile
+mail = email.message_from_binary_file(open(sys.argv[1], 'rb'), policy=email.policy.default)
+[attached] = list(mail.iter_attachments())
+files = zipfile.ZipFile(io.BytesIO(attached.get_content()))
+assert files.testzip() is None
+manifest = json.loads(files.read('rsmf_manifest.json'))
+assert mail['X-RSMF-EventCount'] == str(len(manifest['events'])), mail['X-RSMF-EventCount']
+assert not mail.defects, mail.defects
+print(json.dumps([attached.get_filename(), mail['subject'], files.namelist(), [e['timestamp'] for e in manifest['events']]]))
+`,
+      join(out, 'rsmf', name),
+    ) as [string, string, string[], string[]];
+    expect(read[0]).toBe('rsmf.zip');
+    expect(read[1]).toContain('Quarry & sons');
+    expect(read[2]).toHaveLength(2);
+    expect(read[3]).toEqual([...read[3]].sort());
+  });
+
+  it.skipIf(!hasArrow)('has a table that pyarrow reads', () => {
+    const rows = runPython(
+      `
+import json, sys, pyarrow.parquet as parquet
+table = parquet.read_table(sys.argv[1])
+print(json.dumps([table.num_rows, str(table.schema.field('sent_at').type), str(table.schema.field('edits').type)]))
+`,
+      join(out, 'events.parquet'),
+    );
+    expect(rows).toEqual([events.length, expect.stringMatching(/^timestamp\[ms/), 'int64']);
   });
 
   it('proves itself without server, data or configuration', async () => {
@@ -365,6 +441,13 @@ async function published(): Promise<void> {
     const { status } = await stele.run('proof', last, '--config', stele.configFile);
     if (status === 0) return;
   }
+}
+
+function runPython(script: string, ...args: readonly string[]): unknown {
+  const { status, stdout, stderr } = spawnSync(python ?? '', ['-c', script, ...args], { encoding: 'utf8' });
+  expect(stderr).toBe('');
+  expect(status).toBe(0);
+  return JSON.parse(stdout);
 }
 
 async function create(who: TestUser, options: object): Promise<string> {

@@ -42,7 +42,7 @@ Exit status 1 if anything is wrong; each finding names the file, the offset and 
     const workers =
       options.workers === undefined ? undefined : wholeNumber('--workers', options.workers, 1, MAX_WORKERS);
     const checkpoints = await Promise.all(
-      (options.checkpoint ?? []).map(async (source) => ({ source, text: await readFile(source, 'utf8') })),
+      options.checkpoint.map(async (source) => ({ source, text: await readFile(source, 'utf8') })),
     );
     const config = await loadConfig();
     const paths = dataPaths(config.data_dir);

@@ -266,6 +266,7 @@ interface MailParts {
 function mail({ room, name, options, people, begins, headers, text, zip }: MailParts): Promise<Buffer> {
   const addresses = Array.from(people, ([id, display]) => ({ name: `${display} (${id})`, address: addressOf(id) }));
   const boundary = Buffer.from(`${room.room_id} ${name}`).toString('hex').slice(0, 40);
+  const spellings = new Map(Object.keys(headers).map((key) => [key.toLowerCase(), key]));
   const composer = new MailComposer({
     from: addresses[0] ?? { name: options.serverName, address: addressOf(options.serverName) },
     to: addresses,
@@ -278,6 +279,8 @@ function mail({ room, name, options, people, begins, headers, text, zip }: MailP
     attachments: [
       { filename: 'rsmf.zip', content: Buffer.from(zip), contentType: 'application/zip', encoding: 'base64' },
     ],
+    // As RSMF writes them, and not as mail usually does.
+    normalizeHeaderKey: (key) => spellings.get(key.toLowerCase()) ?? key,
     disableFileAccess: true,
     disableUrlAccess: true,
   } as ConstructorParameters<typeof MailComposer>[0]);
