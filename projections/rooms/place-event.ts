@@ -35,22 +35,14 @@ import {
   type RoomHeadRow,
   relayedEvents,
   strippedStates,
+  takenStates,
   timeline,
   topology,
   transactions,
   userRooms,
   withheld,
 } from './tables.ts';
-
-/** What the head of a room says before its first event. */
-const EMPTY_HEAD: Omit<RoomHeadRow, 'revision'> = {
-  depth: 0,
-  extremities: [],
-  stateVersion: 0,
-  latest: -1,
-  joined: 0,
-  invited: 0,
-};
+import { headBefore } from './take-state.ts';
 
 type Head = Omit<RoomHeadRow, 'revision'>;
 
@@ -62,7 +54,7 @@ export function placeEvent(tx: Writer, arrival: Arrival): void {
   if (arrival.place !== position) tx.remove(withheld, [position]);
   switch (disposition) {
     case 'accepted': {
-      const head = tx.get(heads, [room.id]) ?? EMPTY_HEAD;
+      const head = headBefore(tx, room.id);
       if (followsAll(arrival, head)) follow(tx, arrival, head);
       else standOnFork(tx, arrival, head);
       break;
@@ -165,8 +157,9 @@ function standOnFork(tx: Writer, arrival: Arrival, head: Head): void {
   let before: StateRef;
   let after: StateRef;
   if (startsAnew) {
-    // The given state is the room's: on the main line it is written once.
-    become(stateBeforeOf(tx, arrival));
+    // The given state is the room's: on the main line it is written once. What was taken over before is there already.
+    if (arrival.hasGivenState) become(stateBeforeOf(tx, arrival));
+    tx.remove(takenStates, [room.id]);
     before = mainLine(stateVersion);
     if (row.stateKey !== undefined) {
       become({ base: before, changes: [{ type: row.type, stateKey: row.stateKey, event: position }] });

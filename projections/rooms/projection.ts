@@ -16,13 +16,15 @@ import { transactionKey } from './keys.ts';
 import { PDU_KIND } from './pdu-record.ts';
 import { noteRevision, placeEvent } from './place-event.ts';
 import { events, givenStates, referenceHashes, roomIds, rooms, roomTables, transactions, userRooms } from './tables.ts';
+import { applyStateTaken } from './take-state.ts';
+import { STATE_TAKEN_KIND } from './taken-state-record.ts';
 
 /** After this many positions a transaction id is forgotten: a client resends within minutes, not after a million records. */
 export const TRANSACTION_WINDOW = 1_000_000;
 
 export const roomsProjection: Projection = {
   name: 'rooms',
-  version: 7,
+  version: 8,
   tables: roomTables,
   apply(tx, record) {
     switch (record.kind) {
@@ -36,6 +38,9 @@ export const roomsProjection: Projection = {
       }
       case STATE_GIVEN_KIND:
         applyStateGiven(tx, record);
+        break;
+      case STATE_TAKEN_KIND:
+        applyStateTaken(tx, record);
         break;
       case ROOM_FORGOTTEN_KIND:
         applyForgotten(tx, record);

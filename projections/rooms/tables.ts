@@ -40,6 +40,9 @@ export interface RoomHeadRow {
   readonly invited: number;
 }
 
+/** Where the state of a room stands that the server is about to come into. */
+export type TakenStateRow = Pick<RoomHeadRow, 'stateVersion' | 'joined' | 'invited'>;
+
 /** Somebody's present standing in a room. */
 export interface MembershipRow {
   readonly membership: string;
@@ -146,6 +149,13 @@ export const givenStates = defineTable({
   why: 'What a peer said the state before an event is, from the record that says so to that of the event.',
 });
 
+export const takenStates = defineTable({
+  name: 'rooms.taken-states',
+  key: tuple<[room: number]>(u48),
+  value: msgpack<TakenStateRow>(),
+  why: 'What the server takes over of a room comes before the event by which it comes in, and a room without that has no head.',
+});
+
 export const strippedStates = defineTable({
   name: 'rooms.stripped-states',
   key: tuple<[room: number, userId: string]>(u48, str),
@@ -234,6 +244,7 @@ export const roomTables: readonly AnyTable[] = [
   awaitedEvents,
   lateEvents,
   givenStates,
+  takenStates,
   strippedStates,
   timeline,
   topology,

@@ -118,6 +118,32 @@ export class FederationClient {
     });
   }
 
+  /**
+   * What `make` makes of an answer while it comes in, for what is too large to be read first. The deadline of the request is for all
+   * of it, so `make` should do nothing that takes long; what it does not read to the end is broken off.
+   * @throws {FederationError}, or the reason of the request's signal.
+   */
+  async read<Result>(
+    request: FederationRequest,
+    make: (body: AsyncIterable<Uint8Array>) => Promise<Result>,
+  ): Promise<Result> {
+    const { maxAnswerBytes = DEFAULT_MAX_ANSWER_BYTES } = request;
+    return this.#ask(request, async ({ headers, body }, release) => {
+      if (Number(textOf(headers['content-length']) ?? 0) > maxAnswerBytes) {
+        discard(body);
+        throw new AnswerTooLarge(maxAnswerBytes);
+      }
+      const bounded = boundedStream(maxAnswerBytes);
+      body.on('error', (error) => bounded.destroy(error));
+      try {
+        return await make(body.pipe(bounded));
+      } finally {
+        discard(body);
+        release();
+      }
+    });
+  }
+
   async #ask<Result>(
     request: FederationRequest,
     read: (answer: Dispatcher.ResponseData, release: () => void) => Promise<Result>,

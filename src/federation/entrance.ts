@@ -14,9 +14,12 @@ import { type RoomVersionRules, roomVersionRules, SUPPORTED_ROOM_VERSIONS } from
 import { MatrixError } from '#src/http/errors.ts';
 import type { Logger } from '#src/log/logger.ts';
 import type { Receiver } from '#src/rooms/receive/receiver.ts';
+import type { ToldEvents } from '#src/rooms/receive/told-events.ts';
+import type { ReceivingRoom } from '#src/rooms/receive/types.ts';
 import type { Rooms } from '#src/rooms/rooms.ts';
-import { type FederationClient, federationPath } from './client.ts';
+import { type FederationClient, type FederationRequest, federationPath } from './client.ts';
 import { FederationError } from './errors.ts';
+import { readEventLists } from './event-lists.ts';
 import { refusal } from './inbound/handshakes.ts';
 import { objectsIn } from './inbound/peers.ts';
 import { strippedEvents } from './stripped-room-state.ts';
@@ -27,6 +30,9 @@ const MAX_SERVERS_TRIED = 10;
 const MAX_JOIN_ANSWER_BYTES = 256 * 1024 * 1024;
 /** The other server has to put together the state of the room. */
 const JOIN_DEADLINE_MS = 180_000;
+const STATE = 'state';
+const AUTH_CHAIN = 'auth_chain';
+const LISTS: ReadonlySet<string> = new Set([STATE, AUTH_CHAIN]);
 
 export interface EntranceOptions {
   readonly client: FederationClient;
@@ -45,6 +51,17 @@ export interface EntranceOptions {
 interface Template {
   readonly rules: RoomVersionRules;
   readonly event: JsonObject;
+}
+
+/** What a server tells of a room into which a user was let. */
+interface JoinAnswer {
+  /** The join, as the other server signed it. */
+  readonly event: unknown;
+  readonly told: ToldEvents;
+  /** The state before the join. */
+  readonly stateIds: ReadonlySet<string>;
+  /** The create event of the state or, if it has none, of what authorises it. */
+  readonly createEvent: JsonObject | undefined;
 }
 
 /** Ways into rooms in which this server is not, and out of what leads there. */
@@ -191,28 +208,50 @@ export class Entrance {
 
   /** The last half of a join: the event goes out, the room comes in. */
   async #enter(server: string, roomId: string, rules: RoomVersionRules, built: BuiltEvent): Promise<void> {
-    const { client, receiver } = this.#options;
+    const { receiver, rooms, serverName } = this.#options;
     const room = { roomId, rules };
-    const answer = await client.request({
+    const answer = await this.#sendJoin(server, room, built);
+    checkCreateEvent(answer.createEvent, roomId, rules, server);
+    await receiver.takeIn(answer.told);
+    const event = withTheirSignatures(built, answer.event, rules);
+    // Where only the right to let somebody in was missing here, the room is known better than the other server can tell.
+    const verdict = rooms.isResident(roomId)
+      ? await receiver.receive(room, server, event)
+      : await receiver.receiveEntry(
+          room,
+          server,
+          event,
+          answer.stateIds,
+          (userId) => serverNameOf(userId) === serverName,
+        );
+    if (verdict.kind !== 'accept') throw refusal(verdict);
+  }
+
+  /** Sends a join, and reads what the other server tells of the room while it comes in. */
+  #sendJoin(server: string, room: ReceivingRoom, built: BuiltEvent): Promise<JoinAnswer> {
+    const request: FederationRequest = {
       destination: server,
       method: 'PUT',
-      path: federationPath`/_matrix/federation/v2/send_join/${roomId}/${built.eventId}`,
+      path: federationPath`/_matrix/federation/v2/send_join/${room.roomId}/${built.eventId}`,
       content: built.pdu,
       isUrgent: true,
       deadlineMs: JOIN_DEADLINE_MS,
       maxAnswerBytes: MAX_JOIN_ANSWER_BYTES,
+    };
+    return this.#options.client.read(request, async (body) => {
+      const told = this.#options.receiver.toldEvents(room, server);
+      const stateIds = new Set<string>();
+      const createEvents = new Map<string, JsonObject>();
+      const { event } = await readEventLists(body, LISTS, ({ list, value, text }) => {
+        if (!isJsonObject(value)) return;
+        if (value.type === 'm.room.create' && value.state_key === '' && !createEvents.has(list)) {
+          createEvents.set(list, value);
+        }
+        const eventId = told.add(value, text);
+        if (eventId !== undefined && list === STATE) stateIds.add(eventId);
+      });
+      return { event, told, stateIds, createEvent: createEvents.get(STATE) ?? createEvents.get(AUTH_CHAIN) };
     });
-    const state = objectsIn(answer.state);
-    const chain = objectsIn(answer.auth_chain);
-    checkCreateEvent([...state, ...chain], roomId, rules, server);
-    await receiver.receiveOutliers(room, server, [...chain, ...state]);
-    const event = withTheirSignatures(built, answer.event, rules);
-    const stateIds = state.flatMap((one) => idOf(one, rules) ?? []);
-    // Where only the right to let somebody in was missing here, the room is known better than the other server can tell.
-    const verdict = this.#options.rooms.isResident(roomId)
-      ? await receiver.receive(room, server, event)
-      : await receiver.receiveEntry(room, server, event, stateIds);
-    if (verdict.kind !== 'accept') throw refusal(verdict);
   }
 
   async #recordOutOfBand(
@@ -260,12 +299,11 @@ export class Entrance {
 
 /** The create event proves which room of which version it is. */
 function checkCreateEvent(
-  events: readonly JsonObject[],
+  create: JsonObject | undefined,
   roomId: string,
   rules: RoomVersionRules,
   server: string,
 ): void {
-  const create = events.find(({ type, state_key: stateKey }) => type === 'm.room.create' && stateKey === '');
   if (create === undefined || !isJsonObject(create.content)) {
     throw new FederationError('bad_answer', server, 'it tells of a room without a create event');
   }

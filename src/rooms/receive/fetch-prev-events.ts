@@ -1,6 +1,6 @@
 import { findRoom, headOf } from '#projections/rooms/queries.ts';
 import { prevEventIdsOf } from '#protocol/event-references.ts';
-import { toldPositions, unknownAmong, unplacedOf } from './known.ts';
+import { toldState, unknownAmong, unplacedOf } from './known.ts';
 import type { AncestryContext, Receipt, Verdict } from './types.ts';
 
 /** Events that are asked for at once to close a gap. Source: server-server API, `get_missing_events`: servers give some 20. */
@@ -59,5 +59,5 @@ async function fetchPast({ room, origin }: Receipt, context: AncestryContext, ev
         : await missing.stateEventsBefore(room, origin, eventId, signal);
     if (fetched.length > 0) await context.receiveOutliers(room, origin, fetched);
   }
-  await context.takeInTold(room, origin, event, eventId, await toldPositions(reader, told.stateEventIds));
+  await context.takeInTold(room, origin, event, eventId, await toldState(reader, room, told.stateEventIds));
 }

@@ -13,7 +13,7 @@ import { authEventTypes, type NamedAuthEvent } from '#protocol/auth/auth-events.
 import type { StateLookup } from '#protocol/auth/types.ts';
 import { authEventIdsOf, prevEventIdsOf } from '#protocol/event-references.ts';
 import { createEventIdFromRoomId } from '#protocol/hashing.ts';
-import type { Position } from '#streams/event-log.ts';
+import { type StateMap, stateKeyOf } from '#src/sync/room-state.ts';
 import type { NewestPoint } from '../rooms.ts';
 import type { Receipt, RoomMoment } from './types.ts';
 
@@ -33,7 +33,7 @@ export function momentOf(reader: Reader, receipt: Receipt): RoomMoment | undefin
     stateBefore:
       receipt.givenState === undefined
         ? lookupIn(reader, room, stateBeforeEvent(reader, room, prevEventIds).state)
-        : lookupAmongPositions(reader, receipt.givenState),
+        : lookupInGiven(reader, receipt.givenState),
     currentState: (type, stateKey) => {
       const position = stateEventPosition(reader, room.id, type, stateKey);
       return position === undefined ? undefined : authEventAt(reader, position);
@@ -112,20 +112,13 @@ function lookupIn(reader: Reader, room: ResolvingRoom, state: MergedState): Stat
   };
 }
 
-function lookupAmongPositions(reader: Reader, positions: readonly Position[]): StateLookup {
-  const events = new Map<string, KnownEvent>();
-  for (const position of positions) {
-    const event = knownEventAt(reader, position);
-    if (event?.row.stateKey !== undefined) events.set(keyOf(event.row.type, event.row.stateKey), event);
-  }
-  return (type, stateKey) => authEventOf(events.get(keyOf(type, stateKey)));
+function lookupInGiven(reader: Reader, state: StateMap): StateLookup {
+  return (type, stateKey) => {
+    const position = state.get(stateKeyOf(type, stateKey));
+    return position === undefined ? undefined : authEventOf(knownEventAt(reader, position));
+  };
 }
 
 function authEventOf(event: KnownEvent | undefined) {
   return event === undefined || event.disposition === 'rejected' ? undefined : asAuthEvent(event);
-}
-
-/** A map key for a pair of event type and state key; the length keeps pairs apart whatever characters they hold. */
-function keyOf(type: string, stateKey: string): string {
-  return `${type.length}:${type}${stateKey}`;
 }

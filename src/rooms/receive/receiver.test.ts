@@ -81,7 +81,8 @@ async function entered(version = '12') {
   const receiver = new Receiver({ reader, rooms, clock, keys: allKeys, missing: missingEventsOf(foreign, asked) });
   const join = foreign.add({ sender: LOCAL, type: 'm.room.member', stateKey: LOCAL, content: { membership: 'join' } });
   await receiver.receiveOutliers(foreign.room, 'a.org', foreign.withAuthChain(join.before.values()));
-  expect(await receiver.receiveEntry(foreign.room, 'a.org', join.pdu, [...join.before.values()])).toEqual({
+  const isOurs = (userId: string): boolean => userId.endsWith(':localhost');
+  expect(await receiver.receiveEntry(foreign.room, 'a.org', join.pdu, join.before.values(), isOurs)).toEqual({
     kind: 'accept',
   });
   const room = findRoom(reader, foreign.roomId);

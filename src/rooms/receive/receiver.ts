@@ -4,12 +4,15 @@ import { dispositionRecord } from '#projections/rooms/disposition-record.ts';
 import { stateGivenRecords } from '#projections/rooms/given-state-record.ts';
 import { hasPlace, type KnownEvent, knownEvent } from '#projections/rooms/known-events.ts';
 import type { Disposition } from '#projections/rooms/pdu-record.ts';
+import { stateTakenRecord, type TakenState } from '#projections/rooms/taken-state-record.ts';
 import { prevEventIdsOf } from '#protocol/event-references.ts';
 import { referenceHash } from '#protocol/hashing.ts';
 import type { JsonObject } from '#protocol/pdu.ts';
 import { redact } from '#protocol/redaction.ts';
 import { roomVersionRules } from '#protocol/room-version.ts';
-import type { Position, RecordDraft } from '#streams/event-log.ts';
+import { sharedPacer } from '#src/sync/pacer.ts';
+import type { StateMap } from '#src/sync/room-state.ts';
+import type { RecordDraft } from '#streams/event-log.ts';
 import type { FollowingEvent, NewestPoint, Rooms } from '../rooms.ts';
 import { checkContentHash } from './check-content-hash.ts';
 import { checkForm } from './check-form.ts';
@@ -17,12 +20,14 @@ import { askPolicyServer } from './check-policy.ts';
 import { checkSignatures } from './check-signatures.ts';
 import { fetchAuthEvents } from './fetch-auth-events.ts';
 import { fetchPrevEvents } from './fetch-prev-events.ts';
-import { toldPositions } from './known.ts';
+import { toldState, unplacedOf } from './known.ts';
 import { momentOf, newestMomentOf } from './moment.ts';
 import { takeInOutliers } from './outliers.ts';
 import { Pursuit } from './pursuit.ts';
 import { recordOf } from './record.ts';
+import { partsToTake } from './state-taking.ts';
 import { type JudgingStep, judge, STEPS_OF_HISTORY, STEPS_OF_NEW_EVENT, STEPS_OF_TOLD_EVENT } from './steps.ts';
+import { ToldEvents } from './told-events.ts';
 import type {
   AncestryContext,
   MissingEvents,
@@ -49,7 +54,6 @@ interface TakeInOptions {
   readonly steps: readonly JudgingStep[];
   /** Whether peers may be asked for the events between it and what is known. */
   readonly closesGaps: boolean;
-  readonly startsAnew?: boolean;
   readonly isRelayed?: boolean;
   /** What may still be asked of peers; default: as much as for one event. */
   readonly pursuit?: Pursuit;
@@ -149,27 +153,72 @@ export class Receiver {
   }
 
   /** Records events that authorise others, or are part of a state that a peer tells, see {@link takeInOutliers}. */
-  receiveOutliers(room: ReceivingRoom, origin: string, events: readonly JsonObject[]): Promise<void> {
-    const { rooms } = this.#options;
-    return takeInOutliers({ context: this.#options, rooms, room, origin }, events);
+  async receiveOutliers(room: ReceivingRoom, origin: string, events: readonly JsonObject[]): Promise<void> {
+    const told = this.toldEvents(room, origin);
+    for (const event of events) {
+      told.add(event);
+      if (sharedPacer.isDue) await sharedPacer.pause();
+    }
+    await this.takeIn(told);
+  }
+
+  /** What events are put into that a server tells all at once, for {@link takeIn}. */
+  toldEvents(room: ReceivingRoom, origin: string): ToldEvents {
+    return new ToldEvents({ reader: this.#options.reader, room, origin });
+  }
+
+  /** As {@link receiveOutliers}; lets go of each event when it is recorded. */
+  takeIn(told: ToldEvents): Promise<void> {
+    return takeInOutliers({ context: this.#options, rooms: this.#options.rooms, room: told.room }, told);
   }
 
   /**
    * Takes in the event by which a local user came into a room through another server, with the state before it as that server
    * told it: the room begins anew with it. All that the state names must have been received as outliers.
    *
+   * The state is taken over in parts, each in an append of its own, which nobody sees until the event is there. Broken off in between
+   * it does no harm: the next time begins with what is there.
+   *
    * @param stateEventIds the state before the event; what is not known, or was rejected, is left out.
+   * @param isOurs whether a user is one of this server.
    */
   async receiveEntry(
     room: ReceivingRoom,
     origin: string,
     event: JsonObject,
-    stateEventIds: readonly string[],
+    stateEventIds: Iterable<string>,
+    isOurs: (userId: string) => boolean,
   ): Promise<Verdict> {
     const receipt = await this.#checked(room, origin, event);
     if ('kind' in receipt) return receipt;
-    receipt.givenState = await toldPositions(this.#options.reader, stateEventIds);
-    return this.#admit(receipt, { ...AS_HISTORY, startsAnew: true });
+    const { rooms, reader } = this.#options;
+    const state = await toldState(reader, room, stateEventIds);
+    receipt.givenState = state;
+    const verdict = await rooms.alone(room, async (turn) => {
+      // Another user's join may have come first: the room is then known by that, and does not begin a second time.
+      if (rooms.isResident(room.roomId)) return undefined;
+      const known = this.#known(receipt.eventId);
+      if (known !== undefined && hasPlace(known) && known.disposition !== 'rejected') return verdictOn(known);
+      const moment = momentOf(reader, receipt);
+      if (moment?.createEvent === undefined) return retry('auth_events_known', 'Nothing is known of its room.');
+      const judged = judge(receipt, moment, STEPS_OF_HISTORY);
+      if (judged.kind !== 'accept') return judged;
+      const recordsOf = (parts: readonly TakenState[]): RecordDraft[] =>
+        parts.map((part) => stateTakenRecord(rooms.newRecordId(), part));
+      const { others, ours } = await partsToTake(reader, room.roomId, state, isOurs);
+      for (const part of others) await turn.append(recordsOf([part]));
+      const meta = { disposition: 'accepted', startsAnew: true } as const;
+      const entry =
+        known === undefined
+          ? recordOf(rooms, receipt, meta)
+          : dispositionRecord(rooms.newRecordId(), { eventId: receipt.eventId, ...meta });
+      await turn.append([...recordsOf(ours), entry]);
+      return judged;
+    });
+    if (verdict !== undefined) return verdict;
+    // What is known of the room is more than the other server tells.
+    if (unplacedOf(reader, room, prevEventIdsOf(receipt.pdu, room.rules)).length === 0) delete receipt.givenState;
+    return this.#admit(receipt, AS_NEW);
   }
 
   /** The checks that need nothing of the room. What is known already ends here. */
@@ -259,7 +308,7 @@ export class Receiver {
     origin: string,
     event: JsonObject,
     eventId: string,
-    state: readonly Position[],
+    state: StateMap,
     pursuit: Pursuit,
   ): Promise<void> {
     const receipt = await this.#checked(room, origin, event);
@@ -279,12 +328,9 @@ export class Receiver {
       const isFirst =
         moment === undefined || (moment.createEvent === undefined && receipt.pdu.type !== 'm.room.create');
       if (isFirst) return retry('auth_events_known', 'Nothing is known of its room.');
-      // Another user's join may have come first: the room is then known by that, and does not begin a second time.
-      const isAlreadyIn = options.startsAnew === true && rooms.isResident(receipt.room.roomId);
-      const verdict = judge(receipt, moment, isAlreadyIn ? STEPS_OF_NEW_EVENT : options.steps);
+      const verdict = judge(receipt, moment, options.steps);
       if (known?.disposition === 'rejected' && hasPlace(known) && verdict.kind === 'reject') return verdict;
-      const how = isAlreadyIn ? { ...options, steps: STEPS_OF_NEW_EVENT, startsAnew: false } : options;
-      await turn.append(this.#recordsOf(receipt, verdict, how, known));
+      await turn.append(this.#recordsOf(receipt, verdict, options, known));
       return verdict;
     });
   }
@@ -292,20 +338,20 @@ export class Receiver {
   #recordsOf(
     receipt: Receipt,
     verdict: Verdict,
-    { steps, startsAnew = false, isRelayed = false }: TakeInOptions,
+    { steps, isRelayed = false }: TakeInOptions,
     known: KnownEvent | undefined,
   ): RecordDraft[] {
     const { rooms } = this.#options;
     const { room, eventId, givenState } = receipt;
-    const isNew = steps === STEPS_OF_NEW_EVENT || startsAnew;
     const meta = {
-      disposition: dispositionOf(verdict, isNew),
+      disposition: dispositionOf(verdict, steps === STEPS_OF_NEW_EVENT),
       ...(verdict.kind !== 'accept' && { reason: reasonText(verdict) }),
       ...(givenState !== undefined && { hasGivenState: true }),
-      ...(startsAnew && { startsAnew: true }),
     } as const;
     const given =
-      givenState === undefined ? [] : stateGivenRecords(() => rooms.newRecordId(), room.roomId, eventId, givenState);
+      givenState === undefined
+        ? []
+        : stateGivenRecords(() => rooms.newRecordId(), room.roomId, eventId, [...givenState.values()]);
     const own =
       known === undefined
         ? recordOf(rooms, receipt, { ...meta, isRelayed })

@@ -6,6 +6,7 @@ import type { StateLookup } from '#protocol/auth/types.ts';
 import type { KeyValidity } from '#protocol/key-validity.ts';
 import type { JsonObject, Pdu } from '#protocol/pdu.ts';
 import type { RoomVersionRules } from '#protocol/room-version.ts';
+import type { StateMap } from '#src/sync/room-state.ts';
 import type { PolicySigner } from '../policy.ts';
 import type { Pursuit } from './pursuit.ts';
 
@@ -61,8 +62,8 @@ export interface Receipt {
   rejection?: Verdict;
   /** What the policy server of the room has against it. */
   softFailure?: Verdict;
-  /** Positions of the state events before it that a peer named, where the events it follows could not be had. */
-  givenState?: readonly number[];
+  /** The state before it as a peer told it, where the events it follows could not be had. */
+  givenState?: StateMap;
 }
 
 /** A public key of a server. */
@@ -145,13 +146,7 @@ export interface AncestryContext extends StepContext {
   /** Takes in an event between what is known and one that was sent. */
   takeInGap(room: ReceivingRoom, origin: string, event: JsonObject): Promise<void>;
   /** Takes in an event of the past, if it is the one that was asked for, with the state before it as a peer told it. */
-  takeInTold(
-    room: ReceivingRoom,
-    origin: string,
-    event: JsonObject,
-    eventId: string,
-    state: readonly number[],
-  ): Promise<void>;
+  takeInTold(room: ReceivingRoom, origin: string, event: JsonObject, eventId: string, state: StateMap): Promise<void>;
 }
 
 /** A room at the moment in which an event is judged, and nothing comes in between. */

@@ -1,0 +1,82 @@
+/** Which parts of a told state the server takes over as it comes into a room. */
+import type { Reader } from '#projections/engine/reader.ts';
+import { findRoom } from '#projections/rooms/queries.ts';
+import type { StateKey } from '#projections/rooms/state/index.ts';
+import { headBefore } from '#projections/rooms/take-state.ts';
+import type { TakenState } from '#projections/rooms/taken-state-record.ts';
+import { sharedPacer } from '#src/sync/pacer.ts';
+import { type StateMap, stateAtVersion, stateKeyOf } from '#src/sync/room-state.ts';
+import type { Position } from '#streams/event-log.ts';
+
+/** Changes in one part: it is applied in one turn of the event loop, some 10 ms. */
+const CHANGES_PER_PART = 400;
+const MEMBER_PREFIX = stateKeyOf('m.room.member', '');
+
+/** What has to be taken over. */
+export interface PartsToTake {
+  /** In their order. */
+  readonly others: readonly TakenState[];
+  /**
+   * What concerns our own users: it goes with the event by which the server comes in, so that nobody is in a room that the server is
+   * not in. Most often nothing.
+   */
+  readonly ours: readonly TakenState[];
+}
+
+/** The parts by which the state that is known of a room becomes the told one. */
+export async function partsToTake(
+  reader: Reader,
+  roomId: string,
+  told: StateMap,
+  isOurs: (userId: string) => boolean,
+): Promise<PartsToTake> {
+  const room = findRoom(reader, roomId)?.id;
+  const known =
+    room === undefined
+      ? new Map<string, Position>()
+      : await stateAtVersion({ reader, room, pacer: sharedPacer }, headBefore(reader, room).stateVersion, true);
+  const [others, ours] = [new Parts(roomId), new Parts(roomId)];
+  const partsOf = (key: string): Parts =>
+    key.startsWith(MEMBER_PREFIX) && isOurs(key.slice(MEMBER_PREFIX.length)) ? ours : others;
+  for (const key of known.keys()) {
+    if (!told.has(key)) partsOf(key).remove(key);
+    if (sharedPacer.isDue) await sharedPacer.pause();
+  }
+  for (const [key, event] of told) {
+    if (known.get(key) !== event) partsOf(key).put(event);
+    if (sharedPacer.isDue) await sharedPacer.pause();
+  }
+  return { others: others.list, ours: ours.list };
+}
+
+class Parts {
+  readonly list: { readonly roomId: string; readonly events: Position[]; readonly removed: StateKey[] }[] = [];
+  readonly #roomId: string;
+
+  constructor(roomId: string) {
+    this.#roomId = roomId;
+  }
+
+  put(event: Position): void {
+    this.#last().events.push(event);
+  }
+
+  remove(key: string): void {
+    this.#last().removed.push(stateKeyIn(key));
+  }
+
+  #last(): { readonly events: Position[]; readonly removed: StateKey[] } {
+    const last = this.list.at(-1);
+    if (last !== undefined && last.events.length + last.removed.length < CHANGES_PER_PART) return last;
+    const next = { roomId: this.#roomId, events: [], removed: [] };
+    this.list.push(next);
+    return next;
+  }
+}
+
+/** The key that `stateKeyOf` made a text of. */
+function stateKeyIn(key: string): StateKey {
+  const colon = key.indexOf(':');
+  const end = colon + 1 + Number(key.slice(0, colon));
+  return { type: key.slice(colon + 1, end), stateKey: key.slice(end) };
+}
