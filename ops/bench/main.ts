@@ -22,6 +22,7 @@ const BENCHMARKS: Readonly<Record<string, () => Promise<BenchResult | readonly B
   inbound: async () => (await import('./inbound.ts')).runInboundBench(),
   outbound: async () => (await import('./outbound.ts')).runOutboundBench(),
   media: async () => (await import('./media.ts')).runMediaBench(),
+  export: async () => (await import('./export.ts')).runExportBench(),
   resources: async () => (await import('./resources.ts')).runResourcesBench(),
 };
 

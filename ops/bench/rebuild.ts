@@ -73,7 +73,7 @@ async function readingRate(log: Pick<EventLog, 'readAll'>): Promise<number> {
 }
 
 /** Rooms that their members have joined, and in which they then talk in turns. */
-async function writeRooms(log: EventLog, events: number): Promise<void> {
+export async function writeRooms(log: EventLog, events: number): Promise<void> {
   const rules = roomVersionRules(ROOM_VERSION);
   if (rules === undefined) throw new Error(`room version ${ROOM_VERSION} is unknown`);
   const key = signingKeyFromSeed('bench', Buffer.alloc(32, 1));
