@@ -7,6 +7,7 @@ import { accountDataProjection } from './account-data/projection.ts';
 import { accountsProjection } from './accounts/projection.ts';
 import { auditProjection } from './audit/projection.ts';
 import { backupsProjection } from './backups/projection.ts';
+import { complianceProjection } from './compliance/projection.ts';
 import { delayedEventsProjection } from './delayed-events/projection.ts';
 import { directoryProjection } from './directory/projection.ts';
 import { backupProjection } from './encryption/backup-projection.ts';
@@ -27,6 +28,7 @@ import { receiptsProjection } from './receipts/projection.ts';
 import { relationsProjection } from './relations/projection.ts';
 import { reportsProjection } from './reports/projection.ts';
 import { roomsProjection } from './rooms/projection.ts';
+import { threadSubscriptionsProjection } from './thread-subscriptions/projection.ts';
 
 /** What requests read: one environment, one checkpoint, so that a reader sees one moment of the log in all of it. */
 export const coreProjections: readonly Projection[] = [
@@ -43,6 +45,7 @@ export const coreProjections: readonly Projection[] = [
   mediaProjection,
   pushersProjection,
   identityBindingsProjection,
+  threadSubscriptionsProjection,
   keysProjection,
   inboxProjection,
   outboxProjection,
@@ -52,6 +55,7 @@ export const coreProjections: readonly Projection[] = [
   destinationsProjection,
   sentProjection,
   federationKeysProjection,
+  complianceProjection,
   backupsProjection,
 ];
 

@@ -41,6 +41,7 @@ import { spaceEndpoints } from './client-api/spaces/index.ts';
 import { syncEndpoints } from './client-api/sync/index.ts';
 import { thirdPartyEndpoints } from './client-api/third-party/index.ts';
 import { thirdPartyIdEndpoints } from './client-api/third-party-ids/index.ts';
+import { threadSubscriptionEndpoints } from './client-api/thread-subscriptions/index.ts';
 import { typingEndpoints } from './client-api/typing/index.ts';
 import { voipEndpoints } from './client-api/voip/index.ts';
 import { StreamCommands } from './commands/stream-command.ts';
@@ -113,6 +114,7 @@ export const endpoints: readonly Endpoint<Context>[] = [
   ...profileEndpoints,
   ...pushRuleEndpoints,
   ...pusherEndpoints,
+  ...threadSubscriptionEndpoints,
   ...notificationEndpoints,
   ...receiptEndpoints,
   ...typingEndpoints,

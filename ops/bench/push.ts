@@ -9,6 +9,7 @@ import type { Reader } from '#projections/engine/reader.ts';
 import { pusherRecord } from '#projections/pushers/records.ts';
 import { type Event, eventAt, eventById, findRoom, type Room } from '#projections/rooms/queries.ts';
 import { timeline } from '#projections/rooms/tables.ts';
+import { isSubscribed } from '#projections/thread-subscriptions/projection.ts';
 import type { JsonObject } from '#protocol/pdu.ts';
 import { roomVersionRules } from '#protocol/room-version.ts';
 import { signingKeyFromSeed } from '#protocol/signing.ts';
@@ -137,6 +138,7 @@ async function judgeForMembers(): Promise<BenchResult[]> {
         memberCount: () => history.memberCount(reader, event.stateVersion),
         senderMayNotify: (key) => history.mayNotify(reader, event.stateVersion, event.sender, key),
         displayName: () => nameOf(reader, listener),
+        isSubscribedTo: (threadRoot) => isSubscribed(reader, userId, room.roomId, threadRoot),
       });
       notified += Number(outcome !== undefined && outcome.weight > 0);
     }

@@ -6,6 +6,8 @@
 /** Each code with the status it usually has and the sentence it says when there is none more precise. */
 const ERRORS = {
   'FI.MAU.MSC2815_UNREDACTED_CONTENT_DELETED': [404, 'The content was erased.'],
+  'IO.ELEMENT.MSC4306.M_CONFLICTING_UNSUBSCRIPTION': [409, 'You stopped following this thread after that.'],
+  'IO.ELEMENT.MSC4306.M_NOT_IN_THREAD': [400, 'That event is not in this thread.'],
   M_BAD_ALIAS: [400, 'One of the aliases does not point to this room.'],
   M_BAD_JSON: [400, 'The JSON does not have the shape that this endpoint expects.'],
   M_BAD_STATE: [400, 'That cannot be done in the present state.'],

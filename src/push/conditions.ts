@@ -15,6 +15,8 @@ export interface RuleSurroundings {
   senderMayNotify(key: string): boolean;
   /** The user's display name in the room just before the event, compiled; undefined for somebody without one. */
   displayName(): Glob | undefined;
+  /** Whether the user follows a thread of the room. */
+  isSubscribedTo(threadRoot: string): boolean;
 }
 
 /** Whether a condition holds, the number of members aside. */
@@ -36,7 +38,7 @@ const BODY = parsePropertyPath('content.body');
 /** Compiles a condition; undefined for one that never holds. */
 export function compileCondition(condition: unknown): Condition | undefined {
   if (typeof condition !== 'object' || condition === null) return undefined;
-  const { kind, key, pattern, value, is } = condition as JsonObject;
+  const { kind, key, pattern, value, is, subscribed } = condition as JsonObject;
   switch (kind) {
     case 'event_match':
       return typeof key === 'string' && typeof pattern === 'string' ? eventMatch(key, pattern) : undefined;
@@ -51,9 +53,20 @@ export function compileCondition(condition: unknown): Condition | undefined {
     case 'sender_notification_permission':
       if (typeof key !== 'string') return undefined;
       return { kind: 'test', test: (_, surroundings) => surroundings.senderMayNotify(key) };
+    case 'io.element.msc4306.thread_subscription':
+      return typeof subscribed === 'boolean' ? followsThread(subscribed) : undefined;
     default:
       return undefined;
   }
+}
+
+/** Of events in threads: whether the user follows theirs. Source: MSC4306. */
+function followsThread(subscribed: boolean): Condition {
+  return {
+    kind: 'test',
+    test: ({ event: { relation } }, surroundings) =>
+      relation?.type === 'm.thread' && surroundings.isSubscribedTo(relation.eventId) === subscribed,
+  };
 }
 
 /** The condition of a `content` rule. */

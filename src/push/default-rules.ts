@@ -16,12 +16,14 @@ export const LEGACY_MENTION_RULES: ReadonlySet<string> = new Set([
   '.m.rule.contains_user_name',
 ]);
 
-/** Rules whose conditions name the user, or ask for the user's name: all others of the server say the same for everybody. */
+/** Rules whose conditions ask for something of the user's own: all others of the server say the same for everybody. */
 export const PERSONAL_RULES: ReadonlySet<string> = new Set([
   '.m.rule.invite_for_me',
   '.m.rule.is_user_mention',
   '.m.rule.contains_display_name',
   '.m.rule.contains_user_name',
+  '.io.element.msc4306.rule.unsubscribed_thread',
+  '.io.element.msc4306.rule.subscribed_thread',
 ]);
 
 const DEFAULT_SOUND: PushAction = { set_tweak: 'sound', value: 'default' };
@@ -29,7 +31,7 @@ const RING: PushAction = { set_tweak: 'sound', value: 'ring' };
 const HIGHLIGHT: PushAction = { set_tweak: 'highlight' };
 
 /** The server's rules for a user, each kind in order of importance, as they are before the user changes anything. */
-export function defaultRules(userId: string): Ruleset {
+export function defaultRules(userId: string): Required<Ruleset> {
   return {
     override: [
       { ...rule(MASTER_RULE_ID, [], []), enabled: false },
@@ -70,6 +72,11 @@ export function defaultRules(userId: string): Ruleset {
         actions: ['notify', DEFAULT_SOUND, HIGHLIGHT],
       },
     ],
+    // Threads that the user does not follow are silent, those that they follow notify whatever the room's rules say: MSC4306.
+    postcontent: [
+      rule('.io.element.msc4306.rule.unsubscribed_thread', [followsThread(false)], []),
+      rule('.io.element.msc4306.rule.subscribed_thread', [followsThread(true)], ['notify', DEFAULT_SOUND]),
+    ],
     room: [],
     sender: [],
     underride: [
@@ -96,6 +103,10 @@ function rule(ruleId: string, conditions: readonly JsonObject[], actions: readon
 
 function matches(key: string, pattern: string): JsonObject {
   return { kind: 'event_match', key, pattern };
+}
+
+function followsThread(subscribed: boolean): JsonObject {
+  return { kind: 'io.element.msc4306.thread_subscription', subscribed };
 }
 
 function is(key: string, value: string | boolean): JsonObject {

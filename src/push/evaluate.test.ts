@@ -38,6 +38,7 @@ const SURROUNDINGS: RuleSurroundings = {
   memberCount: () => 3,
   senderMayNotify: () => true,
   displayName: () => compileLiteral('Ali Baba'),
+  isSubscribedTo: () => false,
 };
 
 function outcome(

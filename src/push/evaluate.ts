@@ -50,7 +50,7 @@ export class CompiledRules {
   readonly #byType = new Map<string, readonly CompiledRule[]>();
 
   constructor(rules: Ruleset) {
-    this.#rules = RULE_KINDS.flatMap((kind) => rules[kind].flatMap((rule) => compileRule(kind, rule) ?? []));
+    this.#rules = RULE_KINDS.flatMap((kind) => (rules[kind] ?? []).flatMap((rule) => compileRule(kind, rule) ?? []));
   }
 
   /** What the first rule that matches says; undefined if none does. */
@@ -148,6 +148,7 @@ function compileRule(kind: RuleKind, rule: PushRule): CompiledRule | undefined {
 function conditionsOf(kind: RuleKind, rule: PushRule): readonly Condition[] | undefined {
   switch (kind) {
     case 'override':
+    case 'postcontent':
     case 'underride':
       return allConditions(rule.conditions ?? []);
     case 'content':

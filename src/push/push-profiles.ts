@@ -1,6 +1,7 @@
 /** What decides which events notify users: their push rules, compiled, and whom they ignore. */
 import { accountDataPosition, hasAccountDataSince } from '#projections/account-data/queries.ts';
 import type { Reader } from '#projections/engine/reader.ts';
+import { subscriptionsChangedAt } from '#projections/thread-subscriptions/projection.ts';
 import { PUSH_RULES_TYPE, pushRuleChangesOf } from '#src/client-api/account-data/entries.ts';
 import { ignoredUsers } from '#src/sync/ignored-users.ts';
 import { Lru } from '#src/sync/lru.ts';
@@ -20,6 +21,8 @@ export interface PushProfile {
   readonly rules: CompiledRules;
   /** Users whose events never notify. */
   readonly ignored: ReadonlySet<string>;
+  /** Whether it matters which threads the user follows. */
+  readonly hasThreads: boolean;
   /** Position of the last change; `BEFORE_FIRST` where there was none. */
   readonly changedAt: Position;
 }
@@ -38,7 +41,7 @@ export class PushProfiles {
     const { frontier } = reader;
     const known = this.#remembered.get(userId);
     if (known !== undefined) {
-      if (known.checkedAt === frontier || !hasAccountDataSince(reader, userId, known.checkedAt)) {
+      if (known.checkedAt === frontier || !mayHaveChanged(reader, userId, known)) {
         known.checkedAt = frontier;
         return known.profile;
       }
@@ -51,6 +54,7 @@ export class PushProfiles {
     const profile: PushProfile = {
       rules: new CompiledRules(rulesOf(userId, changes)),
       ignored: ignoredUsers(reader, userId),
+      hasThreads: changes.hasThreads === true,
       changedAt: changedAt(reader, userId),
     };
     const weight = BASE_WEIGHT + profile.ignored.size + (changes === NO_CHANGES ? 0 : countOfRules(changes));
@@ -59,9 +63,15 @@ export class PushProfiles {
   }
 }
 
+function mayHaveChanged(reader: Reader, userId: string, { profile, checkedAt }: Remembered): boolean {
+  if (hasAccountDataSince(reader, userId, checkedAt)) return true;
+  return profile.hasThreads && subscriptionsChangedAt(reader, userId) > checkedAt;
+}
+
 function changedAt(reader: Reader, userId: string): Position {
   return Math.max(
     accountDataPosition(reader, userId, PUSH_RULES_TYPE) ?? BEFORE_FIRST,
     accountDataPosition(reader, userId, IGNORED_USERS_TYPE) ?? BEFORE_FIRST,
+    subscriptionsChangedAt(reader, userId),
   );
 }

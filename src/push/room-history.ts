@@ -14,6 +14,7 @@ import {
   stateKeysChangedBetween,
   stateSpan,
 } from '#projections/rooms/queries.ts';
+import { isSubscribed } from '#projections/thread-subscriptions/projection.ts';
 import { parseJson } from '#protocol/json-limits.ts';
 import { isJsonObject } from '#protocol/json-object.ts';
 import type { JsonObject } from '#protocol/pdu.ts';
@@ -108,6 +109,7 @@ export function surroundingsOf(
     memberCount: () => history.memberCount(reader, version),
     senderMayNotify: (key) => history.mayNotify(reader, version, event.sender, key),
     displayName: () => names.at(reader, history.room.id, userId, version),
+    isSubscribedTo: (threadRoot) => isSubscribed(reader, userId, history.room.roomId, threadRoot),
   };
 }
 

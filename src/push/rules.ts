@@ -1,8 +1,8 @@
 /** Push rules as the specification writes them. https://spec.matrix.org/v1.19/client-server-api/#push-rules */
 import type { JsonObject } from '#protocol/pdu.ts';
 
-/** The kinds, most important first. */
-export const RULE_KINDS = ['override', 'content', 'room', 'sender', 'underride'] as const;
+/** The kinds, most important first. `postcontent` (MSC4306) has rules of the server only. */
+export const RULE_KINDS = ['override', 'content', 'postcontent', 'room', 'sender', 'underride'] as const;
 export type RuleKind = (typeof RULE_KINDS)[number];
 
 /** `notify`, or `{ set_tweak, value }`. */
@@ -15,14 +15,17 @@ export interface PushRule {
   readonly default: boolean;
   readonly enabled: boolean;
   readonly actions: readonly PushAction[];
-  /** Of `override` and `underride` rules; all have to hold. */
+  /** Of `override`, `postcontent` and `underride` rules; all have to hold. */
   readonly conditions?: readonly JsonObject[];
   /** Of `content` rules. */
   readonly pattern?: string;
 }
 
 /** All rules of a user, each kind in order of importance. */
-export type Ruleset = { readonly [Kind in RuleKind]: readonly PushRule[] };
+export type Ruleset = { readonly [Kind in Exclude<RuleKind, 'postcontent'>]: readonly PushRule[] } & {
+  /** Only of users who have followed a thread: clients that know nothing of that go on as before. */
+  readonly postcontent?: readonly PushRule[];
+};
 
 /** A rule that the user made. */
 export interface UserRule {
@@ -48,6 +51,8 @@ export interface PushRuleChanges {
   readonly rules: { readonly [Kind in RuleKind]?: readonly UserRule[] };
   /** By id of the server's rule. */
   readonly defaults: { readonly [ruleId: string]: DefaultRuleChange };
+  /** Whether the user has followed a thread, and so has the rules that go by it from then on. */
+  readonly hasThreads?: boolean;
 }
 
 /** The changes of a user who never made any. */

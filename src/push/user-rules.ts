@@ -17,14 +17,19 @@ import {
  * earlier version left behind.
  */
 export function changesOfStored(stored: unknown): PushRuleChanges {
-  const { rules, defaults } = isJsonObject(stored) ? stored : {};
+  const { rules, defaults, hasThreads } = isJsonObject(stored) ? stored : {};
   const kinds: { [Kind in RuleKind]?: readonly UserRule[] } = {};
   for (const kind of RULE_KINDS) {
+    if (kind === 'postcontent') continue;
     const ofKind = isJsonObject(rules) ? rules[kind] : undefined;
     if (Array.isArray(ofKind)) kinds[kind] = ofKind.filter(isUserRule) as unknown as readonly UserRule[];
   }
   const changed = Object.entries(isJsonObject(defaults) ? defaults : {}).filter(([, change]) => isChange(change));
-  return { rules: kinds, defaults: Object.fromEntries(changed) as PushRuleChanges['defaults'] };
+  return {
+    rules: kinds,
+    defaults: Object.fromEntries(changed) as PushRuleChanges['defaults'],
+    ...(hasThreads === true && { hasThreads }),
+  };
 }
 
 /** All rules of a user, each kind in order of importance. */
@@ -39,6 +44,7 @@ export function rulesOf(userId: string, changes: PushRuleChanges): Ruleset {
   return {
     override: rulesOfKind('override'),
     content: rulesOfKind('content'),
+    ...(changes.hasThreads && { postcontent: rulesOfKind('postcontent') }),
     room: rulesOfKind('room'),
     sender: rulesOfKind('sender'),
     underride: rulesOfKind('underride'),
@@ -47,7 +53,7 @@ export function rulesOf(userId: string, changes: PushRuleChanges): Ruleset {
 
 /** One rule of a user, or undefined if there is none. */
 export function ruleOf(userId: string, changes: PushRuleChanges, kind: RuleKind, ruleId: string): PushRule | undefined {
-  return rulesOf(userId, changes)[kind].find((rule) => rule.rule_id === ruleId);
+  return rulesOf(userId, changes)[kind]?.find((rule) => rule.rule_id === ruleId);
 }
 
 /** Where a new rule goes: just before or just after another one of the user's; of both, `before` says it exactly. */
@@ -117,6 +123,11 @@ export function withActions(
   return withChange(changes, kind, ruleId, { actions });
 }
 
+/** Gives the user the rules that go by which threads they follow. */
+export function withThreads(changes: PushRuleChanges): PushRuleChanges {
+  return { ...changes, hasThreads: true };
+}
+
 /** How many rules the user has made. */
 export function countOfRules({ rules }: PushRuleChanges): number {
   return RULE_KINDS.reduce((sum, kind) => sum + (rules[kind]?.length ?? 0), 0);
@@ -130,7 +141,8 @@ function withChange(
 ): PushRuleChanges {
   if (ruleId.startsWith('.')) {
     // Which ids there are does not depend on the user.
-    if (!defaultRules('')[kind].some(({ rule_id }) => rule_id === ruleId)) throw new UnknownRule(ruleId);
+    const isThere = kind !== 'postcontent' || changes.hasThreads === true;
+    if (!isThere || !defaultRules('')[kind].some(({ rule_id }) => rule_id === ruleId)) throw new UnknownRule(ruleId);
     return { ...changes, defaults: { ...changes.defaults, [ruleId]: { ...ownChange(changes, ruleId), ...change } } };
   }
   const rules = changes.rules[kind] ?? [];

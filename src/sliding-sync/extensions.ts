@@ -6,6 +6,7 @@ import { waitingMessages } from '#projections/encryption/inbox-projection.ts';
 import { type ReceiptContent, receiptContentsSince } from '#projections/receipts/queries.ts';
 import { findRoom } from '#projections/rooms/queries.ts';
 import { accountDataForFirstSync, accountDataForSync } from '#src/client-api/account-data/entries.ts';
+import { DEFAULT_CHANGES, subscriptionChanges } from '#src/client-api/thread-subscriptions/subscription-changes.ts';
 import type { Typing } from '#src/ephemeral/typing.ts';
 import { invalidParam } from '#src/http/errors.ts';
 import { deviceListsText, keyCountsText, MAX_DEVICE_MESSAGES } from '#src/sync/device-news.ts';
@@ -14,7 +15,7 @@ import { mayHaveTyping, type TypingSince } from '#src/sync/look.ts';
 import type { RecentChanges } from '#src/sync/recent-changes.ts';
 import type { SyncRun } from '#src/sync/run.ts';
 import { BEFORE_FIRST, type Position } from '#streams/event-log.ts';
-import type { Extensions, Scope } from './request.ts';
+import { type Extensions, type Scope, THREAD_SUBSCRIPTIONS } from './request.ts';
 import type { RoomAnswer } from './room-answer.ts';
 import type { WindowRoom, Windows } from './windows.ts';
 
@@ -51,7 +52,7 @@ export interface AccountDataNews {
 export async function extensionAnswers(options: ExtensionOptions): Promise<ExtensionAnswer[]> {
   const { run, extensions, recent } = options;
   const answers: ExtensionAnswer[] = [];
-  const { toDevice, accountData, receipts, typing } = extensions;
+  const { toDevice, accountData, receipts, typing, threadSubscriptions } = extensions;
   if (toDevice !== undefined) answers.push(messagesAnswer(run, toDevice));
   if (extensions.hasE2ee) {
     const lists = await deviceListsText(run, recent);
@@ -65,6 +66,7 @@ export async function extensionAnswers(options: ExtensionOptions): Promise<Exten
   if (accountData !== undefined) answers.push(...accountDataAnswer(options, accountData));
   if (receipts !== undefined) answers.push(...receiptsAnswer(options, receipts));
   if (typing !== undefined) answers.push(...typingAnswer(options, typing));
+  if (threadSubscriptions !== undefined) answers.push(...threadsAnswer(run, threadSubscriptions));
   return answers;
 }
 
@@ -246,4 +248,14 @@ function typingAnswer(options: ExtensionOptions, scope: Scope): ExtensionAnswer[
     rooms.push(`${JSON.stringify(roomId)}:{"type":"m.typing","content":{"user_ids":${JSON.stringify(shown)}}}`);
   }
   return rooms.length === 0 ? [] : [{ name: 'typing', json: `{"rooms":{${rooms.join(',')}}}`, isNews: true }];
+}
+
+function threadsAnswer(
+  { reader, viewer, since, upTo, isInitial }: SyncRun,
+  { limit = DEFAULT_CHANGES }: NonNullable<Extensions['threadSubscriptions']>,
+): ExtensionAnswer[] {
+  const { json, olderUpTo } = subscriptionChanges(reader, viewer.userId, { after: since, upTo, limit });
+  if (json === '') return [];
+  const previous = olderUpTo === undefined ? '' : `,"prev_batch":"${olderUpTo}"`;
+  return [{ name: THREAD_SUBSCRIPTIONS, json: `{${json}${previous}}`, isNews: !isInitial }];
 }

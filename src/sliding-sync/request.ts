@@ -21,6 +21,9 @@ const DEFAULT_TIMELINE_LIMIT = 10;
 /** Most events of a room's timeline, whatever a rule says. */
 export const MAX_TIMELINE_LIMIT = 500;
 
+/** The extension of MSC4308, by the name that clients have for it today. */
+export const THREAD_SUBSCRIPTIONS = 'io.element.msc4308.thread_subscriptions';
+
 const WILDCARD = '*';
 const LAZY = '$LAZY';
 const ME = '$ME';
@@ -81,6 +84,7 @@ const extensionsSchema = z.object({
   account_data: z.object(scopeShape).nullish(),
   receipts: z.object(scopeShape).nullish(),
   typing: z.object(scopeShape).nullish(),
+  [THREAD_SUBSCRIPTIONS]: z.object({ enabled: z.boolean().nullish(), limit: whole.nullish() }).nullish(),
 });
 
 /** The body of a request. */
@@ -142,6 +146,7 @@ export interface Extensions {
   readonly accountData: Scope | undefined;
   readonly receipts: Scope | undefined;
   readonly typing: Scope | undefined;
+  readonly threadSubscriptions: { readonly limit: number | undefined } | undefined;
 }
 
 /** The rules of a request. */
@@ -231,6 +236,7 @@ function filtersOf(filters: z.output<typeof filtersSchema>): ListFilters {
 
 function extensionsOf(extensions: z.output<typeof extensionsSchema>): Extensions {
   const { to_device: toDevice, e2ee, account_data: accountData, receipts, typing } = extensions;
+  const threads = extensions[THREAD_SUBSCRIPTIONS];
   return {
     toDevice:
       toDevice?.enabled === true
@@ -240,6 +246,7 @@ function extensionsOf(extensions: z.output<typeof extensionsSchema>): Extensions
     accountData: scopeOf(accountData),
     receipts: scopeOf(receipts),
     typing: scopeOf(typing),
+    threadSubscriptions: threads?.enabled === true ? { limit: threads.limit ?? undefined } : undefined,
   };
 }
 

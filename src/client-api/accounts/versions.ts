@@ -21,6 +21,9 @@ const UNSTABLE_FEATURES = {
   /** Reporting rooms, and users, likewise. */
   'org.matrix.msc4151': true,
   'org.matrix.msc4260': true,
+  /** Thread subscriptions, and the extension of sliding sync that tells of them. */
+  'org.matrix.msc4306': true,
+  'org.matrix.msc4308': true,
   /** Dehydrated devices. */
   'org.matrix.msc3814': true,
 } as const;

@@ -12,5 +12,5 @@ export const getPushRulesOfKind = endpoint({
   auth: 'guest',
   rateLimit: 'read',
   handler: ({ params, requester }, context: Pick<Context, 'reader'>) =>
-    storedRules(context, requester.userId)[requireKind(params.kind)],
+    storedRules(context, requester.userId)[requireKind(params.kind)] ?? [],
 });

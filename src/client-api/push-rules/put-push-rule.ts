@@ -71,6 +71,8 @@ function ruleOfBody(kind: RuleKind, ruleId: string, body: z.output<typeof ruleBo
     case 'room':
     case 'sender':
       return rule;
+    case 'postcontent':
+      throw invalidParam('Rules of this kind are for the server alone.');
   }
 }
 

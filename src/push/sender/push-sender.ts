@@ -21,6 +21,7 @@ import {
   timelineBackwards,
 } from '#projections/rooms/queries.ts';
 import { lateEvents, timeline } from '#projections/rooms/tables.ts';
+import { isSubscribed } from '#projections/thread-subscriptions/projection.ts';
 import type { StreamCommands } from '#src/commands/stream-command.ts';
 import type { Logger } from '#src/log/logger.ts';
 import { sharedPacer } from '#src/sync/pacer.ts';
@@ -332,6 +333,7 @@ export class PushSender {
       memberCount: () => history.memberCount(reader, stateVersion),
       senderMayNotify: (key) => history.mayNotify(reader, stateVersion, sender, key),
       displayName: () => nameOf(reader, listener),
+      isSubscribedTo: (threadRoot) => isSubscribed(reader, userId, room.roomId, threadRoot),
     });
   }
 
