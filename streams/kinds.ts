@@ -15,6 +15,10 @@ export const recordKinds = {
     version: 1,
     says: 'The state before an event as a peer gave it, by the positions of its state events; a part of it.',
   },
+  'room.state_taken': {
+    version: 1,
+    says: 'A part of the state of a room that the server takes over as it comes in, as what it changes of what was known.',
+  },
   'user.registered': {
     version: 1,
     says: 'An account was made: whose it is, and what it may do; the hash of its password apart.',
