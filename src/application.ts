@@ -97,6 +97,7 @@ import { SearchIndex } from './search/search-index.ts';
 import { ServerNotices } from './server-notices/server-notices.ts';
 import { ShownLog } from './shown-log.ts';
 import { SlidingSync } from './sliding-sync/sliding-sync.ts';
+import { epochOf } from './sync/log-lives.ts';
 import { Sync } from './sync/sync.ts';
 
 /** Everything that the client API of this version answers. */
@@ -251,7 +252,7 @@ export function createApplication(parts: ApplicationParts): Application {
   const thirdPartyInvites = new ThirdPartyInvites({ ...remote, identity, inviting });
   const backfilling = new Backfilling({ ...remote, missing, logger });
   const entrance = new Entrance({ ...remote, clock, newEventId: () => rooms.newEventId(), logger });
-  const epoch = randomBytes(EPOCH_BYTES).toString('hex');
+  const epoch = epochOf(reader, randomBytes(EPOCH_BYTES).toString('hex'));
   const lasting = new LastingEduLog(reader, serverName);
   const sender = new Sender({
     isBusy: () => rooms.isWriting,

@@ -25,7 +25,6 @@ export const COMMANDS: Readonly<Record<string, () => Promise<CommandModule>>> = 
   'export case': () => import('./commands/export-case.ts'),
   'export verify': () => import('./commands/export-verify.ts'),
   backup: () => import('./commands/backup.ts'),
-  'backup prune': () => import('./commands/backup-prune.ts'),
   restore: () => import('./commands/restore.ts'),
   drill: () => import('./commands/drill.ts'),
   replay: () => import('./commands/replay.ts'),

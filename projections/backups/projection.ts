@@ -5,6 +5,9 @@ import { defineTable, msgpack, tuple, u48 } from '#projections/engine/table.ts';
 import type { Position } from '#streams/event-log.ts';
 import { BACKUP_RESTORED, type BackupRecord, type BackupRestored, readBackupRecord } from './records.ts';
 
+/** More records than a log takes in a millisecond. Times a time of this century it is far below 2^53. */
+const CHANGES_PER_MS = 1000;
+
 /** A record of the stream and when it came. */
 export type BackupRow = BackupRecord & { readonly atMs: number };
 
@@ -51,4 +54,13 @@ export function restorePositions(reader: Reader): Position[] {
 export function lastRestore(reader: Reader): BackupRestored | undefined {
   for (const { value } of reader.range(restores, { reverse: true, limit: 1 })) return value;
   return undefined;
+}
+
+/**
+ * What is added to log positions where other servers are told them as the numbers of changes, which have to grow: after a restore
+ * positions are given a second time. Nothing before the first restore; then a number that no log reaches until the next one.
+ */
+export function changeNumberOffset(reader: Reader): number {
+  const restored = lastRestore(reader);
+  return restored === undefined ? 0 : restored.restoredAtMs * CHANGES_PER_MS;
 }

@@ -2,6 +2,7 @@
 import { hash } from 'node:crypto';
 import { type AccountRecord, readAccountRecord } from '#projections/accounts/records.ts';
 import { userStreams } from '#projections/accounts/tables.ts';
+import { BACKUP_RESTORED } from '#projections/backups/records.ts';
 import type { Projection } from '#projections/engine/projection.ts';
 import type { Writer } from '#projections/engine/reader.ts';
 import { DISPOSITION_KIND } from '#projections/rooms/disposition-record.ts';
@@ -21,7 +22,10 @@ import {
   keyCounts,
   keyPlaces,
   keyTables,
+  lastPublished,
   oneTimeKeys,
+  outdatedLists,
+  remoteLists,
   signatures,
 } from './key-tables.ts';
 import { readRemoteDeviceRecord } from './remote-device-records.ts';
@@ -41,6 +45,10 @@ export const keysProjection: Projection = {
   version: 3,
   tables: keyTables,
   apply(tx, record) {
+    if (record.kind === BACKUP_RESTORED) {
+      voidAfterRestore(tx, record.position);
+      return;
+    }
     const read = readKeyRecord(record);
     if (read !== undefined) applyKeys(tx, record.position, read);
     const remote = readRemoteDeviceRecord(record);
@@ -71,6 +79,32 @@ function applyKeys(tx: Writer, at: Position, read: KeyRecord): void {
     case 'signatures.uploaded':
       applySignatures(tx, at, read.fields);
       break;
+  }
+}
+
+/**
+ * After a restore nobody knows which keys were given away in the part of the log that is gone, nor what other servers told of
+ * their users' devices. So every one-time key counts as given away, and stays known as such; fallback keys count as used; devices
+ * upload new ones. The lists of other servers are asked for anew.
+ */
+function voidAfterRestore(tx: Writer, at: Position): void {
+  for (const { key, value } of [...tx.range(oneTimeKeys, {})]) {
+    const [userId, deviceId, algorithm] = key;
+    applyClaim(tx, userId, { deviceId, algorithm, keyId: value[0], isFallback: false });
+    tx.touch(`user:${userId}`);
+  }
+  for (const { key, value } of [...tx.range(fallbackKeys, {})]) {
+    if (!value.isUsed) tx.put(fallbackKeys, key, { ...value, isUsed: true });
+  }
+  for (const { key, value } of [...tx.range(remoteLists, {})]) {
+    const [userId] = key;
+    tx.put(remoteLists, key, { ...value, isOutdated: true });
+    tx.put(outdatedLists, [userId], true);
+    markList(tx, at, userId);
+  }
+  for (const [userId] of [...tx.keys(lastPublished, {})]) {
+    const deviceIds = Array.from(tx.keys(deviceKeys, { prefix: [userId] }), ([, deviceId]) => deviceId);
+    publish(tx, at, userId, { deviceIds, hasSigningKeys: true });
   }
 }
 

@@ -198,6 +198,16 @@ export function isContentUsed(reader: Reader, sha256: string): boolean {
   return false;
 }
 
+/** The digests, in lower-case hex, of all contents that some upload has, each once. */
+export function* contentDigests(reader: Reader): Generator<string> {
+  let last: string | undefined;
+  for (const [sha256] of reader.keys(byContent, {})) {
+    const digest = Buffer.from(sha256).toString('hex');
+    if (digest !== last) yield digest;
+    last = digest;
+  }
+}
+
 /** Ids of what the server stored by itself before a moment (milliseconds since the epoch), the oldest first. */
 export function* serverMediaBefore(reader: Reader, beforeMs: number): Generator<string> {
   for (const [, mediaId] of reader.keys(madeByServer, { lt: [beforeMs] })) yield mediaId;

@@ -12,6 +12,7 @@ import {
   type UserRow,
   users,
 } from '#projections/accounts/tables.ts';
+import { lastRestore } from '#projections/backups/projection.ts';
 import type { Reader } from '#projections/engine/reader.ts';
 import type { AuthenticationRequest, Requester } from '#src/http/endpoint.ts';
 import { MatrixError, unknownToken } from '#src/http/errors.ts';
@@ -143,7 +144,8 @@ export class Sessions {
     const owner = this.#reader.get(accessTokens, [hash]);
     const device = owner && this.#reader.get(devices, [owner.userId, owner.deviceId]);
     const user = owner && this.#reader.get(users, [owner.userId]);
-    if (owner === undefined || device === undefined || user === undefined || user.isDeactivated) throw unknownToken();
+    if (owner === undefined) throw this.#neverSeen();
+    if (device === undefined || user === undefined || user.isDeactivated) throw unknownToken();
     const { userId, deviceId } = owner;
     const pair = [device.current, device.previous].find((one) => isSame(one?.access, hash));
     if (pair === undefined || pair === null) {
@@ -215,6 +217,14 @@ export class Sessions {
   }
 
   /**
+   * The answer to a token that the log knows nothing of. Where the log was restored from a backup it may be one that was given out in
+   * the part that is gone: then the client is to keep its keys, and log in again as the same device.
+   */
+  #neverSeen(message?: string): MatrixError {
+    return unknownToken(lastRestore(this.#reader) !== undefined, message);
+  }
+
+  /**
    * New tokens for a refresh token. The old one stays good until one of the new ones is used.
    * Throws `M_UNKNOWN_TOKEN`, with `soft_logout` when the token was good once and its device is still there.
    */
@@ -222,7 +232,7 @@ export class Sessions {
     if (refreshToken.length > MAX_TOKEN_LENGTH) throw unknownToken();
     const presentedHash = tokenHash(refreshToken);
     const owner = this.#reader.get(refreshTokens, [presentedHash]);
-    if (owner === undefined) throw unknownToken(false, 'The refresh token is not known, or not valid any more.');
+    if (owner === undefined) throw this.#neverSeen('The refresh token is not known, or not valid any more.');
     const { userId, deviceId } = owner;
     const { result } = await this.#commands.run(userId, (user) => {
       if (user.isLocked) throw userLocked();

@@ -1,4 +1,5 @@
 import { isActiveUser } from '#projections/accounts/queries.ts';
+import { changeNumberOffset } from '#projections/backups/projection.ts';
 import { lastPublishedOf } from '#projections/encryption/key-queries.ts';
 import { serverNameOf } from '#protocol/identifiers.ts';
 import type { Context } from '#src/context.ts';
@@ -21,7 +22,7 @@ export const getUserDevices = endpoint({
     if (serverNameOf(userId) !== serverName) throw invalidParam('That user is not one of this server.');
     if (!isActiveUser(reader, userId)) throw notFound('There is no such user.');
     // Looked at first: a list that changes meanwhile is then asked for once more, and not missed.
-    const streamId = lastPublishedOf(reader, userId) ?? 0;
+    const streamId = (lastPublishedOf(reader, userId) ?? 0) + changeNumberOffset(reader);
     const keys = await keysForServers(reader, { [userId]: [] });
     const master = keys.master_keys[userId];
     const selfSigning = keys.self_signing_keys[userId];

@@ -3,6 +3,7 @@
 import type { AccountDataEntry } from '#projections/account-data/queries.ts';
 import { roomAccountData } from '#projections/account-data/queries.ts';
 import { waitingMessages } from '#projections/encryption/inbox-projection.ts';
+import type { Reader } from '#projections/engine/reader.ts';
 import { type ReceiptContent, receiptContentsSince } from '#projections/receipts/queries.ts';
 import { findRoom } from '#projections/rooms/queries.ts';
 import { accountDataForFirstSync, accountDataForSync } from '#src/client-api/account-data/entries.ts';
@@ -11,6 +12,7 @@ import type { Typing } from '#src/ephemeral/typing.ts';
 import { invalidParam } from '#src/http/errors.ts';
 import { deviceListsText, keyCountsText, MAX_DEVICE_MESSAGES } from '#src/sync/device-news.ts';
 import { accountDataJson } from '#src/sync/joined-room.ts';
+import { currentLife, firstGone } from '#src/sync/log-lives.ts';
 import { mayHaveTyping, type TypingSince } from '#src/sync/look.ts';
 import type { RecentChanges } from '#src/sync/recent-changes.ts';
 import type { SyncRun } from '#src/sync/run.ts';
@@ -70,14 +72,24 @@ export async function extensionAnswers(options: ExtensionOptions): Promise<Exten
   return answers;
 }
 
-/** The `since` of the messages to a device, which has a token of its own: the position of the last one that was told. */
-const MESSAGES_TOKEN = /^(\d{1,15})$/;
+/**
+ * The `since` of the messages to a device, which has a token of its own: the position of the last one that was told, and which
+ * life of the log it is of, where that is not the first.
+ */
+const MESSAGES_TOKEN = /^(\d{1,15})(?:g(\d{1,9}))?$/;
 
 /** @throws {MatrixError} M_INVALID_PARAM */
-export function messagesSeen(since: string | undefined): Position {
+export function messagesSeen(reader: Reader, since: string | undefined): Position {
   if (since === undefined || since === '') return BEFORE_FIRST;
-  if (!MESSAGES_TOKEN.test(since)) throw invalidParam('This is not a token for messages to devices.');
-  return Number(since);
+  const match = MESSAGES_TOKEN.exec(since);
+  if (match === null) throw invalidParam('This is not a token for messages to devices.');
+  const gone = firstGone(reader, Number(match[2] ?? 0));
+  return Math.min(Number(match[1]), gone === undefined ? Number.MAX_SAFE_INTEGER : gone - 1);
+}
+
+function messagesToken(reader: Reader, position: Position): string {
+  const life = currentLife(reader);
+  return life === 0 ? `${position}` : `${position}g${life}`;
 }
 
 function messagesAnswer(
@@ -85,7 +97,7 @@ function messagesAnswer(
   { limit = MAX_DEVICE_MESSAGES, since }: NonNullable<Extensions['toDevice']>,
 ): ExtensionAnswer {
   const most = Math.max(1, Math.min(limit, MAX_DEVICE_MESSAGES));
-  const after = Math.min(messagesSeen(since), upTo);
+  const after = Math.min(messagesSeen(reader, since), upTo);
   const events: string[] = [];
   let next = upTo;
   let last = after;
@@ -103,7 +115,7 @@ function messagesAnswer(
   }
   return {
     name: 'to_device',
-    json: `{"next_batch":"${Math.max(next, 0)}","events":[${events.join(',')}]}`,
+    json: `{"next_batch":"${messagesToken(reader, Math.max(next, 0))}","events":[${events.join(',')}]}`,
     isNews: events.length > 0,
   };
 }

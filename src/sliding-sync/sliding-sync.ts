@@ -16,6 +16,7 @@ import { BundledRelations } from '#src/sync/bundled-relations.ts';
 import type { Viewer } from '#src/sync/client-event.ts';
 import { ignoredUsers } from '#src/sync/ignored-users.ts';
 import { LazyMembers } from '#src/sync/lazy-members.ts';
+import { stillSeen } from '#src/sync/log-lives.ts';
 import { Lru } from '#src/sync/lru.ts';
 import type { SyncMemory } from '#src/sync/memory.ts';
 import { sharedPacer } from '#src/sync/pacer.ts';
@@ -135,6 +136,7 @@ export class SlidingSync {
       connection?.state.id === position.connection &&
       // From the future of this log: it was restored from a copy.
       position.seen.position <= this.#options.reader.frontier &&
+      !stillSeen(this.#options.reader, position.seen).isCut &&
       connection.goTo(position.generation);
     if (connection === undefined || !isKnown) throw new MatrixError('M_UNKNOWN_POS');
     return connection;
@@ -153,7 +155,7 @@ export class SlidingSync {
     const { toDevice } = rules.extensions;
     if (toDevice === undefined) return;
     const { acknowledgements, reader } = this.#options;
-    const seen = messagesSeen(toDevice.since);
+    const seen = messagesSeen(reader, toDevice.since);
     if (seen > BEFORE_FIRST) acknowledgements.note(viewer.userId, viewer.deviceKey, Math.min(seen, reader.frontier));
   }
 

@@ -17,6 +17,7 @@ import type { Viewer } from './client-event.ts';
 import { deviceMessages, keyCountsText } from './device-news.ts';
 import { ignoredUsers } from './ignored-users.ts';
 import { LazyMembers } from './lazy-members.ts';
+import { stillSeen } from './log-lives.ts';
 import { type Answer, lookForNews, mayHaveTyping } from './look.ts';
 import { SyncMemory } from './memory.ts';
 import { sharedPacer } from './pacer.ts';
@@ -79,12 +80,20 @@ export class Sync {
   }
 
   /** JSON text of the answer: at once if there is something new, else when there is, or when the time is up. */
-  async respond(request: SyncRequest): Promise<string> {
+  async respond(asked: SyncRequest): Promise<string> {
+    const request = this.#ofThisLife(asked);
     this.#acknowledge(request);
     if (request.since === undefined || request.isFullState || request.timeoutMs <= 0) {
       return (await this.#look(request, request.since)).json;
     }
     return this.#waitForNews(request, request.since);
+  }
+
+  /** Whoever has seen what a restore took away is told everything that is, beside what is new since then. */
+  #ofThisLife(request: SyncRequest): SyncRequest {
+    if (request.since === undefined) return request;
+    const { token, isCut } = stillSeen(this.#options.reader, request.since);
+    return isCut ? { ...request, since: token, isFullState: true } : request;
   }
 
   /** The token that a device comes with says which messages it has got. */

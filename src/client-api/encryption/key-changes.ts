@@ -3,6 +3,7 @@ import type { Context } from '#src/context.ts';
 import { deviceListNews } from '#src/encryption/device-list-news.ts';
 import { endpoint } from '#src/http/endpoint.ts';
 import { queryText } from '#src/http/query.ts';
+import { stillSeen } from '#src/sync/log-lives.ts';
 import { sharedPacer } from '#src/sync/pacer.ts';
 import { parseSyncToken } from '#src/sync/tokens.ts';
 
@@ -17,13 +18,13 @@ export const getKeyChanges = endpoint({
   rateLimit: 'read',
   query: z.object({ from: queryText(), to: queryText() }),
   handler: async ({ query, requester }, { reader }: Pick<Context, 'reader'>) => {
-    const from = parseSyncToken(query.from).position;
-    const to = parseSyncToken(query.to).position;
+    const from = stillSeen(reader, parseSyncToken(query.from)).token.position;
+    const to = stillSeen(reader, parseSyncToken(query.to));
     const { changed, left } = await deviceListNews({
       reader,
       viewer: requester.userId,
       since: Math.min(from, reader.frontier),
-      upTo: Math.min(to, reader.frontier),
+      upTo: to.isCut ? reader.frontier : Math.min(to.token.position, reader.frontier),
       memberships: undefined,
       pacer: sharedPacer,
     });

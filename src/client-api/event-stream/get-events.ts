@@ -9,6 +9,7 @@ import { MatrixError } from '#src/http/errors.ts';
 import { queryInteger, queryText } from '#src/http/query.ts';
 import { viewRoom } from '#src/rooms/room-view.ts';
 import { viewerOf } from '#src/sync/client-event.ts';
+import { stillSeen } from '#src/sync/log-lives.ts';
 import { StopSignal } from '#src/sync/stop-signal.ts';
 import { formatSyncToken, parseSyncToken } from '#src/sync/tokens.ts';
 import { isSameToken, type StreamNews, type StreamQuestion, streamNews } from './stream-news.ts';
@@ -38,7 +39,7 @@ export const getEvents = endpoint({
     const viewer = viewerOf(requester);
     if (query.room_id === undefined && requester.isGuest) throw new MatrixError('M_GUEST_ACCESS_FORBIDDEN');
     if (query.room_id !== undefined) viewRoom(context.reader, query.room_id, viewer.userId);
-    const since = query.from ? parseSyncToken(query.from) : context.sync.now();
+    const since = query.from ? stillSeen(context.reader, parseSyncToken(query.from)).token : context.sync.now();
     const question: StreamQuestion = { viewer, since, peekedRoomId: query.room_id };
     const leave = context.presence.attend(viewer.userId, viewer.deviceKey, 'online');
     try {

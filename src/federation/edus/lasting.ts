@@ -3,6 +3,7 @@
  * server but the messages to it; what else it has to hear is found in the log's projections from where it was last.
  */
 
+import { changeNumberOffset } from '#projections/backups/projection.ts';
 import { PUBLISHED_TOPIC } from '#projections/encryption/key-changes.ts';
 import { publishedSince } from '#projections/encryption/key-queries.ts';
 import type { PublishedChangeRow } from '#projections/encryption/key-tables.ts';
@@ -169,11 +170,12 @@ function* deviceEdus(
   const first = at - deviceIds.length + 1;
   const isNamed = first > 0 && deviceIds.length <= MAX_DEVICES_NAMED && (previous === null || previous < first);
   const hasNumbers = deviceIds.length === 1 || isNamed;
-  let before = previous;
+  const offset = changeNumberOffset(reader);
+  let before = previous === null ? null : previous + offset;
   for (const [index, deviceId] of (hasNumbers ? deviceIds : deviceIds.slice(-1)).entries()) {
-    const streamId = hasNumbers ? first + index : at;
+    const streamId = offset + (hasNumbers ? first + index : at);
     const keys = deviceKeysFor(reader, userId, deviceId);
-    const previousIds = hasNumbers ? (before === null ? [] : [before]) : [at];
+    const previousIds = hasNumbers ? (before === null ? [] : [before]) : [streamId];
     yield {
       type: 'm.device_list_update',
       content: {

@@ -1,0 +1,168 @@
+/** `stele backup` on a data folder, with the server running and without. */
+import { mkdir, open, readdir, readFile, writeFile } from 'node:fs/promises';
+import path from 'node:path';
+import { afterEach, beforeEach, describe, expect, test } from 'vitest';
+import { makeBackup } from '#ops/backup/backup.ts';
+import { openManifest } from '#ops/backup/manifest.ts';
+import { diskFiles, type FileSystem } from '#streams/embedded/files.ts';
+import { type Person, ServerFolder } from './server-folder.test-support.ts';
+
+let server: ServerFolder;
+let ada: Person;
+let room: string;
+
+beforeEach(async () => {
+  server = await ServerFolder.make();
+  await server.start();
+  ada = await server.register('ada');
+  room = await server.makeRoom(ada);
+  await server.say(ada, room, 'the first word');
+});
+
+afterEach(() => server.remove());
+
+async function allFiles(folder: string): Promise<string[]> {
+  const names = await readdir(folder, { recursive: true, withFileTypes: true });
+  return names.filter((entry) => entry.isFile()).map((entry) => path.join(entry.parentPath, entry.name));
+}
+
+async function holdsText(folder: string, text: string): Promise<boolean> {
+  for (const file of await allFiles(folder)) if ((await readFile(file)).includes(text)) return true;
+  return false;
+}
+
+const upload = (text: string) =>
+  server.ok('POST', '/_matrix/media/v3/upload', { token: ada.token, bytes: Buffer.from(text) });
+
+function optionsFor(folder: string) {
+  return {
+    dataDir: server.path('data'),
+    serverName: 'example.org',
+    signingKeyFile: server.path('data', 'signing.key'),
+    folder,
+    settings: {},
+  };
+}
+
+describe('stele backup', () => {
+  test('while the server runs: what is there is not written again, and nothing can be read without the keyring', async () => {
+    await upload('a very secret picture');
+    await server.published();
+    const first = await server.steleJson('backup', server.path('copy'), '--keyring', server.path('keys'));
+    expect(first).toMatchObject({ ok: true, mediaFiles: 1, warnings: [], kept: { files: 0 } });
+    await server.say(ada, room, 'the second word');
+    await server.published();
+    const second = await server.steleJson('backup', server.path('copy'), '--keyring', server.path('keys'));
+    expect(second).toMatchObject({ mediaFiles: 1, warnings: [], kept: { files: 1 } });
+    expect(Number(second['records'])).toBeGreaterThan(Number(first['records']));
+    for (const text of ['secret picture', 'first word', 'second word']) {
+      expect(await holdsText(server.path('copy'), text), text).toBe(false);
+    }
+    expect(await readdir(server.path('keys'))).toEqual(['keys', 'log-signing.key', 'master.key', 'signing.key']);
+    expect(await readdir(server.path('copy'))).not.toContain('keyring');
+  });
+
+  test('the manifest is signed by the log, and names its checkpoint', async () => {
+    const checkpoint = await server.published();
+    const { id, records } = await server.steleJson('backup', server.path('copy'));
+    const file = server.path('copy', 'generations', String(id), 'manifest');
+    const note = await readFile(file, 'utf8');
+    expect(openManifest(note, file)).toMatchObject({ checkpoint, records, server_name: 'example.org' });
+    expect(() => openManifest(note.replace('"records": ', '"records": 1'), file)).toThrow(/no manifest of a backup/);
+    expect(() => openManifest(note, file, 'another+00000000+key')).toThrow(/not by the key that was asked for/);
+  });
+
+  test('without the server running, and twice', async () => {
+    await server.stop();
+    const first = await server.steleJson('backup', server.path('copy'));
+    expect(first).toMatchObject({ ok: true, kept: { files: 0 } });
+    const { out, status } = await server.stele('verify', '--json');
+    expect({ status, ok: JSON.parse(out).ok }).toEqual({ status: 0, ok: true });
+  });
+
+  test('a damaged file of the backup is found by its hash and written again', async () => {
+    await server.stop();
+    await makeBackup(optionsFor(server.path('copy')));
+    const [name = ''] = await readdir(server.path('copy', 'segments'));
+    const whole = await readFile(server.path('copy', 'segments', name));
+    const file = await open(server.path('copy', 'segments', name), 'r+');
+    await file.write(Buffer.from([(whole[1000] ?? 0) ^ 1]), 0, 1, 1000);
+    await file.close();
+    const report = await makeBackup(optionsFor(server.path('copy')));
+    expect(report.warnings).toEqual([expect.stringContaining('was damaged, and was written again')]);
+    expect(await readFile(server.path('copy', 'segments', name))).toEqual(whole);
+  });
+
+  test('a run that was broken off goes on: what was whole stays', async () => {
+    await upload('one file');
+    await upload('another file');
+    await server.stop();
+    const controller = new AbortController();
+    await expect(
+      makeBackup({
+        ...optionsFor(server.path('copy')),
+        signal: controller.signal,
+        onProgress: (done, total) => {
+          if (done > total - 20) controller.abort();
+        },
+      }),
+    ).rejects.toThrow(/abort/i);
+    expect(await readdir(server.path('copy'))).not.toContain('generations');
+    const report = await makeBackup(optionsFor(server.path('copy')));
+    expect(report.kept.files).toBeGreaterThanOrEqual(1);
+    expect(report.mediaFiles).toBe(2);
+    expect((await allFiles(server.path('copy'))).filter((name) => name.endsWith('.part'))).toEqual([]);
+  });
+
+  test('a full disk: it says so, leaves nothing half, and the next run goes on', async () => {
+    await server.stop();
+    let isFull = true;
+    const files: FileSystem = {
+      ...diskFiles,
+      open: async (name, mode) => {
+        const file = await diskFiles.open(name, mode);
+        if (!name.endsWith('.seg.part')) return file;
+        file.write = async () => {
+          if (isFull) throw Object.assign(new Error('no space left on device'), { code: 'ENOSPC' });
+        };
+        return file;
+      },
+    };
+    await expect(makeBackup({ ...optionsFor(server.path('copy')), files })).rejects.toThrow(/disk of .* is full/);
+    expect(await readdir(server.path('copy', 'segments'))).toEqual([]);
+    isFull = false;
+    expect(await makeBackup(optionsFor(server.path('copy')))).toMatchObject({ warnings: [] });
+  });
+
+  test('a key that was destroyed is destroyed in the kept keyring by the next run', async () => {
+    await server.published();
+    await server.steleJson('backup', server.path('copy'));
+    const { openLog } = await import('#streams/open-log.ts');
+    await server.stop();
+    const log = await openLog({ folder: server.path('data', 'log') });
+    await log.destroyKey(0, 0);
+    await log.close();
+    expect(await makeBackup(optionsFor(server.path('copy')))).toMatchObject({ keys: { destroyed: 1 } });
+    // And it stays so, whatever keyring the server has.
+    expect(await makeBackup(optionsFor(server.path('copy')))).toMatchObject({ keys: { destroyed: 0, added: 0 } });
+  });
+
+  test('the keyring of another log is not written over', async () => {
+    await server.stop();
+    await mkdir(server.path('keys'));
+    await writeFile(server.path('keys', 'master.key'), 'something else\n');
+    const { status, err } = await server.stele('backup', server.path('copy'), '--keyring', server.path('keys'));
+    expect({ status, err }).toEqual({ status: 1, err: expect.stringContaining('is another master key') });
+    expect(await readFile(server.path('keys', 'master.key'), 'utf8')).toBe('something else\n');
+  });
+
+  test('media that are not what their name says are left out and named', async () => {
+    await upload('a picture');
+    await server.stop();
+    const [prefix = ''] = (await readdir(server.path('data', 'media'))).filter((name) => name !== 'incoming');
+    const [name = ''] = await readdir(server.path('data', 'media', prefix));
+    await writeFile(server.path('data', 'media', prefix, name), 'a pictuRe');
+    const report = await makeBackup(optionsFor(server.path('copy')));
+    expect(report).toMatchObject({ mediaFiles: 0, warnings: [expect.stringContaining('not what its name says')] });
+  });
+});
