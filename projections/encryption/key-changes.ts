@@ -1,12 +1,17 @@
 /** What every change of keys does to the tables: who is told of it, and what goes when a device is another one. */
 import type { Writer } from '#projections/engine/reader.ts';
-import { rooms, userRooms } from '#projections/rooms/tables.ts';
+import { contentOf } from '#projections/rooms/event-content.ts';
+import { PDU_KIND, readPduRecord } from '#projections/rooms/pdu-record.ts';
+import { eventAt, membershipOf } from '#projections/rooms/queries.ts';
+import { shownEvent } from '#projections/rooms/shown-event.ts';
+import { roomServers, rooms, userRooms } from '#projections/rooms/tables.ts';
 import { parseJson } from '#protocol/json-limits.ts';
 import { isJsonObject } from '#protocol/json-object.ts';
-import type { Position } from '#streams/event-log.ts';
+import type { LogRecord, Position } from '#streams/event-log.ts';
 import {
   claimedKeys,
   fallbackKeys,
+  joinedRooms,
   keyCounts,
   keyPlaces,
   lastListChanges,
@@ -92,4 +97,27 @@ export function publish(
   });
   if (deviceIds.length > 0) tx.put(lastPublished, [userId], at);
   tx.touch(`${PUBLISHED_TOPIC}${userId}`);
+}
+
+/**
+ * Notes that a local user with devices came into a room with other servers: those that shared none with the user before have to
+ * hear of the devices, when they have heard of the join. Source: server-server API, "Device Management".
+ */
+export function publishJoin(tx: Writer, record: LogRecord): void {
+  if (record.kind === PDU_KIND && readPduRecord(record)?.pdu.type !== 'm.room.member') return;
+  const { event } = shownEvent(tx, record) ?? {};
+  if (event?.type !== 'm.room.member' || event.stateKey === undefined) return;
+  const { room, stateKey: userId, replaces } = event;
+  const previous = tx.get(lastPublished, [userId]);
+  if (previous === undefined || membershipOf(tx, room, userId) !== 'join') return;
+  const before = replaces === undefined ? undefined : eventAt(tx, replaces);
+  if (before !== undefined && contentOf(before).membership === 'join') return;
+  if (tx.count(roomServers, { prefix: [room], limit: 2 }) < 2) return;
+  tx.put(joinedRooms, [userId, room], record.position);
+  tx.put(publishedChanges, [record.position, userId], {
+    previous,
+    deviceIds: [],
+    hasSigningKeys: false,
+    joined: room,
+  });
 }

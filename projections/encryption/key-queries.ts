@@ -6,6 +6,7 @@ import {
   deviceKeys,
   type FallbackKeyRow,
   fallbackKeys,
+  joinedRooms,
   type KeyPlaceRow,
   type KeyUsage,
   keyCounts,
@@ -144,6 +145,11 @@ export function* publishedSince(
   for (const { key, value } of reader.range(publishedChanges, after < 0 ? {} : { gt: [after] })) {
     yield { at: key[0], userId: key[1], change: value };
   }
+}
+
+/** Where a local user with devices came into a room last; undefined where others knew of them otherwise. */
+export function joinedRoomAt(reader: Reader, userId: string, room: Position): Position | undefined {
+  return reader.get(joinedRooms, [userId, room]);
 }
 
 /** Where the devices of a local user changed last, as other servers are told it; undefined for none. */

@@ -122,6 +122,8 @@ export interface PublishedChangeRow {
   readonly deviceIds: readonly string[];
   /** Whether the cross-signing keys, or signatures on them, are others. */
   readonly hasSigningKeys: boolean;
+  /** The room that the user came into, where nothing changed but that: for the servers that did not know the user before. */
+  readonly joined?: Position;
 }
 
 export const publishedChanges = defineTable({
@@ -136,6 +138,13 @@ export const lastPublished = defineTable({
   key: tuple<[userId: string]>(str),
   value: u48,
   why: 'Where the devices of a local user changed last, as other servers are told it.',
+});
+
+export const joinedRooms = defineTable({
+  name: 'keys.joined-rooms',
+  key: tuple<[userId: string, room: number]>(str, u48),
+  value: u48,
+  why: 'Where a local user with devices came into a room of several servers: those in older rooms know the devices already.',
 });
 
 /** What is known here of the devices of a user of another server; the keys are with those of local users. */
@@ -184,6 +193,7 @@ export const keyTables: readonly AnyTable[] = [
   lastOwnChanges,
   publishedChanges,
   lastPublished,
+  joinedRooms,
   remoteLists,
   outdatedLists,
   remoteDeviceNames,

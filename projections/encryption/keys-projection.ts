@@ -10,7 +10,7 @@ import { PDU_KIND } from '#projections/rooms/pdu-record.ts';
 import { parseJson } from '#protocol/json-limits.ts';
 import { isJsonObject } from '#protocol/json-object.ts';
 import type { LogRecord, Position } from '#streams/event-log.ts';
-import { forgetDevice, identityOf, markForOne, markList, publicKeyOf, publish } from './key-changes.ts';
+import { forgetDevice, identityOf, markForOne, markList, publicKeyOf, publish, publishJoin } from './key-changes.ts';
 import { type KeyRecord, type KeyRecords, type PublishedKey, readKeyRecord } from './key-records.ts';
 import {
   claimedKeys,
@@ -42,7 +42,7 @@ const NO_KEYS: KeyCountRow = { unclaimed: 0, claimed: 0 };
 
 export const keysProjection: Projection = {
   name: 'keys',
-  version: 3,
+  version: 4,
   tables: keyTables,
   apply(tx, record) {
     if (record.kind === BACKUP_RESTORED) {
@@ -53,8 +53,10 @@ export const keysProjection: Projection = {
     if (read !== undefined) applyKeys(tx, record.position, read);
     const remote = readRemoteDeviceRecord(record);
     if (remote !== undefined) applyRemoteDevices(tx, record.position, remote);
-    else if (record.kind === PDU_KIND || record.kind === DISPOSITION_KIND) forgetStrangers(tx, record);
-    else if (record.kind.startsWith('device.') || record.kind === 'user.deactivated') applyDevices(tx, record);
+    else if (record.kind === PDU_KIND || record.kind === DISPOSITION_KIND) {
+      forgetStrangers(tx, record);
+      publishJoin(tx, record);
+    } else if (record.kind.startsWith('device.') || record.kind === 'user.deactivated') applyDevices(tx, record);
   },
 };
 

@@ -13,6 +13,7 @@ import type { AnyTable, Table } from '#projections/engine/table.ts';
 import type { JsonObject } from '#protocol/pdu.ts';
 import { type DeviceChange, RemoteDeviceLists } from '#src/encryption/remote-device-lists.ts';
 import type { FederationClient } from '#src/federation/client.ts';
+import { LastingEduLog } from '#src/federation/edus/lasting.ts';
 import { silentLog } from '#src/log/logger.ts';
 import {
   anotherDevice,
@@ -48,6 +49,11 @@ const at = (rest: string): string => `/rooms/${encodeURIComponent(roomId)}${rest
 const uploadKeys = (who: TestClient, identity?: string) =>
   who.ok('POST', '/keys/upload', { device_keys: deviceKeysOf(who, identity) });
 
+const ofUser = ({ userId }: TestClient) =>
+  expect.objectContaining({
+    type: 'm.device_list_update',
+    content: expect.objectContaining({ user_id: userId }),
+  });
 const deferred = () => Promise.withResolvers<JsonObject>();
 const changeOf = (streamId: number, deviceId: string): DeviceChange => ({
   userId: bob.userId,
@@ -197,6 +203,31 @@ describe('the keys of devices', () => {
       ['m.signing_key_update', { user_id: alice.userId }],
     );
     expect(one.log.head()).toBe(before);
+  });
+
+  it('are told to a server when their user comes into its first room with it, and not again', async () => {
+    const carol = await two.register('carol');
+    await uploadKeys(carol, 'first');
+    const lasting = new LastingEduLog(two.context.reader, 'two.test');
+    const newsSince = async (position: number) => (await lasting.after('one.test', position, 100)).edus;
+    const strangers = two.context.reader.frontier;
+    expect(await newsSince(-1)).not.toContainEqual(ofUser(carol));
+    await carol.ok('POST', `/join/${encodeURIComponent(roomId)}?via=one.test`, {});
+    await servers.eventually(() => remoteListOf(one.context.reader, carol.userId)?.isOutdated === false);
+    expect([...deviceKeysIn(one.context.reader, carol.userId)].map(({ deviceId }) => deviceId)).toEqual([
+      carol.deviceId,
+    ]);
+    expect(await newsSince(strangers)).toEqual([ofUser(carol)]);
+
+    const acquainted = two.context.reader.frontier;
+    const other = String((await alice.ok('POST', '/createRoom', { preset: 'public_chat' }))['room_id']);
+    await carol.ok('POST', `/join/${encodeURIComponent(other)}?via=one.test`, {});
+    await carol.ok('PUT', `/profile/${encodeURIComponent(carol.userId)}/displayname`, { displayname: 'Carol' });
+    expect(await newsSince(acquainted)).toEqual([]);
+    // The list is as new as its number says: what changes next is added to it, and it is not asked for again.
+    await uploadKeys(await anotherDevice(two, carol), 'phone');
+    await servers.eventually(() => remoteListOf(one.context.reader, carol.userId)?.streamIds.length === 2);
+    expect([...deviceKeysIn(one.context.reader, carol.userId)]).toHaveLength(2);
   });
 
   it('are let go of when nobody shares a room any more', async () => {

@@ -5,13 +5,13 @@
 
 import { changeNumberOffset } from '#projections/backups/projection.ts';
 import { PUBLISHED_TOPIC } from '#projections/encryption/key-changes.ts';
-import { publishedSince } from '#projections/encryption/key-queries.ts';
+import { deviceKeysOf, joinedRoomAt, lastPublishedOf, publishedSince } from '#projections/encryption/key-queries.ts';
 import type { PublishedChangeRow } from '#projections/encryption/key-tables.ts';
 import { OUTBOX_TOPIC, queuedDestinations, queuedMessages } from '#projections/encryption/outbox-projection.ts';
 import { sharesRoomWith } from '#projections/encryption/remote-devices.ts';
 import type { ProjectionEngine } from '#projections/engine/engine.ts';
 import type { Reader } from '#projections/engine/reader.ts';
-import { roomsOf, serversIn } from '#projections/rooms/queries.ts';
+import { isServerIn, roomsOf, serversIn } from '#projections/rooms/queries.ts';
 import { parseJson } from '#protocol/json-limits.ts';
 import type { JsonObject } from '#protocol/pdu.ts';
 import { crossSigningKeyFor, deviceKeysFor } from '#src/encryption/query-keys.ts';
@@ -113,21 +113,33 @@ export class LastingEduLog implements LastingEdus {
     let lookedAt = 0;
     const isKnown = new Map<string, boolean>();
     for (const { at, userId, change } of publishedSince(this.#reader, after)) {
-      const knows = isKnown.get(userId) ?? sharesRoomWith(this.#reader, userId, destination);
-      isKnown.set(userId, knows);
-      if (knows) {
-        const edus = [...deviceEdus(this.#reader, userId, at, change), ...signingKeyEdus(this.#reader, userId, change)];
-        yield { at, edus, characters: 0 };
-      } else {
-        // That so far there is nothing is worth knowing, too.
-        yield { at, edus: [], characters: 0 };
-      }
+      // That so far there is nothing is worth knowing, too.
+      yield { at, edus: [...this.#changeEdus(destination, at, userId, change, isKnown)], characters: 0 };
       lookedAt += 1;
       if (lookedAt >= MAX_CHANGES_LOOKED_AT) {
         yield SEARCHED_ENOUGH;
         return;
       }
     }
+  }
+
+  *#changeEdus(
+    destination: string,
+    at: Position,
+    userId: string,
+    change: PublishedChangeRow,
+    isKnown: Map<string, boolean>,
+  ): Generator<Edu> {
+    if (change.joined !== undefined) {
+      if (cameToKnow(this.#reader, userId, destination, change.joined, at))
+        yield* introductionEdus(this.#reader, userId);
+      return;
+    }
+    const knows = isKnown.get(userId) ?? sharesRoomWith(this.#reader, userId, destination);
+    isKnown.set(userId, knows);
+    if (!knows) return;
+    yield* deviceEdus(this.#reader, userId, at, change);
+    yield* signingKeyEdus(this.#reader, userId, change);
   }
 }
 
@@ -188,6 +200,28 @@ function* deviceEdus(
     };
     before = streamId;
   }
+}
+
+/** Whether a server has come to share a room with a user by the user's coming into one at this position. */
+function cameToKnow(reader: Reader, userId: string, destination: string, room: Position, at: Position): boolean {
+  if (joinedRoomAt(reader, userId, room) !== at) return false;
+  let isInRoom = false;
+  for (const { room: one, membership } of roomsOf(reader, userId)) {
+    if (membership !== 'join' || !isServerIn(reader, one, destination)) continue;
+    if (one === room) isInRoom = true;
+    else if ((joinedRoomAt(reader, userId, one) ?? -1) < at) return false;
+  }
+  return isInRoom;
+}
+
+/** One device, under the number of the newest change and behind none: whoever has not heard of that asks for the list. */
+function* introductionEdus(reader: Reader, userId: string): Generator<Edu> {
+  const [device] = deviceKeysOf(reader, userId);
+  const streamId = lastPublishedOf(reader, userId);
+  const keys = device && deviceKeysFor(reader, userId, device.deviceId);
+  if (device === undefined || keys === undefined || streamId === undefined) return;
+  const content = { user_id: userId, device_id: device.deviceId, stream_id: streamId, prev_id: [], keys };
+  yield { type: 'm.device_list_update', content };
 }
 
 function* signingKeyEdus(reader: Reader, userId: string, { hasSigningKeys }: PublishedChangeRow): Generator<Edu> {

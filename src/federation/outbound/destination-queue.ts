@@ -57,6 +57,8 @@ export class DestinationQueue {
   #eventsUpTo: Position;
   #lastingUpTo: Position;
   #hasLasting = false;
+  /** Whether there is something among the lasting EDUs that makes sense once the waiting events are there. */
+  #hasLastingBehind = false;
   #isBehind: boolean;
   /** Whether something came while the server was caught up. */
   #hasGrown = false;
@@ -78,7 +80,8 @@ export class DestinationQueue {
 
   /** Up to where the server has got everything. */
   get sentUpTo(): Position {
-    const hasEverything = !this.#isBehind && !this.#hasLasting && this.#events.length === 0;
+    const hasLasting = this.#hasLasting || this.#hasLastingBehind;
+    const hasEverything = !this.#isBehind && !hasLasting && this.#events.length === 0;
     return (hasEverything ? Math.max : Math.min)(this.#eventsUpTo, this.#lastingUpTo);
   }
 
@@ -106,6 +109,12 @@ export class DestinationQueue {
   addLasting(): void {
     this.#hasGrown = true;
     this.#hasLasting = true;
+  }
+
+  /** As {@link addLasting}, for what the server understands when it has the events that wait now. */
+  addLastingBehind(): void {
+    this.#hasGrown = true;
+    this.#hasLastingBehind = true;
   }
 
   /** Something that is worth nothing later; `key` names what it replaces. */
@@ -139,7 +148,8 @@ export class DestinationQueue {
   }
 
   get #hasWork(): boolean {
-    return this.#isBehind || this.#hasLasting || this.#events.length > 0 || this.#edus.size > 0;
+    const hasLasting = this.#hasLasting || this.#hasLastingBehind;
+    return this.#isBehind || hasLasting || this.#events.length > 0 || this.#edus.size > 0;
   }
 
   /** Sends nothing more; resolves when nothing of it is under way. */
@@ -176,6 +186,7 @@ export class DestinationQueue {
     if (page.isLast && !this.#hasGrown) {
       this.#isBehind = false;
       this.#hasLasting = false;
+      this.#hasLastingBehind = false;
     }
     return true;
   }
@@ -191,6 +202,10 @@ export class DestinationQueue {
     if (!this.#isBehind) {
       this.#events.splice(0, events.length);
       this.#eventsUpTo = Math.max(this.#eventsUpTo, events.at(-1)?.place ?? this.#eventsUpTo);
+    }
+    if (this.#events.length === 0 && this.#hasLastingBehind) {
+      this.#hasLastingBehind = false;
+      this.#hasLasting = true;
     }
     for (const [key, edu] of passing) if (this.#edus.get(key) === edu) this.#edus.delete(key);
     return true;

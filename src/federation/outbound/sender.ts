@@ -2,7 +2,9 @@
  * Sends what happens here to the servers that are to know of it: each in order, none waiting for another.
  * https://spec.matrix.org/v1.19/server-server-api/#transactions
  */
+import { joinedRoomAt } from '#projections/encryption/key-queries.ts';
 import type { ProjectionEngine } from '#projections/engine/engine.ts';
+import type { Reader } from '#projections/engine/reader.ts';
 import { sentPosition } from '#projections/federation/sent.ts';
 import { SENT_STREAM, type SentPosition, sentRecord } from '#projections/federation/sent-records.ts';
 import { type Event, eventsSince, hasOtherServers, knownServers, serversIn } from '#projections/rooms/queries.ts';
@@ -204,10 +206,12 @@ export class Sender {
       servers.delete(serverName);
       // Whoever sent it to us has it. The sender of an invite by address need not know that it was redeemed.
       if (event.sender === event.stateKey) servers.delete(serverNameOf(event.sender) ?? '');
+      const isIntroduction = introducesDevices(reader, event, place);
       for (const server of servers) {
         if (this.#behind.has(server)) continue;
         const queue = this.#queueOf(server, place - 1);
         queue.addEvent(place, event.position);
+        if (isIntroduction) queue.addLastingBehind();
         woken.add(queue);
       }
     }
@@ -346,6 +350,13 @@ export class Sender {
 function transactionText(origin: string, now: number, pdus: readonly string[], edus: readonly Edu[]): string {
   const list = edus.map(({ type, content }) => ({ edu_type: type, content }));
   return `{"edus":${canonicalJson(list, 'loose')},"origin":${canonicalJson(origin)},"origin_server_ts":${now},"pdus":[${pdus.join()}]}`;
+}
+
+/** Whether somebody came into a room with the event of whose devices others there have to hear. */
+function introducesDevices(reader: Reader, { type, stateKey, room, position }: Event, place: Position): boolean {
+  if (type !== 'm.room.member' || stateKey === undefined) return false;
+  const joinedAt = joinedRoomAt(reader, stateKey, room);
+  return joinedAt === place || joinedAt === position;
 }
 
 /**
