@@ -11,6 +11,9 @@ import { RowWriter } from '#projections/engine/row-access.ts';
 import { pduRecord } from '#projections/rooms/pdu-record.ts';
 import { roomsProjection } from '#projections/rooms/projection.ts';
 import { timeline } from '#projections/rooms/tables.ts';
+import { searchProjections } from '#projections/search/catalogue.ts';
+import { searchProjection } from '#projections/search/projection.ts';
+import { powers } from '#projections/search/tables.ts';
 import { buildEvent } from '#protocol/build-event.ts';
 import { splitPdu } from '#protocol/redaction.ts';
 import { roomVersionRules } from '#protocol/room-version.ts';
@@ -74,7 +77,8 @@ async function stele(...args: string[]) {
 test('a check finds what was built to be right, as words and as JSON', async () => {
   const { status, out, err } = await stele('replay', '--check');
   expect([status, out]).toEqual([0, '']);
-  expect(err).toMatch(/^The projections are what the log says: 1 records up to position 0 .* tables compared\.$/);
+  expect(err).toMatch(/^The projections are what the log says: 1 records up to position 0 .* tables compared\.\n/);
+  expect(err).toMatch(/\nThere is no search index to check; .*$/);
   const asJson = await stele('replay', '--check', '--json');
   expect(asJson.status).toBe(0);
   expect(JSON.parse(asJson.out)).toMatchObject({ ok: true, records: 1, frontier: 0 });
@@ -94,11 +98,42 @@ test('a forged row is found by table and key, and a replay takes it away', async
   const { status, out, err } = await stele('replay', '--check');
   expect(status).toBe(1);
   expect(out).toBe('rooms.timeline [0,7]: not in the log; in use is 000000000007');
-  expect(err).toContain('The projections differ from what the log says: rooms.timeline (1). Build them anew');
+  expect(err).toContain('The projections differ from what the log says: rooms.timeline (1). Build anew');
 
   const rebuilt = await stele('replay');
   expect(rebuilt.status).toBe(0);
   expect(rebuilt.err).toContain('The projections were built anew: 1 records up to position 0');
+  expect((await stele('replay', '--check')).status).toBe(0);
+});
+
+test('the search index is checked and built like the rest', async () => {
+  const log = await openLog({ folder: paths().log });
+  const engine = await ProjectionEngine.open({ dir: paths().search, log, projections: searchProjections });
+  await engine.waitFor(log.head());
+  await engine.close();
+  await log.close();
+  const right = await stele('replay', '--check');
+  expect([right.status, right.out]).toEqual([0, '']);
+  expect(right.err).toMatch(
+    /\nThe search index is what the log says: 1 records up to position 0 .* tables compared\.$/,
+  );
+
+  const environment = new Environment({ path: path.join(paths().search, 'env-1'), projections: searchProjections });
+  const writer = new RowWriter(environment);
+  writer.owner = searchProjection;
+  environment.commit(() => {
+    const checkpoint = environment.readCheckpoint();
+    writer.put(powers, [7], { version: '12', creator: null, createJson: '{}', levelsJson: null });
+    return checkpoint;
+  });
+  await environment.close();
+  const forged = await stele('replay', '--check', '--json');
+  expect(forged.status).toBe(1);
+  const { ok, tables } = JSON.parse(forged.out) as { ok: boolean; tables: { table: string; differences: number }[] };
+  expect(ok).toBe(false);
+  expect(tables.filter(({ differences }) => differences > 0).map(({ table }) => table)).toEqual([powers.name]);
+
+  expect((await stele('replay')).err).toContain('The search index was built anew: 1 records up to position 0');
   expect((await stele('replay', '--check')).status).toBe(0);
 });
 
