@@ -11,6 +11,7 @@ import { OpenIdTokens } from './accounts/openid-tokens.ts';
 import type { PasswordHasher } from './accounts/password-hasher.ts';
 import { Audit } from './audit/audit.ts';
 import { Repeats } from './audit/repeats.ts';
+import { startAuditStreams } from './audit/streams/start-streams.ts';
 import type { Topic } from './bus/bus.ts';
 import { LocalBus } from './bus/local-bus.ts';
 import { accountDataEndpoints } from './client-api/account-data/index.ts';
@@ -434,12 +435,21 @@ export function createApplication(parts: ApplicationParts): Application {
     newRoomId: () => `!${randomLetters(ROOM_ID_CHARACTERS)}:${serverName}`,
   };
   delayedEvents.start();
+  const auditStreams = startAuditStreams({ config, engine, logger }, paths.auditStreams);
   return {
     context,
-    guard: new RoleGuard({ roles, audit, repeats, reader, asksForReasons: true, logger }),
+    guard: new RoleGuard({
+      roles,
+      audit,
+      repeats,
+      reader,
+      asksForReasons: config.audit.content_reads === 'reason_required',
+      logger,
+    }),
     close: async () => {
       await repeats.close();
       await audit.settled();
+      for (const stream of auditStreams) await stream.close();
       await departures.stop();
       await guestAccess.stop();
       await search.close();

@@ -11,6 +11,7 @@ export function dataPaths(dataDir: string) {
     search: path.join(dataDir, 'projections', 'search'),
     media: path.join(dataDir, 'media'),
     slidingSync: path.join(dataDir, 'sliding-sync'),
+    auditStreams: path.join(dataDir, 'audit-streams'),
     thumbnails: path.join(dataDir, 'thumbnails'),
     remoteMedia: path.join(dataDir, 'remote-media'),
   };

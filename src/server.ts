@@ -3,6 +3,7 @@ import { mkdir } from 'node:fs/promises';
 import { coreProjections } from '#projections/catalogue.ts';
 import { ProjectionEngine } from '#projections/engine/engine.ts';
 import type { EngineProgress } from '#projections/engine/progress.ts';
+import { encodeBase64 } from '#protocol/base64.ts';
 import type { RecoveryReport } from '#streams/embedded/open-embedded.ts';
 import type { EventLog } from '#streams/event-log.ts';
 import { openLog } from '#streams/open-log.ts';
@@ -10,7 +11,9 @@ import { originOf } from '#streams/transparency/checkpoint.ts';
 import { openSigningKey } from '#streams/transparency/signing-key.ts';
 import { latestPublishedSize, TransparencyLog } from '#streams/transparency/transparency-log.ts';
 import { createApplication, endpointsFor } from './application.ts';
+import { recordConfiguration, recordKeyInUse } from './audit/configuration.ts';
 import type { Config } from './config/schema.ts';
+import type { Context } from './context.ts';
 import { dataPaths } from './data-paths.ts';
 import type { Federation } from './federation/federation.ts';
 import { addFederationMetrics } from './federation/metrics.ts';
@@ -20,6 +23,7 @@ import { RateLimiter } from './http/rate-limit.ts';
 import { type ListeningAddress, startHttpServer } from './http/server.ts';
 import type { Logger } from './log/logger.ts';
 import { operatorEndpoints } from './operator/index.ts';
+import { OperatorGuard } from './operator/operator-guard.ts';
 import { openOperatorSocket } from './operator/operator-socket.ts';
 import { openMatrixSigningKey, replaceMatrixSigningKey } from './signing-key.ts';
 
@@ -89,10 +93,13 @@ export async function startServer(config: Config, options: ServerOptions): Promi
     closers.push(() => application.close());
     const { federation } = application.context;
     await recordSigningKey(federation, logger);
+    // A command that opens the folder for a while is no start of the server.
+    if (config.listeners.length > 0) await recordStart(application.context, signer.verifier.text, logger);
     const operator = await openOperatorSocket({
       dataDir: config.data_dir,
       endpoints: operatorEndpoints,
       context: application.context,
+      guard: new OperatorGuard({ audit: application.context.audit, logger }),
       log: logger,
     });
     closers.push(() => operator.close());
@@ -128,6 +135,18 @@ async function recordSigningKey(federation: Federation, logger: Logger): Promise
     await federation.ownKeys.recordCurrent();
   } catch (error) {
     logger.warn({ err: error }, 'the signing key could not be recorded');
+  }
+}
+
+/** Puts on record what the server was started with, where that changed. A log that cannot be written now can be at the next start. */
+async function recordStart(context: Context, logVerifier: string, logger: Logger): Promise<void> {
+  const [key] = context.federation.ownKeys.list();
+  try {
+    await recordConfiguration(context, context.config);
+    if (key) await recordKeyInUse(context, 'matrix', { key_id: key.keyId, public_key: encodeBase64(key.publicKey) });
+    await recordKeyInUse(context, 'log', { key_id: logVerifier.split('+', 2).join('+'), public_key: logVerifier });
+  } catch (error) {
+    logger.warn({ err: error }, 'what the server was started with could not be put on record');
   }
 }
 

@@ -13,6 +13,7 @@ export const COMMANDS: Readonly<Record<string, () => Promise<CommandModule>>> = 
   'users token': () => import('./commands/users-token.ts'),
   'keys list': () => import('./commands/keys-list.ts'),
   'keys rotate': () => import('./commands/keys-rotate.ts'),
+  audit: () => import('./commands/audit.ts'),
   verify: () => import('./commands/verify.ts'),
   proof: () => import('./commands/proof.ts'),
   'proof check': () => import('./commands/proof-check.ts'),

@@ -50,6 +50,23 @@ export function explainConfig({ config, sources }: Pick<LoadedConfig, 'config' |
 
 const ROOT_SHAPE = shapeOf(settingsSchema);
 
+/** The secrets that are set, by key: for telling whether one changed. Never to be shown. */
+export function* secretSettings(config: LoadedConfig['config']): Generator<readonly [key: string, value: unknown]> {
+  for (const path of secretPaths(ROOT_SHAPE, [])) {
+    const value = path.includes('N') ? valuesAt(config, path) : valueAt(config, path);
+    const isSet = Array.isArray(value) ? value.some((one) => one !== null) : value !== null && value !== undefined;
+    if (isSet) yield [path.join('.'), value];
+  }
+}
+
+function secretPaths(shape: Shape, path: readonly string[]): (readonly string[])[] {
+  if (shape.note?.isSecret === true) return [path];
+  if (shape.kind === 'mapping') {
+    return [...shape.members].flatMap(([name, member]) => secretPaths(member, [...path, name]));
+  }
+  return shape.kind === 'list' ? secretPaths(shape.element, [...path, 'N']) : [];
+}
+
 /** The defaults, as the smallest file gives them. Sizes and durations as they are written. */
 const DEFAULTS: unknown = settingsSchema.parse({ server_name: 'localhost', listeners: [{ tls: null }] });
 const WRITTEN_DEFAULTS: Readonly<Record<string, unknown>> = { 'media.max_upload': '100MiB', 'turn.lifetime': '1h' };

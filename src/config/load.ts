@@ -222,6 +222,13 @@ function complete(settings: Settings, baseDir: string): Config {
     })),
     federation: { ...settings.federation, ca_file: caFile === null ? null : absolute(caFile) },
     appservices: settings.appservices.map(absolute),
+    audit: {
+      ...settings.audit,
+      streams: settings.audit.streams.map((stream) => ({
+        ...stream,
+        path: stream.path === null ? null : absolute(stream.path),
+      })),
+    },
   };
 }
 

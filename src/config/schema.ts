@@ -293,6 +293,53 @@ const bus = z
   })
   .prefault({});
 
+const auditStream = z
+  .strictObject({
+    to: z.enum(['file', 'syslog', 'nats']).register(settingNotes, {
+      type: 'file, syslog or nats',
+      doc: 'What the entries are written to.',
+    }),
+    path: z.string().min(1).nullable().default(null).register(settingNotes, {
+      type: 'path',
+      doc: 'The file that lines are added to; it may be rotated by renaming it.',
+      isPath: true,
+    }),
+    url: z
+      .string()
+      .nullable()
+      .default(null)
+      .refine((url) => url === null || URL.canParse(url), 'is not a URL')
+      .register(settingNotes, {
+        type: 'URL',
+        doc: 'Where syslog is (udp://HOST:514, tcp://HOST:601, tls://HOST:6514 or unix:///PATH of a stream socket), or NATS (nats://HOST:4222).',
+        isSecret: true,
+      }),
+    subject: z
+      .string()
+      .regex(/^[^\s*>]+$/, 'is not a subject such as stele.audit')
+      .default('stele.audit')
+      .register(settingNotes, { type: 'text', doc: 'The NATS subject that entries are published to.' }),
+  })
+  .refine(({ to, path, url }) => (to === 'file' ? path !== null : url !== null), {
+    error: 'needs a path for a file, and a url for syslog and nats',
+  })
+  .refine(({ to, url }) => to !== 'syslog' || url === null || /^(udp|tcp|tls|unix):/.test(url), {
+    error: 'needs a url that begins with udp:, tcp:, tls: or unix: for syslog',
+  });
+
+const audit = z
+  .strictObject({
+    content_reads: z.enum(['reason_required', 'recorded']).default('reason_required').register(settingNotes, {
+      type: 'reason_required or recorded',
+      doc: 'What an administrator has to say before they are shown what was written in rooms that they are not in: a reason and a case id, or nothing. It is on record either way.',
+    }),
+    streams: z.array(auditStream).default([]).register(settingNotes, {
+      type: 'list of to, path, url, subject',
+      doc: 'Where the entries of the audit log are passed on to as they come, as JSON lines.',
+    }),
+  })
+  .prefault({});
+
 const logging = z
   .strictObject({
     level: z
@@ -355,6 +402,7 @@ export const settingsSchema = z.strictObject({
   presence,
   server_notices: serverNotices,
   support,
+  audit,
   access_token_in_query: z.boolean().default(true).register(settingNotes, {
     type: 'true or false',
     doc: 'Whether access tokens are accepted in the query of a request, where older clients put them. It is deprecated: proxies may log them.',

@@ -14,6 +14,10 @@ export const addRegistrationToken = endpoint({
     /** Milliseconds from now. */
     lifetime_ms: z.number().optional(),
   }),
+  audit: {
+    action: 'registration_token.create',
+    describe: ({ body: { uses_allowed, lifetime_ms } }) => ({ after: { uses_allowed, lifetime_ms } }),
+  },
   handler: async ({ body }, { accounts, clock }: Pick<Context, 'accounts' | 'clock'>) => {
     const token = await accounts.registrationTokens.create({
       token: body.token,

@@ -9,6 +9,13 @@ export const addUser = endpoint({
   auth: 'none',
   rateLimit: 'none',
   body: z.object({ username: z.string(), password: z.string(), admin: z.boolean() }),
+  audit: {
+    action: 'user.create',
+    describe: ({ body: { username, admin } }, { accounts }: Pick<Context, 'accounts'>) => ({
+      target: { kind: 'user', id: accounts.checkUsername(username) },
+      after: { admin },
+    }),
+  },
   handler: async ({ body: { username, password, admin } }, { accounts }: Pick<Context, 'accounts'>) => {
     const { userId } = await accounts.register({ username, password, isAdmin: admin, device: undefined });
     return { user_id: userId };

@@ -2,6 +2,7 @@ import type { Context } from '#src/context.ts';
 import type { Endpoint } from '#src/http/endpoint.ts';
 import { addRegistrationToken } from './add-registration-token.ts';
 import { addUser } from './add-user.ts';
+import { auditLog } from './audit-log.ts';
 import { listSigningKeys } from './list-signing-keys.ts';
 import { recordBackup } from './record-backup.ts';
 import { recordExport } from './record-export.ts';
@@ -10,6 +11,7 @@ import { rotateSigningKey } from './rotate-signing-key.ts';
 /** Everything that the operator's socket answers. */
 export const operatorEndpoints: readonly Endpoint<Context>[] = [
   addUser,
+  auditLog,
   addRegistrationToken,
   rotateSigningKey,
   listSigningKeys,

@@ -10,6 +10,7 @@ export const listSigningKeys = endpoint({
   auth: 'none',
   rateLimit: 'none',
   body: z.object({}),
+  audit: { action: 'key.list' },
   handler: (_request, { federation }: Pick<Context, 'federation'>) => ({
     keys: federation.ownKeys.list().map(({ keyId, publicKey, expiredTs }) => ({
       key_id: keyId,

@@ -7,6 +7,7 @@ import path from 'node:path';
 import { createHttpApp } from '#src/http/app.ts';
 import type { Endpoint } from '#src/http/endpoint.ts';
 import { MatrixError } from '#src/http/errors.ts';
+import type { Guard } from '#src/http/guard.ts';
 import type { Logger } from '#src/log/logger.ts';
 
 /** Longest path of a Unix socket, in bytes, on every system that has them. */
@@ -17,6 +18,8 @@ export interface OperatorSocketOptions<C> {
   /** Each with `auth: 'none'`. */
   readonly endpoints: readonly Endpoint<C>[];
   readonly context: C;
+  /** Needed where endpoints are on record. */
+  readonly guard?: Guard | undefined;
   readonly log: Logger;
 }
 
@@ -44,6 +47,7 @@ export async function openOperatorSocket<C>(options: OperatorSocketOptions<C>): 
   const app = createHttpApp<C>({
     endpoints: options.endpoints,
     context: options.context,
+    guard: options.guard,
     authenticate: () => {
       throw new MatrixError('M_UNRECOGNIZED');
     },

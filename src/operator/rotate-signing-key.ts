@@ -10,6 +10,13 @@ export const rotateSigningKey = endpoint({
   auth: 'none',
   rateLimit: 'none',
   body: z.object({}),
+  audit: {
+    action: 'key.rotate',
+    describe: (_request, { federation }: Pick<Context, 'federation'>) => {
+      const id = federation.ownKeys.list()[0]?.keyId ?? 'unknown';
+      return { target: { kind: 'key', id }, before: { key_id: id } };
+    },
+  },
   handler: async (_request, { federation }: Pick<Context, 'federation'>) => {
     try {
       const { keyId, oldKeyId } = await federation.ownKeys.rotate();
