@@ -1,6 +1,6 @@
 import { Buffer } from 'node:buffer';
-import { CanonicalJsonError, canonicalJson } from './canonical-json.ts';
-import { numberStrictness } from './hashing.ts';
+import { CanonicalJsonError } from './canonical-json.ts';
+import { type EventTexts, eventTexts } from './event-texts.ts';
 import {
   fitsIdLength,
   isEventId,
@@ -47,7 +47,7 @@ export type EventFormatProblem =
 
 /** Whether an event has the form that its room version asks for, and if not why. */
 export type EventFormatVerdict =
-  | { readonly valid: true; readonly pdu: Pdu }
+  | { readonly valid: true; readonly pdu: Pdu; readonly texts: EventTexts }
   | {
       readonly valid: false;
       readonly problem: EventFormatProblem;
@@ -56,6 +56,8 @@ export type EventFormatVerdict =
        * and only its excess of bytes over code points is wrong (before 11).
        */
       readonly disposition: 'drop' | 'reject';
+      /** Of an event to reject. */
+      readonly texts?: EventTexts;
       /** The member that is wrong; `undefined` if it is the event as a whole. */
       readonly field: string | undefined;
       /** A sentence for operators and clients. */
@@ -68,10 +70,19 @@ export type EventFormatVerdict =
  * verdict's `disposition` tells. What makes an event one to drop is found before that exception.
  * Source: server-server API, "Checks performed on receipt of a PDU"; client-server API, "Size limits".
  *
- * @param sizeBytes of the event in canonical JSON, if it is known already (as it is from `buildEvent`).
+ * @returns with its canonical texts, which it takes to tell its size, and the checks that follow need again.
  */
-export function checkEventFormat(event: JsonObject, rules: RoomVersionRules, sizeBytes?: number): EventFormatVerdict {
-  const problem =
+export function checkEventFormat(event: JsonObject, rules: RoomVersionRules): EventFormatVerdict {
+  const problem = checkMembers(event, rules);
+  if (problem !== undefined) return problem;
+  const texts = textsOf(event, rules);
+  if ('valid' in texts) return texts;
+  return checkByteLimits(event, rules, texts) ?? { valid: true, pdu: event as Pdu, texts };
+}
+
+/** All but the size. */
+function checkMembers(event: JsonObject, rules: RoomVersionRules): Problem {
+  return (
     checkTypeAndStateKey(event, rules) ??
     checkSender(event, rules) ??
     checkRoomId(event, rules) ??
@@ -79,15 +90,13 @@ export function checkEventFormat(event: JsonObject, rules: RoomVersionRules, siz
     checkContent(event) ??
     checkReferences(event, rules) ??
     checkNumbers(event, rules) ??
-    checkHashesAndSignatures(event) ??
-    checkSize(event, rules, sizeBytes) ??
-    checkByteLimits(event, rules);
-  return problem ?? { valid: true, pdu: event as Pdu };
+    checkHashesAndSignatures(event)
+  );
 }
 
 type Problem = Extract<EventFormatVerdict, { valid: false }> | undefined;
 
-function problem(code: EventFormatProblem, field: string | undefined, reason: string): Problem {
+function problem(code: EventFormatProblem, field: string | undefined, reason: string): NonNullable<Problem> {
   return { valid: false, problem: code, disposition: 'drop', field, reason };
 }
 
@@ -197,15 +206,13 @@ function checkHashesAndSignatures(event: JsonObject): Problem {
   return undefined;
 }
 
-function checkSize(event: JsonObject, rules: RoomVersionRules, knownSizeBytes: number | undefined): Problem {
+/** The canonical texts of an event, if it has any and is not too large. */
+function textsOf(event: JsonObject, rules: RoomVersionRules): EventTexts | NonNullable<Problem> {
   try {
-    const sizeBytes = knownSizeBytes ?? Buffer.byteLength(canonicalJson(event, numberStrictness(rules)));
-    if (sizeBytes <= MAX_EVENT_BYTES) return undefined;
-    return problem(
-      'event_too_large',
-      undefined,
-      `The event is ${sizeBytes} bytes large; at most ${MAX_EVENT_BYTES} are allowed.`,
-    );
+    const texts = eventTexts(event, rules);
+    if (texts.sizeBytes <= MAX_EVENT_BYTES) return texts;
+    const reason = `The event is ${texts.sizeBytes} bytes large; at most ${MAX_EVENT_BYTES} are allowed.`;
+    return problem('event_too_large', undefined, reason);
   } catch (error) {
     if (error instanceof CanonicalJsonError) return problem('not_canonical_json', undefined, error.message);
     throw error;
@@ -216,7 +223,7 @@ function checkSize(event: JsonObject, rules: RoomVersionRules, knownSizeBytes: n
 const LIMITED_FIELDS = ['type', 'state_key', 'sender', 'room_id', 'event_id'] as const;
 
 /** What {@link checkString} let pass for the sake of its code points. */
-function checkByteLimits(event: JsonObject, rules: RoomVersionRules): Problem {
+function checkByteLimits(event: JsonObject, rules: RoomVersionRules, texts: EventTexts): Problem {
   if (rules.eventFormat.strictByteLimits) return undefined;
   const field = LIMITED_FIELDS.find((name) => {
     const value = event[name];
@@ -224,7 +231,7 @@ function checkByteLimits(event: JsonObject, rules: RoomVersionRules): Problem {
   });
   if (field === undefined) return undefined;
   const reason = `The ${field} of the event is longer than ${MAX_FIELD_BYTES} bytes.`;
-  return { valid: false, problem: 'too_long', disposition: 'reject', field, reason };
+  return { valid: false, problem: 'too_long', disposition: 'reject', field, reason, texts };
 }
 
 function carriesEventId(rules: RoomVersionRules): boolean {

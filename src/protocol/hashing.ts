@@ -1,6 +1,7 @@
 import { hash } from 'node:crypto';
 import { decodeBase64, encodeBase64 } from './base64.ts';
 import { canonicalJson, type NumberStrictness } from './canonical-json.ts';
+import type { EventTexts } from './event-texts.ts';
 import type { JsonObject, Pdu } from './pdu.ts';
 import { redact } from './redaction.ts';
 import type { RoomVersionRules } from './room-version.ts';
@@ -21,11 +22,12 @@ export function contentHash(event: JsonObject, rules?: RoomVersionRules): string
  * Whether the content hash that an event carries is the one it should carry. If not, only its redacted form counts.
  *
  * @param rules as for {@link contentHash}.
+ * @param texts of the event, where they are known.
  * @throws {CanonicalJsonError} if the event has no canonical encoding.
  */
-export function hasValidContentHash(pdu: Pdu, rules?: RoomVersionRules): boolean {
+export function hasValidContentHash(pdu: Pdu, rules?: RoomVersionRules, texts?: EventTexts): boolean {
   const claimed = pdu.hashes.sha256;
-  const expected = contentHash(pdu, rules);
+  const expected = texts === undefined ? contentHash(pdu, rules) : sha256Base64(texts.hashedJson);
   if (claimed === expected) return true;
   // The bytes count, not how they are written.
   const bytes = typeof claimed === 'string' ? decodeBase64(claimed) : undefined;
@@ -54,12 +56,14 @@ export function numberStrictness(rules: RoomVersionRules | undefined): NumberStr
  * The id of an event, from the event itself: its reference hash, or the one that it carries in room versions 1 and 2.
  * Source: rooms/v1, rooms/v3 and rooms/v4, "Event IDs".
  *
+ * @param texts of the event, where they are known.
  * @throws {CanonicalJsonError} if the event has no canonical encoding.
  * @throws {MissingEventIdError} if it should carry an id and does not (the event format check refuses such an event).
  */
-export function eventIdOf(pdu: Pdu, rules: RoomVersionRules): string {
+export function eventIdOf(pdu: Pdu, rules: RoomVersionRules, texts?: EventTexts): string {
   if (rules.eventIdFormat === 'opaque_with_domain') return carriedEventId(pdu);
-  return eventIdFromReferenceHash(referenceHash(redact(pdu, rules), rules), rules);
+  const hash = texts === undefined ? referenceHash(redact(pdu, rules), rules) : sha256Base64Url(texts.signedJson);
+  return eventIdFromReferenceHash(hash, rules);
 }
 
 /** The event id that a reference hash, in URL-safe base64, makes. */

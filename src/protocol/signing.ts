@@ -2,6 +2,7 @@ import { Buffer } from 'node:buffer';
 import { decodeBase64, encodeBase64 } from './base64.ts';
 import { canonicalJson, type NumberStrictness } from './canonical-json.ts';
 import { type SigningKey, verifySignature } from './ed25519.ts';
+import type { EventTexts } from './event-texts.ts';
 import { carriedEventId, numberStrictness } from './hashing.ts';
 import { serverNameOf } from './identifiers.ts';
 import { isJsonObject, ownValue } from './json-object.ts';
@@ -102,15 +103,25 @@ export function verifySignedJson(
   return bytes !== undefined && verifySignature(bytes, signature, publicKey);
 }
 
-/** Whether a server signed an event with a key. Signatures on events cover what redaction keeps. */
+/**
+ * Whether a server signed an event with a key. Signatures on events cover what redaction keeps.
+ * Source: server-server API, "Signing Events".
+ *
+ * @param texts of the event, where they are known.
+ */
 export function verifyEventSignature(
   pdu: Pdu,
   rules: RoomVersionRules,
   serverName: string,
   keyId: string,
   publicKey: Uint8Array,
+  texts?: EventTexts,
 ): boolean {
-  return verifySignedJson(redact(pdu, rules), serverName, keyId, publicKey, numberStrictness(rules));
+  if (texts === undefined) {
+    return verifySignedJson(redact(pdu, rules), serverName, keyId, publicKey, numberStrictness(rules));
+  }
+  const signature = signatureOn(pdu, serverName, keyId);
+  return signature !== undefined && verifySignature(Buffer.from(texts.signedJson), signature, publicKey);
 }
 
 /**

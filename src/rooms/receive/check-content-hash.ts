@@ -7,6 +7,6 @@ import type { Receipt } from './types.ts';
  * Source: server-server API, "Checks performed on receipt of a PDU", 3.
  */
 export function checkContentHash(receipt: Receipt): undefined {
-  const { pdu, room } = receipt;
-  if (!hasValidContentHash(pdu, room.rules)) receipt.pdu = redact(pdu, room.rules);
+  const { pdu, room, texts } = receipt;
+  if (!hasValidContentHash(pdu, room.rules, texts)) receipt.pdu = redact(pdu, room.rules);
 }

@@ -1,7 +1,6 @@
-import { CanonicalJsonError } from '#protocol/canonical-json.ts';
 import { checkEventFormat } from '#protocol/event-format.ts';
-import { eventIdOf, MissingEventIdError, roomIdFromCreateEventId } from '#protocol/hashing.ts';
-import type { JsonObject } from '#protocol/pdu.ts';
+import { eventIdOf, roomIdFromCreateEventId } from '#protocol/hashing.ts';
+import type { JsonObject, Pdu } from '#protocol/pdu.ts';
 import type { Receipt, ReceivingRoom, Verdict } from './types.ts';
 
 /**
@@ -13,15 +12,10 @@ import type { Receipt, ReceivingRoom, Verdict } from './types.ts';
 export function checkForm(room: ReceivingRoom, origin: string, event: JsonObject): Receipt | Verdict {
   const { rules, roomId } = room;
   const form = checkEventFormat(event, rules);
-  const pdu = form.valid ? form.pdu : undefined;
   if (!form.valid && form.disposition === 'drop') return { kind: 'drop', step: 'form', reason: form.reason };
-  let eventId: string;
-  try {
-    eventId = eventIdOf((pdu ?? event) as Receipt['pdu'], rules);
-  } catch (error) {
-    if (!(error instanceof CanonicalJsonError || error instanceof MissingEventIdError)) throw error;
-    return { kind: 'drop', step: 'form', reason: error.message };
-  }
+  const { texts } = form;
+  const pdu = event as Pdu;
+  const eventId = eventIdOf(pdu, rules, texts);
   const isNamedByItself = event.type === 'm.room.create' && rules.roomIdFormat === 'create_event_hash';
   const itsRoomId = isNamedByItself ? roomIdFromCreateEventId(eventId) : event.room_id;
   if (itsRoomId !== roomId) {
@@ -32,7 +26,8 @@ export function checkForm(room: ReceivingRoom, origin: string, event: JsonObject
     origin,
     event,
     eventId,
-    pdu: (pdu ?? event) as Receipt['pdu'],
+    texts,
+    pdu,
     ...(!form.valid && { rejection: { kind: 'reject', step: 'form', reason: form.reason } as const }),
   };
 }

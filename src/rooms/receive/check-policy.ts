@@ -21,6 +21,7 @@ export async function askPolicyServer(receipt: Receipt, { reader, policy }: Step
     const signed = await policy.sign(server.serverName, receipt.pdu);
     if (isRecommended(signed, rules, server)) {
       receipt.pdu = signed;
+      receipt.texts = undefined;
       return;
     }
   } catch (error) {

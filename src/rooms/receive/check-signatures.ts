@@ -38,7 +38,7 @@ export function keyRequestsOf({ pdu, room }: Receipt): KeyRequest[] {
 }
 
 function isSignedWith(
-  { pdu, room }: Receipt,
+  { pdu, room, texts }: Receipt,
   { clock }: StepContext,
   serverName: string,
   keyId: string,
@@ -46,7 +46,7 @@ function isSignedWith(
 ): boolean {
   return (
     keyCountsFor(validity, pdu.origin_server_ts, clock(), room.rules) &&
-    verifyEventSignature(pdu, room.rules, serverName, keyId, publicKey)
+    verifyEventSignature(pdu, room.rules, serverName, keyId, publicKey, texts)
   );
 }
 

@@ -16,7 +16,7 @@ export interface RecordIds {
 /** The record of a received event, with what the server thinks of it. What others added outside of the hashes is left out. */
 export function recordOf(
   ids: RecordIds,
-  { room, eventId, pdu }: Receipt,
+  { room, eventId, pdu, texts }: Receipt,
   meta: Pick<PduMeta, 'disposition' | 'hasGivenState' | 'startsAnew' | 'isRelayed'> & {
     readonly reason?: string | undefined;
   },
@@ -38,7 +38,7 @@ export function recordOf(
       ...(isRelayed && { isRelayed }),
     },
     kept,
-    canonicalJson(skeleton, numberStrictness(room.rules)),
+    texts?.skeletonJson ?? canonicalJson(skeleton, numberStrictness(room.rules)),
     stripped,
   );
 }

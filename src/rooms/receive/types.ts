@@ -3,6 +3,7 @@
 import type { Reader } from '#projections/engine/reader.ts';
 import type { NamedAuthEvent } from '#protocol/auth/auth-events.ts';
 import type { StateLookup } from '#protocol/auth/types.ts';
+import type { EventTexts } from '#protocol/event-texts.ts';
 import type { KeyValidity } from '#protocol/key-validity.ts';
 import type { JsonObject, Pdu } from '#protocol/pdu.ts';
 import type { RoomVersionRules } from '#protocol/room-version.ts';
@@ -56,6 +57,8 @@ export interface Receipt {
   /** As it came, its size and depth bounded. */
   readonly event: JsonObject;
   readonly eventId: string;
+  /** Canonical texts of {@link pdu}, but for what a wrong content hash takes from it; undefined where it was changed since. */
+  texts?: EventTexts | undefined;
   /** The event as it counts: redacted from the step `content_hash` on, if its content is not what was signed. */
   pdu: Pdu;
   /** Found at a step before the event has its place in the graph: it is then rejected there. */
