@@ -1,9 +1,14 @@
 /** Where each exported event is in the chunks, by room, and what changes or answers it: for the formats that show rooms. */
-import { closeSync, openSync, readFileSync, readSync } from 'node:fs';
+import { readFileSync } from 'node:fs';
 import type { Pdu } from '#protocol/pdu.ts';
+import { Lru } from '#src/sync/lru.ts';
 import { editedEventOf, redactedEventOf } from './case-query.ts';
 import { chunksIn } from './files.ts';
 import type { EventLine } from './layout.ts';
+
+/** Chunks that are in memory at a time, of up to 32 MiB each. */
+const CHUNKS_IN_MEMORY = 4;
+const DAY_MS = 24 * 60 * 60 * 1000;
 
 interface Place {
   readonly chunk: number;
@@ -11,6 +16,8 @@ interface Place {
   readonly length: number;
   readonly depth: number;
   readonly position: number;
+  /** Days since the epoch (UTC), by the sender's server. */
+  readonly day: number;
 }
 
 /** A redaction of an exported event. */
@@ -42,20 +49,21 @@ export interface Entry {
   readonly reactions: readonly Reaction[];
 }
 
-/** Reads the chunks of events at random. Close it. */
+/** Reads the chunks of events at random. */
 export class EventIndex {
-  readonly #files: readonly number[];
+  readonly #chunks: readonly string[];
+  readonly #inMemory = new Lru<number, Buffer>(CHUNKS_IN_MEMORY);
   readonly #places: readonly Place[];
   readonly #rooms: ReadonlyMap<string, readonly Place[]>;
   readonly #relations: ReadonlyMap<string, Relations>;
 
   private constructor(
-    files: readonly number[],
+    chunks: readonly string[],
     places: readonly Place[],
     rooms: ReadonlyMap<string, readonly Place[]>,
     relations: ReadonlyMap<string, Relations>,
   ) {
-    this.#files = files;
+    this.#chunks = chunks;
     this.#places = places;
     this.#rooms = rooms;
     this.#relations = relations;
@@ -82,12 +90,7 @@ export class EventIndex {
       }
     }
     for (const ofRoom of rooms.values()) ofRoom.sort((a, b) => a.depth - b.depth || a.position - b.position);
-    return new EventIndex(
-      chunks.map((path) => openSync(path, 'r')),
-      places,
-      rooms,
-      relations,
-    );
+    return new EventIndex(chunks, places, rooms, relations);
   }
 
   /** Number of events. */
@@ -104,18 +107,21 @@ export class EventIndex {
     return this.#rooms.get(roomId)?.length ?? 0;
   }
 
-  /** The events of a room as its graph orders them. */
-  *entriesOf(roomId: string): Generator<Entry> {
-    for (const place of this.#rooms.get(roomId) ?? []) yield this.#entry(place);
+  /** The days on which the events of a room were sent, ascending: days since the epoch (UTC). */
+  daysOf(roomId: string): number[] {
+    return [...new Set((this.#rooms.get(roomId) ?? []).map(({ day }) => day))].sort((a, b) => a - b);
+  }
+
+  /** The events of a room as its graph orders them; of one day, if that is given. */
+  *entriesOf(roomId: string, day?: number): Generator<Entry> {
+    for (const place of this.#rooms.get(roomId) ?? []) {
+      if (day === undefined || place.day === day) yield this.#entry(place);
+    }
   }
 
   /** All events in the order of the chunks. */
   *entries(): Generator<Entry> {
     for (const place of this.#places) yield this.#entry(place);
-  }
-
-  close(): void {
-    for (const file of this.#files) closeSync(file);
   }
 
   #entry(place: Place): Entry {
@@ -133,12 +139,21 @@ export class EventIndex {
   }
 
   #read({ chunk, offset, length }: Place): EventLine {
-    const file = this.#files[chunk];
-    if (file === undefined) throw new RangeError('a place is in a chunk');
-    const bytes = Buffer.allocUnsafe(length);
-    readSync(file, bytes, 0, length, offset);
-    return JSON.parse(bytes.toString('utf8')) as EventLine;
+    return JSON.parse(this.#chunk(chunk).toString('utf8', offset, offset + length)) as EventLine;
   }
+
+  #chunk(number: number): Buffer {
+    const known = this.#inMemory.get(number);
+    if (known !== undefined) return known;
+    const bytes = readFileSync(this.#chunks[number] ?? '');
+    this.#inMemory.set(number, bytes);
+    return bytes;
+  }
+}
+
+/** The time at which an event says that it was sent, as a time that there is: 0 for what is none. */
+export function sentMs({ pdu }: EventLine): number {
+  return Number.isNaN(new Date(pdu.origin_server_ts).getTime()) ? 0 : pdu.origin_server_ts;
 }
 
 function relate(relations: Map<string, Relations>, { event_id, pdu }: EventLine, place: Place): void {

@@ -172,29 +172,25 @@ class ExportRun {
   async #writeFormats(media: ReadonlyMap<string, MediaLine>): Promise<void> {
     const { folder, caseId, serverName, signal, onProgress } = this.#options;
     const index = await EventIndex.of(join(folder, EXPORT_FILES.events));
-    try {
-      const sha256OfMedia = new Map(
-        [...media].flatMap(([mxc, { sha256 }]) => (sha256 === undefined ? [] : [[mxc, sha256]])),
-      );
-      await writeStreamed(join(folder, EXPORT_FILES.csv), csvPieces(index.entries(), sha256OfMedia));
-      await writeParquet(join(folder, EXPORT_FILES.parquet), index.entries(), sha256OfMedia);
-      const rooms = this.#summaries();
-      // Pages and messages of an earlier run may be of fewer events.
-      await rm(join(folder, EXPORT_FILES.html), { recursive: true, force: true });
-      await rm(join(folder, EXPORT_FILES.rsmf), { recursive: true, force: true });
-      let written = 0;
-      for (const { path, html } of htmlPages({ caseId, serverName, logSize: this.#size, rooms, media, index })) {
-        signal?.throwIfAborted();
-        await writeWhole(join(folder, EXPORT_FILES.html, path), html);
-      }
-      for await (const { path, bytes } of rsmfFiles({ folder, caseId, serverName, rooms, media, index })) {
-        signal?.throwIfAborted();
-        await writeWhole(join(folder, EXPORT_FILES.rsmf, path), bytes);
-        written += 1;
-        onProgress?.('Writing messages', written, written);
-      }
-    } finally {
-      index.close();
+    const sha256OfMedia = new Map(
+      [...media].flatMap(([mxc, { sha256 }]) => (sha256 === undefined ? [] : [[mxc, sha256]])),
+    );
+    await writeStreamed(join(folder, EXPORT_FILES.csv), csvPieces(index.entries(), sha256OfMedia));
+    await writeParquet(join(folder, EXPORT_FILES.parquet), index.entries(), sha256OfMedia);
+    const rooms = this.#summaries();
+    // Pages and messages of an earlier run may be of fewer events.
+    await rm(join(folder, EXPORT_FILES.html), { recursive: true, force: true });
+    await rm(join(folder, EXPORT_FILES.rsmf), { recursive: true, force: true });
+    let written = 0;
+    for (const { path, html } of htmlPages({ caseId, serverName, logSize: this.#size, rooms, media, index })) {
+      signal?.throwIfAborted();
+      await writeWhole(join(folder, EXPORT_FILES.html, path), html);
+    }
+    for await (const { path, bytes } of rsmfFiles({ folder, caseId, serverName, rooms, media, index })) {
+      signal?.throwIfAborted();
+      await writeWhole(join(folder, EXPORT_FILES.rsmf, path), bytes);
+      written += 1;
+      onProgress?.('Writing messages', written, written);
     }
   }
 

@@ -10,9 +10,8 @@ import type { JsonObject } from '#protocol/pdu.ts';
 import { decodeHeader, leafHashOfDigests, type RecordHeader, sha256 } from '#streams/record-format.ts';
 import { openSection } from '#streams/sealing.ts';
 import { type Checkpoint, openCheckpoint } from '#streams/transparency/checkpoint.ts';
-import { isIncluded, proveInclusion, type SubtreeReader } from '#streams/transparency/merkle.ts';
 import { type NoteVerifier, openNote, parseVerifier } from '#streams/transparency/note.ts';
-import { subtreesFromTiles, TileFiles } from '#streams/transparency/tile-files.ts';
+import { TileFiles } from '#streams/transparency/tile-files.ts';
 import { checkPdu } from '../verify/pdu-check.ts';
 import { leftOutOf } from './export-case.ts';
 import { filesBelow, linesIn, listed } from './files.ts';
@@ -25,6 +24,7 @@ import {
   recordLine,
   signedText,
 } from './layout.ts';
+import { VerifiedTiles } from './verified-tiles.ts';
 
 /** Findings that are kept; beyond, only their number is. */
 const MAX_FINDINGS = 100;
@@ -154,9 +154,9 @@ class ExportCheck {
   async #checkRecords(checkpoint: Checkpoint, manifest: Manifest): Promise<void> {
     const { folder, signal, onProgress } = this.#options;
     const streams = new Set(manifest.rooms.map(({ stream }) => stream));
-    const subtrees = subtreesFromTiles(new TileFiles(folder), checkpoint.size);
+    const tiles = await VerifiedTiles.open(new TileFiles(folder), checkpoint);
     for await (const line of linesIn<unknown>(join(folder, EXPORT_FILES.records))) {
-      await this.#guard(`record ${this.#records + 1}`, () => this.#checkRecord(line, checkpoint, subtrees, streams));
+      await this.#guard(`record ${this.#records + 1}`, () => this.#checkRecord(line, tiles, streams));
       this.#records += 1;
       if (this.#records % RECORDS_A_STEP !== 0) continue;
       signal?.throwIfAborted();
@@ -164,12 +164,7 @@ class ExportCheck {
     }
   }
 
-  async #checkRecord(
-    line: unknown,
-    checkpoint: Checkpoint,
-    subtrees: SubtreeReader,
-    streams: ReadonlySet<string>,
-  ): Promise<void> {
+  async #checkRecord(line: unknown, tiles: VerifiedTiles, streams: ReadonlySet<string>): Promise<void> {
     const record = recordLine.parse(line);
     const { position, sections } = record;
     const headerBytes = Buffer.from(record.header, 'base64');
@@ -177,8 +172,7 @@ class ExportCheck {
     if (header.sectionCount !== sections.length) throw new Error(`record ${position} lacks sections`);
     if (!streams.has(header.stream)) throw new Error(`record ${position} is of no room in question`);
     const digests = sections.map(({ digest }) => Buffer.from(digest, 'base64'));
-    const path = await proveInclusion(position, checkpoint.size, subtrees);
-    if (!isIncluded(leafHashOfDigests(headerBytes, digests), position, checkpoint, path)) {
+    if (!leafHashOfDigests(headerBytes, digests).equals(await tiles.leafAt(position))) {
       throw new Error(`record ${position} is not in the log that was signed`);
     }
     this.#countRevision(header, position);

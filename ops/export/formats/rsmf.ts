@@ -9,7 +9,7 @@ import MailComposer from 'nodemailer/lib/mail-composer';
 import { STELE_VERSION } from '#src/version.ts';
 import { timeText } from '../collect.ts';
 import { isShownElsewhere, newTextOf, textOf } from '../describe-event.ts';
-import { type Entry, type EventIndex, relationIn } from '../event-index.ts';
+import { type Entry, type EventIndex, relationIn, sentMs } from '../event-index.ts';
 import type { MediaLine, RoomSummary } from '../layout.ts';
 import { mediaNamedIn } from '../media.ts';
 
@@ -59,15 +59,11 @@ interface Slice {
 
 /** The events of a room by the days on which they were sent. A time that is none counts as the epoch. */
 function* slicesOf(index: EventIndex, roomId: string): Generator<Slice> {
-  const counts = new Map<number, number>();
-  for (const entry of index.entriesOf(roomId)) {
-    if (!isShownElsewhere(entry.line)) counts.set(dayOf(entry), (counts.get(dayOf(entry)) ?? 0) + 1);
-  }
-  for (const day of [...counts.keys()].sort((a, b) => a - b)) {
+  for (const day of index.daysOf(roomId)) {
     let entries: Entry[] = [];
     let part = 1;
-    for (const entry of index.entriesOf(roomId)) {
-      if (isShownElsewhere(entry.line) || dayOf(entry) !== day) continue;
+    for (const entry of index.entriesOf(roomId, day)) {
+      if (isShownElsewhere(entry.line)) continue;
       entries.push(entry);
       if (entries.length < EVENTS_A_FILE) continue;
       yield { day: dayText(day), part, entries };
@@ -78,16 +74,8 @@ function* slicesOf(index: EventIndex, roomId: string): Generator<Slice> {
   }
 }
 
-function dayOf({ line }: Entry): number {
-  return Math.floor(sentMs(line) / DAY_MS);
-}
-
 function dayText(day: number): string {
   return new Date(day * DAY_MS).toISOString().slice(0, 10);
-}
-
-function sentMs({ pdu }: Entry['line']): number {
-  return Number.isNaN(new Date(pdu.origin_server_ts).getTime()) ? 0 : pdu.origin_server_ts;
 }
 
 async function messageOf(
