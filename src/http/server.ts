@@ -121,8 +121,10 @@ export async function startHttpServer<C>(options: HttpServerOptions<C>): Promise
  */
 function reportTo(log: Logger, metrics: Metrics): (answered: Answered) => void {
   const isDetailed = log.isLevelEnabled('debug');
+  const isQuiet = !log.isLevelEnabled('info');
   return (answered) => {
     metrics.observe(answered);
+    if (isQuiet) return;
     const { requestId, method, route, status, durationMs, userId, path } = answered;
     const line = {
       request: requestId,

@@ -1,5 +1,5 @@
 import { setImmediate as nextTurn } from 'node:timers/promises';
-import { transactionKey } from '#projections/rooms/keys.ts';
+import { keptTransactionKey } from '#projections/rooms/keys.ts';
 import type { Transaction } from '#projections/rooms/pdu-record.ts';
 import {
   authEventAt,
@@ -96,7 +96,7 @@ export class Rooms {
    */
   send(roomId: string, event: EventToSend, transaction?: Transaction): Promise<SentEvent> {
     if (transaction === undefined) return this.#sendNew(roomId, event);
-    const [keyBytes] = transactionKey(event.sender, roomId, event.type, transaction);
+    const [keyBytes] = keptTransactionKey(event.sender, roomId, event.type, transaction);
     const key = Buffer.from(keyBytes).toString('latin1');
     const waiting = this.#inFlight.get(key);
     if (waiting) return waiting;
