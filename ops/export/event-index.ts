@@ -80,7 +80,14 @@ export class EventIndex {
       for (let offset = 0; offset < bytes.length; ) {
         const end = bytes.indexOf(0x0a, offset);
         const line = JSON.parse(bytes.toString('utf8', offset, end)) as EventLine;
-        const place: Place = { chunk, offset, length: end - offset, depth: line.pdu.depth, position: line.position };
+        const place: Place = {
+          chunk,
+          offset,
+          length: end - offset,
+          depth: line.pdu.depth,
+          position: line.position,
+          day: Math.floor(sentMs(line) / DAY_MS),
+        };
         places.push(place);
         const ofRoom = rooms.get(line.room_id);
         if (ofRoom === undefined) rooms.set(line.room_id, [place]);
