@@ -6,6 +6,7 @@ import {
   eventsSince,
   findRoom,
   hasOtherServers,
+  headOf,
   joinedMembers,
   membershipOf,
   serversIn,
@@ -137,12 +138,22 @@ export class PassingEdus {
         continue;
       }
       let introduced = 0;
-      for (const member of joinedMembers(this.#reader, event.room)) {
-        if (serverNameOf(member) !== serverName || !presence.isAwake(member)) continue;
+      for (const member of this.#awakeIn(event.room)) {
+        if (serverNameOf(member) !== serverName) continue;
         this.#tellPresence(member, [serverNameOf(userId) ?? '']);
         introduced += 1;
         if (introduced >= MAX_INTRODUCED) break;
       }
+    }
+  }
+
+  /** The members of a room who are awake, by looking at whatever is less: at all its members, or at all who are awake. */
+  *#awakeIn(room: Position): Generator<string> {
+    const { presence } = this.#options;
+    if (presence.size > (headOf(this.#reader, room)?.joined ?? 0)) {
+      for (const member of joinedMembers(this.#reader, room)) if (presence.isAwake(member)) yield member;
+    } else {
+      for (const userId of presence.awake()) if (membershipOf(this.#reader, room, userId) === 'join') yield userId;
     }
   }
 }
