@@ -21,10 +21,12 @@ export async function runJoinsBench(): Promise<BenchResult[]> {
   const crowd = new Crowd();
   try {
     const user = await server.register('owner');
+    const idleMiB = await peakMiB(server.pid);
     const { roomId, via } = await crowd.ask<{ roomId: string; via: string }>({ members: MEMBERS });
     const join = await watched(server, () =>
       user.call('POST', `/join/${encodeURIComponent(roomId)}?via=${encodeURIComponent(via)}`, {}),
     );
+    const afterJoinMiB = await peakMiB(server.pid);
     const sync = await watched(server, () => firstSync(user, roomId));
     const lazy = await watched(server, () => firstSync(user, roomId, '{"room":{"state":{"lazy_load_members":true}}}'));
     const results = [
@@ -37,6 +39,8 @@ export async function runJoinsBench(): Promise<BenchResult[]> {
         'lazy sync ms': lazy.ms,
         'of the lazy sync': lazy.longestPauseMs,
         'pause budget ms': PAUSE_BUDGET_MS,
+        'MiB in use at most, after the join': afterJoinMiB,
+        'before it': idleMiB,
       }),
     ];
     for (let count = 1; count <= NEWCOMERS; count += 1) {
@@ -96,6 +100,12 @@ async function cpuSeconds(pid: number): Promise<number> {
   const stat = await readFile(`/proc/${pid}/stat`, 'utf8');
   const fields = stat.slice(stat.lastIndexOf(')') + 2).split(' ');
   return (Number(fields[11]) + Number(fields[12])) / CLOCK_TICKS_PER_S;
+}
+
+/** The most memory that a process has had. */
+async function peakMiB(pid: number): Promise<number> {
+  const status = await readFile(`/proc/${pid}/status`, 'utf8');
+  return Number(/^VmHWM:\s+(\d+) kB$/m.exec(status)?.[1] ?? Number.NaN) / 1024;
 }
 
 /** What the thread of the other servers is asked. */
