@@ -7,6 +7,7 @@ import { accountDataProjection } from './account-data/projection.ts';
 import { accountsProjection } from './accounts/projection.ts';
 import { auditProjection } from './audit/projection.ts';
 import { backupsProjection } from './backups/projection.ts';
+import { complianceProjection } from './compliance/projection.ts';
 import { delayedEventsProjection } from './delayed-events/projection.ts';
 import { directoryProjection } from './directory/projection.ts';
 import { backupProjection } from './encryption/backup-projection.ts';
@@ -54,6 +55,7 @@ export const coreProjections: readonly Projection[] = [
   destinationsProjection,
   sentProjection,
   federationKeysProjection,
+  complianceProjection,
   backupsProjection,
 ];
 

@@ -283,6 +283,42 @@ export const recordKinds = {
     version: 1,
     says: 'This log goes on from a backup: what came after these records before is gone.',
   },
+  'destruction.decided': {
+    version: 1,
+    says: 'Sections of records, and files, are to be destroyed: which ones, for what cause and by which rule.',
+  },
+  'destruction.finished': {
+    version: 1,
+    says: 'All that was decided to be destroyed up to a record is gone: keys, rows and files.',
+  },
+  'decision.kept': {
+    version: 1,
+    says: 'Something was asked for to be destroyed and is kept: what, and by which rule or hold.',
+  },
+  'erasure.requested': {
+    version: 1,
+    says: 'Somebody asked for all that is kept of a user to be destroyed.',
+  },
+  'erasure.deferred': {
+    version: 1,
+    says: 'A part of what is to be erased waits for holds to be released.',
+  },
+  'erasure.completed': {
+    version: 1,
+    says: 'An erasure is done: its certificate.',
+  },
+  'hold.added': {
+    version: 1,
+    says: 'Something must not be destroyed: which people, rooms, times or files, and for which case.',
+  },
+  'hold.released': {
+    version: 1,
+    says: 'A hold stands no more: who released it, and why.',
+  },
+  'policy.retention_set': {
+    version: 1,
+    says: 'How long things are kept from now on.',
+  },
 } as const satisfies Readonly<Record<string, { readonly version: number; readonly says: string }>>;
 
 /** A kind in the catalogue. */

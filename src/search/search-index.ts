@@ -1,4 +1,5 @@
 /** The search index as the rest of the server sees it. */
+import { rm } from 'node:fs/promises';
 import { MessageChannel, type MessagePort, Worker } from 'node:worker_threads';
 import type { Environment } from '#projections/engine/environment.ts';
 import { EnvironmentFolder } from '#projections/engine/folder.ts';
@@ -65,6 +66,8 @@ export class SearchIndex {
   #watch: Subscription | undefined;
   #lastSearchMs = performance.now();
   #isClosed = false;
+  /** While its files are removed. */
+  #isRenewing = false;
 
   constructor(options: SearchIndexOptions) {
     this.#options = options;
@@ -84,7 +87,7 @@ export class SearchIndex {
   }
 
   #wake(): void {
-    if (this.#isClosed || this.#run !== undefined || this.#restartTimer !== undefined) return;
+    if (this.#isClosed || this.#isRenewing || this.#run !== undefined || this.#restartTimer !== undefined) return;
     void this.#watch?.stop();
     this.#watch = undefined;
     this.#lastSearchMs = performance.now();
@@ -136,14 +139,53 @@ export class SearchIndex {
     return new RowReader(environment, () => run.feed.applied);
   }
 
+  /**
+   * Removes the files of the index, and builds it anew from the log, which can be read only in so far as there are keys. Searches
+   * meanwhile are told that it is being prepared. Resolves when nothing of the old files is left.
+   */
+  async renew(): Promise<void> {
+    await this.#resting;
+    if (this.#isClosed) return;
+    this.#isRenewing = true;
+    let wasAtWork = false;
+    const removed = this.#stop().then((was) => {
+      wasAtWork = was;
+      return rm(this.#options.dir, { recursive: true, force: true });
+    });
+    // Whoever searches meanwhile waits for it.
+    this.#resting = removed
+      .catch(() => undefined)
+      .finally(() => {
+        this.#isRenewing = false;
+        this.#resting = undefined;
+        if (wasAtWork) this.start();
+      });
+    await removed;
+  }
+
   /** Stops following, and closes the index. */
   async close(): Promise<void> {
     this.#isClosed = true;
-    clearTimeout(this.#restartTimer);
-    clearInterval(this.#restTimer);
-    await this.#watch?.stop();
     await this.#resting;
-    if (this.#run !== undefined) await this.#end(this.#run);
+    await this.#stop();
+  }
+
+  /** Gives whether it followed the log. */
+  async #stop(): Promise<boolean> {
+    const watch = this.#watch;
+    let wasAtWork = watch !== undefined || this.#restartTimer !== undefined;
+    clearTimeout(this.#restartTimer);
+    this.#restartTimer = undefined;
+    clearInterval(this.#restTimer);
+    this.#restTimer = undefined;
+    await watch?.stop();
+    this.#watch = undefined;
+    const run = this.#run;
+    if (run === undefined) return wasAtWork;
+    wasAtWork = true;
+    this.#run = undefined;
+    await this.#end(run);
+    return wasAtWork;
   }
 
   async #end(run: Run): Promise<void> {

@@ -1,0 +1,206 @@
+/**
+ * The one path by which anything is destroyed.
+ *
+ * 1. A record says what will go, for what cause and by which rule (`destruction.decided`): durable before anything goes.
+ * 2. The keys of the sections are destroyed; `erased.list` beside the keyring names them, for restores.
+ * 3. The tables are built anew from the log, which can be read only in so far as there are keys, and take the place of those in
+ *    use: so no row, no free page and no gap of a page holds anything of it, nor does a safe copy; and the tables are what a
+ *    replay gives. The search index likewise.
+ * 4. Files of media that nothing refers to any more are removed, with their thumbnails; what is kept in memory is dropped.
+ * 5. A record says that it is done (`destruction.finished`).
+ *
+ * What was decided and is not finished is gone on with at the next start; each step can be done twice. Steps 3 to 5 are shared by
+ * all that was decided before they begin.
+ */
+
+import { unfinishedDestructions } from '#projections/compliance/queries.ts';
+import {
+  type Cause,
+  type ComplianceRecords,
+  complianceRecord,
+  ERASURES_STREAM,
+  readComplianceRecord,
+} from '#projections/compliance/records.ts';
+import { packSections, unpackSections } from '#projections/compliance/section-list.ts';
+import type { ProjectionEngine } from '#projections/engine/engine.ts';
+import type { Reader } from '#projections/engine/reader.ts';
+import type { BuildAhead } from '#projections/engine/renewal.ts';
+import type { StreamCommands } from '#src/commands/stream-command.ts';
+import type { Logger } from '#src/log/logger.ts';
+import type { EventLog, Position, RecordDraft } from '#streams/event-log.ts';
+import type { ClassifiedItem } from '../items.ts';
+
+/** Items of one record: some 60 KiB. */
+const ITEMS_PER_RECORD = 20_000;
+/** Files of one record: some 130 KiB. */
+const FILES_PER_RECORD = 2_000;
+/** After a failure it is tried again so much later. */
+const RETRY_MS = 60_000;
+
+export interface DestructionOptions {
+  readonly log: EventLog;
+  readonly reader: Reader;
+  readonly engine: Pick<ProjectionEngine, 'renew'>;
+  readonly commands: StreamCommands;
+  readonly newRecordId: () => Uint8Array;
+  readonly search: { renew(): Promise<void> };
+  /** Removes the file of a content, with what was made of it, unless something refers to it. */
+  readonly removeFile: (sha256: string) => Promise<boolean>;
+  /** Drops what is kept in memory of events and people. */
+  readonly dropCaches: () => void;
+  /** Builds tables in another thread; without it this one does, in small pieces. */
+  readonly buildAhead: BuildAhead | undefined;
+  readonly logger: Logger;
+}
+
+/** What is to go. */
+export interface Order {
+  readonly cause: Cause;
+  readonly requestId: string | null;
+  /** The rule and the policy that it follows, as a sentence. */
+  readonly why: string;
+  readonly items: readonly Pick<ClassifiedItem, 'position' | 'sections' | 'sha256'>[];
+  readonly rooms?: readonly string[];
+}
+
+/** What was done. */
+export interface Finished {
+  readonly sections: number;
+  readonly media: number;
+}
+
+const NOTHING: Finished = { sections: 0, media: 0 };
+
+export class Destruction {
+  readonly #options: DestructionOptions;
+  #finishing: Promise<Finished> | undefined;
+  #waiting: Promise<Finished> | undefined;
+  #retryTimer: NodeJS.Timeout | undefined;
+  #isClosed = false;
+
+  constructor(options: DestructionOptions) {
+    this.#options = options;
+  }
+
+  /** Puts on record what goes, and destroys its keys. {@link finish} does the rest. Gives the positions of the records. */
+  async destroy(order: Order): Promise<Position[]> {
+    const positions: Position[] = [];
+    const { items, rooms = [] } = order;
+    for (let at = 0; at < Math.max(items.length, rooms.length > 0 ? 1 : 0); ) {
+      const batch = batchFrom(items, at);
+      at += Math.max(1, batch.length);
+      const fields = fieldsOf(order, batch, rooms, this.#options.newRecordId());
+      const position = await this.#append([
+        complianceRecord(this.#options.newRecordId(), 'destruction.decided', fields),
+      ]);
+      await this.#destroyKeys(fields);
+      positions.push(position);
+    }
+    return positions;
+  }
+
+  /** Clears tables, index, files and memory of all that was decided so far, and puts that on record. */
+  finish(): Promise<Finished> {
+    if (this.#finishing === undefined) {
+      this.#finishing = this.#finish().finally(() => {
+        this.#finishing = undefined;
+      });
+      return this.#finishing;
+    }
+    // What was decided since the one under way began is not in it.
+    this.#waiting ??= this.#finishing
+      .catch(() => NOTHING)
+      .then(() => {
+        this.#waiting = undefined;
+        return this.finish();
+      });
+    return this.#waiting;
+  }
+
+  /** Goes on with what a crash interrupted, and again after a while if that fails. */
+  async resume(): Promise<Finished> {
+    const { log, reader, logger } = this.#options;
+    const pending = unfinishedDestructions(reader);
+    if (pending.length === 0 || this.#isClosed) return NOTHING;
+    try {
+      for (const position of pending) {
+        const record = await log.readAt(position);
+        const read = record && readComplianceRecord(record);
+        if (read?.kind === 'destruction.decided') await this.#destroyKeys(read.fields);
+      }
+      return await this.finish();
+    } catch (error) {
+      if (this.#isClosed) return NOTHING;
+      logger.error({ err: error }, 'what was decided to be destroyed is not all gone; it is tried again in a minute');
+      this.#retryTimer = setTimeout(() => void this.resume(), RETRY_MS);
+      this.#retryTimer.unref();
+      return NOTHING;
+    }
+  }
+
+  async close(): Promise<void> {
+    this.#isClosed = true;
+    clearTimeout(this.#retryTimer);
+    await this.#waiting?.catch(() => undefined);
+    await this.#finishing?.catch(() => undefined);
+  }
+
+  async #finish(): Promise<Finished> {
+    const { log, reader, engine, search, removeFile, dropCaches, buildAhead, newRecordId } = this.#options;
+    const pending = unfinishedDestructions(reader);
+    const upTo = pending.at(-1);
+    if (upTo === undefined || this.#isClosed) return NOTHING;
+    await engine.renew(buildAhead && { buildAhead });
+    await search.renew();
+    let sections = 0;
+    let media = 0;
+    for (const position of pending) {
+      const record = await log.readAt(position);
+      const read = record && readComplianceRecord(record);
+      if (read?.kind !== 'destruction.decided') continue;
+      for (const _ of unpackSections(read.fields.items)) sections++;
+      for (const sha256 of read.fields.media) if (await removeFile(sha256)) media++;
+    }
+    dropCaches();
+    await this.#append([complianceRecord(newRecordId(), 'destruction.finished', { upTo, sections, media })]);
+    return { sections, media };
+  }
+
+  #destroyKeys({ items }: ComplianceRecords['destruction.decided']): Promise<void> {
+    return this.#options.log.destroyKeys([...unpackSections(items)]);
+  }
+
+  async #append(records: readonly RecordDraft[]): Promise<Position> {
+    const { position } = await this.#options.commands.run(ERASURES_STREAM, () => ({ records, result: undefined }));
+    if (position === undefined) throw new Error('a record of a destruction was not appended');
+    return position;
+  }
+}
+
+/** Items from a place on that fit into one record. */
+function batchFrom(items: Order['items'], start: number): Order['items'] {
+  let files = 0;
+  let end = start;
+  while (end < items.length && end - start < ITEMS_PER_RECORD) {
+    if (items[end]?.sha256 !== undefined && ++files > FILES_PER_RECORD) break;
+    end++;
+  }
+  return items.slice(start, end);
+}
+
+function fieldsOf(
+  { cause, requestId, why }: Order,
+  items: Order['items'],
+  rooms: readonly string[],
+  id: Uint8Array,
+): ComplianceRecords['destruction.decided'] {
+  return {
+    id: Buffer.from(id).toString('base64url'),
+    cause,
+    requestId,
+    why,
+    items: packSections(items),
+    media: [...new Set(items.map(({ sha256 }) => sha256).filter((one) => one !== undefined))],
+    rooms,
+  };
+}

@@ -1,0 +1,52 @@
+/** Goes through the whole log for what may go, in small pieces, so that other work comes in between. */
+import { setImmediate as nextTurn } from 'node:timers/promises';
+import { users } from '#projections/accounts/tables.ts';
+import type { Reader } from '#projections/engine/reader.ts';
+import { BEFORE_FIRST, type EventLog, type LogRecord, type Position } from '#streams/event-log.ts';
+import { type ClassifiedItem, itemsOf, type OwnerOf } from './items.ts';
+
+/** Longest time that is worked at one time. */
+const SLICE_MS = 8;
+/** Records between two looks at the time. */
+const RECORDS_PER_LOOK = 32;
+
+/** Whose a stream of a local user is. */
+export function streamOwners(reader: Reader): OwnerOf {
+  const owners = new Map<string, string>();
+  for (const { key, value } of reader.range(users)) owners.set(value.stream, key[0]);
+  return (stream) => owners.get(stream);
+}
+
+export interface ScanOptions {
+  readonly log: Pick<EventLog, 'readAll'>;
+  readonly reader: Reader;
+  /** Records of the server that name this user are items too. */
+  readonly about?: string;
+  /** Where to stop, inclusive; default the head. */
+  readonly upTo?: Position;
+  readonly signal?: AbortSignal;
+}
+
+/** Calls `visit` for each item, in the order of the log, and waits for what it returns. */
+export async function scan(
+  { log, reader, about, upTo = Number.MAX_SAFE_INTEGER, signal }: ScanOptions,
+  visit: (item: ClassifiedItem, record: LogRecord) => void | Promise<void>,
+): Promise<void> {
+  const ownerOf = streamOwners(reader);
+  let sinceMs = performance.now();
+  let looked = 0;
+  for await (const records of log.readAll(BEFORE_FIRST)) {
+    for (const record of records) {
+      if (record.position > upTo) return;
+      for (const item of itemsOf(record, ownerOf, about)) {
+        const pending = visit(item, record);
+        if (pending !== undefined) await pending;
+      }
+      if (++looked % RECORDS_PER_LOOK !== 0 || performance.now() - sinceMs < SLICE_MS) continue;
+      await nextTurn();
+      signal?.throwIfAborted();
+      sinceMs = performance.now();
+    }
+    signal?.throwIfAborted();
+  }
+}
