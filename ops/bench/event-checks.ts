@@ -97,8 +97,9 @@ class BenchRoom {
   );
   readonly #roomId: string;
   readonly #byId = new Map<string, NamedAuthEvent & AuthEvent>();
-  readonly #state = new Map<string, NamedAuthEvent & AuthEvent>();
-  readonly #lookup: StateLookup = (type, stateKey) => this.#state.get(keyOf(type, stateKey));
+  /** Type → state key → event. */
+  readonly #state = new Map<string, Map<string, NamedAuthEvent & AuthEvent>>();
+  readonly #lookup: StateLookup = (type, stateKey) => this.#state.get(type)?.get(stateKey);
   #last: string[] = [];
   #depth = 0;
 
@@ -179,7 +180,8 @@ class BenchRoom {
   #takeIn(eventId: string, type: string, stateKey: string, sender: string, content: JsonObject): void {
     const event = { eventId, type, stateKey, sender, content, roomId: this.#roomId, rejected: false };
     this.#byId.set(eventId, event);
-    this.#state.set(keyOf(type, stateKey), event);
+    const ofType = this.#state.get(type) ?? new Map<string, NamedAuthEvent & AuthEvent>();
+    this.#state.set(type, ofType.set(stateKey, event));
   }
 
   #draft(sender: string, type: string, stateKey: string | undefined, content: JsonObject): EventDraft {
@@ -192,7 +194,7 @@ class BenchRoom {
       depth: this.#depth,
       prev_events: this.#last,
       auth_events: authEventTypes(about, this.#rules).flatMap(
-        (slot) => this.#state.get(keyOf(slot.type, slot.stateKey))?.eventId ?? [],
+        (slot) => this.#lookup(slot.type, slot.stateKey)?.eventId ?? [],
       ),
     };
   }
@@ -211,10 +213,6 @@ class BenchRoom {
 
 function userOf(user: number): string {
   return `@user${user}:s${user % SERVERS}.example.org`;
-}
-
-function keyOf(type: string, stateKey: string | undefined): string {
-  return `${type}\u0000${stateKey}`;
 }
 
 function rulesOf(version: string): RoomVersionRules {

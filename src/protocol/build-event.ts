@@ -1,6 +1,5 @@
 import { Buffer } from 'node:buffer';
 import { encodeBase64 } from './base64.ts';
-import { canonicalMember } from './canonical-json.ts';
 import { EncodedEvent, memberText } from './event-texts.ts';
 import { carriedEventId, eventIdFromReferenceHash, sha256Base64, sha256Base64Url } from './hashing.ts';
 import type { EventReference, JsonObject, Pdu } from './pdu.ts';
@@ -56,13 +55,16 @@ export function buildEvent(
 ): BuiltEvent {
   const encoded = new EncodedEvent(draft, rules, 'strict');
   const sha256 = sha256Base64(encoded.hashedJson);
-  const hashes = canonicalMember('hashes', { sha256 });
+  const hashes = memberText('hashes', { sha256 }, 'strict');
   const signedJson = encoded.signedJson(hashes);
   const referenceHash = sha256Base64Url(signedJson);
   const signature = encodeBase64(key.sign(Buffer.from(signedJson)));
   const signatures = { [serverName]: { [key.keyId]: signature } };
-  const unsigned = memberText('unsigned', draft.unsigned, 'strict');
-  const { skeletonJson, sizeBytes } = encoded.texts(hashes, canonicalMember('signatures', signatures), unsigned);
+  const { skeletonJson, sizeBytes } = encoded.texts(
+    hashes,
+    memberText('signatures', signatures, 'strict'),
+    memberText('unsigned', draft.unsigned, 'strict'),
+  );
   return {
     pdu: { ...draft, hashes: { sha256 }, signatures },
     eventId:

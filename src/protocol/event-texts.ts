@@ -17,9 +17,6 @@ export interface EventTexts {
   readonly sizeBytes: number;
 }
 
-/** What the content hash leaves out. */
-const NOT_HASHED: ReadonlySet<string> = new Set(['hashes', 'signatures', 'unsigned']);
-
 /**
  * The texts of an event that has its hashes and signatures. Every member is encoded once, and its content once more for what
  * redaction keeps of it.
@@ -33,71 +30,65 @@ export function eventTexts(event: JsonObject, rules: RoomVersionRules): EventTex
   return new EncodedEvent(event, rules, strictness).texts(text('hashes'), text('signatures'), text('unsigned'));
 }
 
-/** The encoded members of an event, in canonical order; without those that hashes are not over. */
+/** The encoded members of an event, `"key":value,` each, in canonical order; without those that hashes are not over. */
 export class EncodedEvent {
-  readonly #all: string[] = [];
-  // What redaction keeps: three runs, between which `hashes` and `signatures` have their places.
-  readonly #keptBeforeHashes: string[] = [];
-  readonly #keptBeforeSignatures: string[] = [];
-  readonly #keptAfterSignatures: string[] = [];
+  #whole = '';
+  /** What redaction keeps. */
+  #kept = '';
+  // Where `hashes` and `signatures` have their places in it.
+  #hashesAt = 0;
+  #signaturesAt = 0;
 
   /** @throws {CanonicalJsonError} if the event has no canonical encoding. */
   constructor(event: JsonObject, rules: RoomVersionRules, strictness: NumberStrictness) {
     const { keptKeys } = rules.redaction;
     for (const key of canonicalKeys(event)) {
-      if (NOT_HASHED.has(key)) continue;
+      if (key === 'hashes' || key === 'signatures' || key === 'unsigned') continue;
       const member = memberText(key, event[key], strictness);
-      if (member === '') continue;
-      this.#all.push(member);
+      this.#whole += member;
       if (!keptKeys.includes(key)) continue;
-      const kept = key === 'content' ? memberText(key, redactContent(event as Pdu, rules), strictness) : member;
-      if (kept !== '') this.#runOf(key).push(kept);
+      this.#kept += key === 'content' ? memberText(key, redactContent(event as Pdu, rules), strictness) : member;
+      if (key < 'hashes') this.#hashesAt = this.#kept.length;
+      if (key < 'signatures') this.#signaturesAt = this.#kept.length;
     }
   }
 
   /** See {@link EventTexts}. */
   get hashedJson(): string {
-    return `{${this.#all.join()}}`;
+    return asObject(this.#whole);
   }
 
   /**
    * See {@link EventTexts}.
-   * @param hashes the member `hashes`, encoded.
+   * @param hashes the member `hashes`, encoded as all are here.
    */
   signedJson(hashes: string): string {
-    return this.#kept(hashes, '');
+    return asObject(insertedAt(this.#kept, this.#hashesAt, hashes));
   }
 
-  /** All the texts, by those members that hashes are not over, encoded; empty where they are not there. */
+  /** All the texts, by those members that hashes are not over, encoded as all are here; empty where they are not there. */
   texts(hashes: string, signatures: string, unsigned: string): EventTexts {
-    const { hashedJson } = this;
+    const withHashes = insertedAt(this.#kept, this.#hashesAt, hashes);
     return {
-      hashedJson,
-      signedJson: this.#kept(hashes, ''),
-      skeletonJson: this.#kept(hashes, signatures),
-      sizeBytes: [hashes, signatures, unsigned].reduce(
-        (size, member) => (member === '' ? size : size + 1 + Buffer.byteLength(member)),
-        Buffer.byteLength(hashedJson),
-      ),
+      hashedJson: asObject(this.#whole),
+      signedJson: asObject(withHashes),
+      skeletonJson: asObject(insertedAt(withHashes, this.#signaturesAt + hashes.length, signatures)),
+      // The comma after the last member stands for the closing brace.
+      sizeBytes:
+        1 + [this.#whole, hashes, signatures, unsigned].reduce((sum, text) => sum + Buffer.byteLength(text), 0),
     };
-  }
-
-  #kept(hashes: string, signatures: string): string {
-    const members = [...this.#keptBeforeHashes];
-    if (hashes !== '') members.push(hashes);
-    members.push(...this.#keptBeforeSignatures);
-    if (signatures !== '') members.push(signatures);
-    members.push(...this.#keptAfterSignatures);
-    return `{${members.join()}}`;
-  }
-
-  #runOf(key: string): string[] {
-    if (key < 'hashes') return this.#keptBeforeHashes;
-    return key < 'signatures' ? this.#keptBeforeSignatures : this.#keptAfterSignatures;
   }
 }
 
-/** A member in canonical JSON, `"key":value`; empty for one that is not there. */
+/** A member in canonical JSON with a comma behind it, `"key":value,`; empty for one that is not there. */
 export function memberText(key: string, value: JsonValue | undefined, strictness: NumberStrictness): string {
-  return value === undefined ? '' : canonicalMember(key, value, strictness);
+  return value === undefined ? '' : `${canonicalMember(key, value, strictness)},`;
+}
+
+function insertedAt(members: string, at: number, member: string): string {
+  return members.slice(0, at) + member + members.slice(at);
+}
+
+function asObject(members: string): string {
+  return `{${members.slice(0, -1)}}`;
 }

@@ -113,7 +113,7 @@ function checkNoDuplicates(authEvents: readonly NamedAuthEvent[]): Rejection | u
   const seen = new Set<string>();
   for (const { type, stateKey } of authEvents) {
     if (stateKey === undefined) continue;
-    const slot = JSON.stringify([type, stateKey]);
+    const slot = `${type.length}:${type}${stateKey}`;
     if (seen.has(slot)) {
       return reject(
         'authEventsDuplicate',
