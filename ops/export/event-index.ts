@@ -6,8 +6,8 @@ import { editedEventOf, redactedEventOf } from './case-query.ts';
 import { chunksIn } from './files.ts';
 import type { EventLine } from './layout.ts';
 
-/** Chunks that are in memory at a time, of up to 32 MiB each. */
-const CHUNKS_IN_MEMORY = 4;
+/** Most bytes of chunks that are kept in memory: the rooms of a server are spread over all of them. */
+const MAX_BYTES_IN_MEMORY = 256 * 1024 * 1024;
 const DAY_MS = 24 * 60 * 60 * 1000;
 
 interface Place {
@@ -52,7 +52,7 @@ export interface Entry {
 /** Reads the chunks of events at random. */
 export class EventIndex {
   readonly #chunks: readonly string[];
-  readonly #inMemory = new Lru<number, Buffer>(CHUNKS_IN_MEMORY);
+  readonly #inMemory = new Lru<number, Buffer>(MAX_BYTES_IN_MEMORY, ({ length }) => length);
   readonly #places: readonly Place[];
   readonly #rooms: ReadonlyMap<string, readonly Place[]>;
   readonly #relations: ReadonlyMap<string, Relations>;

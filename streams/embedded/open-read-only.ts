@@ -4,7 +4,7 @@ import { FileKeyring } from '../keyring/file-keyring.ts';
 import { MasterKeyProblem } from '../keyring/master-key.ts';
 import type { LogLayout, RawRecord, ReadOnlyLog } from '../raw-log.ts';
 import { leafHash } from '../record-format.ts';
-import { openRecords, rawRecord, storedRecord } from '../record-reader.ts';
+import { keyFor, openRecords, rawRecord, storedRecord } from '../record-reader.ts';
 import { checkSections, type SectionCheck } from '../section-check.ts';
 import { damagedAt } from './damage.ts';
 import { diskFiles, type FileSystem, type OpenFile } from './files.ts';
@@ -179,9 +179,9 @@ class BesideLog implements ReadOnlyLog {
     if (firstKeySlot === undefined) throw new RangeError('not a record of this log: it has no key slot');
     const keys: (Buffer | null)[] = [];
     for (let index = 0; index < sealedSections.length; index++) {
-      await keyring.load(firstKeySlot + index);
-      const key = keyring.peek(firstKeySlot + index);
-      keys.push(key ? Buffer.from(key) : null);
+      const known = keyring.peek(firstKeySlot + index);
+      const key = known === undefined ? await keyFor(keyring, firstKeySlot + index) : known;
+      keys.push(key && Buffer.from(key));
     }
     return keys;
   }
