@@ -86,7 +86,8 @@ export function openNote(note: string, verifier: NoteVerifier, maxLength = MAX_N
   return text;
 }
 
-interface NoteSignature {
+/** A signature line of a note. */
+export interface NoteSignature {
   readonly name: string;
   readonly keyId: number;
   readonly signature: Uint8Array;
@@ -129,10 +130,16 @@ function hasControlCharacter(text: string): boolean {
   return !text.isWellFormed();
 }
 
-function signerOf(name: string, seed: Uint8Array): NoteSigner {
+/** An Ed25519 key pair of its seed: the private key as Node takes it, the public one as 32 bytes. */
+export function keyPairOf(seed: Uint8Array): { readonly privateKey: KeyObject; readonly publicKey: Buffer } {
   const privateKey = createPrivateKey({ key: Buffer.concat([PKCS8_PREFIX, seed]), format: 'der', type: 'pkcs8' });
   const { x } = createPublicKey(privateKey).export({ format: 'jwk' });
-  const verifier = verifierOf(name, Buffer.from(String(x), 'base64url'));
+  return { privateKey, publicKey: Buffer.from(String(x), 'base64url') };
+}
+
+function signerOf(name: string, seed: Uint8Array): NoteSigner {
+  const { privateKey, publicKey } = keyPairOf(seed);
+  const verifier = verifierOf(name, publicKey);
   return {
     verifier,
     sign(text) {
@@ -162,7 +169,8 @@ function verifierOf(name: string, publicKey: Buffer): NoteVerifier {
   };
 }
 
-function publicKeyObject(publicKey: Buffer): KeyObject {
+/** An Ed25519 public key of 32 bytes as Node takes it. Throws {@link NoteError} `key`. */
+export function publicKeyObject(publicKey: Buffer): KeyObject {
   try {
     const x = publicKey.toString('base64url');
     return createPublicKey({ key: { kty: 'OKP', crv: 'Ed25519', x }, format: 'jwk' });
@@ -185,6 +193,7 @@ function typedKey(key: Uint8Array): string {
   return Buffer.concat([Buffer.of(ED25519), key]).toString('base64');
 }
 
-function hexKeyId(keyId: number): string {
+/** A key id as the text forms of keys write it. */
+export function hexKeyId(keyId: number): string {
   return keyId.toString(16).padStart(8, '0');
 }
