@@ -57,6 +57,9 @@ export async function requireGuestAccessElsewhere(
   throw new MatrixError('M_GUEST_ACCESS_FORBIDDEN', 'This room admits no guests.');
 }
 
+/** Stands for no event: no position is less than 0. */
+const NONE = -1;
+
 export interface GuestAccessOptions {
   readonly engine: Pick<ProjectionEngine, 'onAdvance'>;
   readonly reader: Reader;
@@ -67,7 +70,7 @@ export interface GuestAccessOptions {
 /** Takes the guests of this server out of rooms that do not admit guests any more, whoever says so. */
 export class GuestAccess {
   readonly #options: GuestAccessOptions;
-  /** Internal id of a room → position of the event that was looked at last; -1 for none. */
+  /** Internal id of a room → position of the event that was looked at last, or {@link NONE}. */
   readonly #seen = new Lru<number, number>(MAX_REMEMBERED_ROOMS);
   /** Rooms that are to be looked through: no more than there are rooms that changed since the last look. */
   readonly #waiting = new Set<string>();
@@ -120,10 +123,11 @@ export class GuestAccess {
   /** False once for each event that ends it. */
   #admitsGuests(room: number): boolean {
     const { reader } = this.#options;
-    const position = stateEventPosition(reader, room, TYPE, '') ?? -1;
-    if (this.#seen.get(room) === position) return true;
-    this.#seen.set(room, position);
-    const content: unknown = parseJson(eventAt(reader, position)?.contentJson ?? '{}');
+    const position = stateEventPosition(reader, room, TYPE, '');
+    if (this.#seen.get(room) === (position ?? NONE)) return true;
+    this.#seen.set(room, position ?? NONE);
+    const event = position === undefined ? undefined : eventAt(reader, position);
+    const content: unknown = parseJson(event?.contentJson ?? '{}');
     return isJsonObject(content) && content['guest_access'] === 'can_join';
   }
 

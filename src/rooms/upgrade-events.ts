@@ -24,6 +24,8 @@ const COPIED_TYPES: readonly string[] = [
   'm.room.avatar',
   'm.room.canonical_alias',
 ];
+/** What is said in the new room where the old one has no word on it: what that means, for whoever waits for the event. */
+const UNSAID: Readonly<Record<string, JsonObject>> = { 'm.room.guest_access': { guest_access: 'forbidden' } };
 /** Bans that are part of making the new room; more of them follow one by one. An append holds a megabyte at most. */
 const MAX_FIRST_BANS = 300;
 
@@ -58,7 +60,7 @@ export function replacementEvents(replacement: Replacement): ReplacementEvents {
   const levels = newLevels(replacement);
   const setUpLevels = levelsForSetUp(levels, userId, newRules);
   const copied = COPIED_TYPES.flatMap((type) => {
-    const content = rooms.state(oldRoomId, type, '')?.content;
+    const content = rooms.state(oldRoomId, type, '')?.content ?? UNSAID[type];
     // Content that is empty says what no event says: the setting was taken back.
     if (content === undefined || Object.keys(content).length === 0) return [];
     return [add(type, type === 'm.room.join_rules' ? supportedJoinRule(content, newRules) : content)];
