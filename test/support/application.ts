@@ -14,6 +14,7 @@ import type { FederationNetwork } from '#src/federation/federation.ts';
 import { createHttpApp, type TlsCredentials } from '#src/http/app.ts';
 import { silentLog } from '#src/log/logger.ts';
 import { type MemoryLog, openMemoryLog } from '#streams/memory/memory-log.ts';
+import { wrongIn } from './client-answers.ts';
 
 export interface TestApplication {
   readonly http: FastifyInstance;
@@ -63,6 +64,34 @@ export class TestClient {
   }
 }
 
+/** What was wrong with answers of an application, if anything was. */
+const wrongAnswers = new WeakMap<FastifyInstance, string[]>();
+
+/** Looks at every answer of the client API, whoever asked, just before it goes out; see {@link throwIfWrong}. */
+function watchAnswers(http: FastifyInstance): void {
+  const wrong: string[] = [];
+  wrongAnswers.set(http, wrong);
+  http.addHook('onRequest', (request, { raw }, done) => {
+    const { end } = raw;
+    raw.end = function (this: typeof raw, ...given: unknown[]) {
+      const text = typeof given[0] === 'string' || Buffer.isBuffer(given[0]) ? given[0].toString() : '';
+      if (/^[{[]/.test(text)) {
+        const { method, url } = request;
+        const found = wrongIn({ method, url, status: raw.statusCode, body: JSON.parse(text) });
+        if (found !== undefined) wrong.push(found);
+      }
+      return Reflect.apply(end, this, given);
+    } as typeof end;
+    done();
+  });
+}
+
+/** @throws {Error} if the application has answered something that no answer of its operation may be. */
+function throwIfWrong(http: FastifyInstance): void {
+  const wrong = wrongAnswers.get(http)?.splice(0) ?? [];
+  if (wrong.length > 0) throw new Error(`An answer is not as the specification has it. ${wrong.join('\n')}`);
+}
+
 /** Calls without a token, or with the one given. A string body is sent as it is. */
 export async function request(
   http: FastifyInstance,
@@ -80,6 +109,7 @@ export async function request(
     },
     ...(body !== undefined && { payload: typeof body === 'string' ? body : JSON.stringify(body) }),
   });
+  throwIfWrong(http);
   const isJson = String(raw.headers['content-type'] ?? '').includes('json');
   return { status: raw.statusCode, body: isJson ? raw.json() : {}, raw };
 }
@@ -143,6 +173,7 @@ export async function startApplication(settings: object = {}, parts: TestParts =
     closing: closer.signal,
     tls,
   });
+  watchAnswers(http);
   await http.ready();
   return {
     http,
@@ -170,6 +201,7 @@ export async function startApplication(settings: object = {}, parts: TestParts =
       await engine.close();
       await log.close();
       await rm(dir, { recursive: true, force: true });
+      throwIfWrong(http);
     },
   };
 }
