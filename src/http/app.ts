@@ -5,7 +5,7 @@ import type { Socket } from 'node:net';
 import { type FastifyInstance, fastify } from 'fastify';
 import type { Endpoint } from './endpoint.ts';
 import { MatrixError } from './errors.ts';
-import { beginCall, type RegisterOptions, registerEndpoints, UNKNOWN_ROUTE } from './register.ts';
+import { beginCall, methodNotAllowed, type RegisterOptions, registerEndpoints, UNKNOWN_ROUTE } from './register.ts';
 import { send, sendFailure } from './send.ts';
 
 /**
@@ -73,7 +73,11 @@ export function createHttpApp<C>(options: HttpAppOptions<C>): FastifyInstance {
       return;
     }
     beginCall(request, reply, UNKNOWN_ROUTE, options);
-    sendFailure(reply, new MatrixError('M_UNRECOGNIZED'));
+    const allowed = paths.at(request.url);
+    sendFailure(
+      reply,
+      allowed === undefined ? new MatrixError('M_UNRECOGNIZED') : methodNotAllowed(request.method, allowed),
+    );
   });
   app.options('*', {
     onRequest: (request, reply) => {
@@ -82,7 +86,7 @@ export function createHttpApp<C>(options: HttpAppOptions<C>): FastifyInstance {
     },
     handler: (_request, reply) => reply,
   });
-  registerEndpoints(app, options.endpoints, options);
+  const paths = registerEndpoints(app, options.endpoints, options);
   return app;
 }
 

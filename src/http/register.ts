@@ -32,6 +32,7 @@ import type {
 } from './endpoint.ts';
 import { limitExceeded, MatrixError } from './errors.ts';
 import type { AuditDeclaration, Described, Guard } from './guard.ts';
+import { PathMethods } from './path-methods.ts';
 import type { RateLimiter } from './rate-limit.ts';
 import { routePaths } from './route-paths.ts';
 import { send, sendFailure } from './send.ts';
@@ -84,18 +85,16 @@ export interface RegisterOptions<C> {
 /** Status in the log of a request whose client did not wait for the answer. */
 const CLIENT_GONE = 499;
 
-const METHODS: readonly Method[] = ['GET', 'PUT', 'POST', 'DELETE', 'PATCH'];
-
 /**
- * Registers endpoints under all their paths, and 405 for the methods that a path does not have. To be called once for a
- * Fastify instance that app.ts made.
+ * Registers endpoints under all their paths, and gives what methods each path has. To be called once for a Fastify instance that
+ * app.ts made.
  */
 export function registerEndpoints<C>(
   fastify: FastifyInstance,
   endpoints: readonly Endpoint<C>[],
   options: RegisterOptions<C>,
-): void {
-  const methodsOfPath = new Map<string, { readonly url: string; readonly methods: Set<Method> }>();
+): PathMethods {
+  const paths = new PathMethods();
   const byBody = Map.groupBy(endpoints, ({ body }) => (body === 'stream' ? 'stream' : 'bytes'));
   for (const [kind, group] of byBody) {
     fastify.register(async (scope) => {
@@ -106,18 +105,10 @@ export function registerEndpoints<C>(
     });
   }
   for (const { path, aliases, method } of endpoints) {
-    for (const { url } of routePaths(path, aliases)) {
-      // Where only the names of parameters differ, it is one path.
-      const shape = url.replace(/:[A-Za-z_]+/g, ':');
-      const known = methodsOfPath.get(shape);
-      if (known === undefined) methodsOfPath.set(shape, { url, methods: new Set([method]) });
-      else known.methods.add(method);
-    }
+    for (const { url } of routePaths(path, aliases)) paths.add(url, method);
   }
-  for (const { url, methods } of methodsOfPath.values()) {
-    const others = METHODS.filter((method) => !methods.has(method));
-    if (others.length > 0) registerOtherMethods(fastify, url, others, [...methods], options);
-  }
+  for (const { url, methods, allowed } of paths.hidden()) registerOtherMethods(fastify, url, methods, allowed, options);
+  return paths;
 }
 
 function registerOne<C>(scope: FastifyInstance, endpoint: Endpoint<C>, options: RegisterOptions<C>): void {
@@ -394,23 +385,28 @@ function bodyOf(declaration: NonNullable<Endpoint<never>['body']>, received: unk
   return applySchema(declaration, isEmpty ? {} : parseJsonBody(received), 'body');
 }
 
-/** 405 for the methods that a known path does not have. */
+/** What a request gets whose path does not know its method. */
+export function methodNotAllowed(method: string, allowed: readonly Method[]): MatrixError {
+  const message = `This path does not know ${method}, but ${allowed.join(', ')}.`;
+  const headers = { allow: [...allowed, 'OPTIONS'].join(', ') };
+  return new MatrixError('M_UNRECOGNIZED', message, { status: 405, headers });
+}
+
+/** 405 for methods that a path does not have, where the router would take its requests for those of another. */
 function registerOtherMethods(
   fastify: FastifyInstance,
   url: string,
-  others: Method[],
+  others: readonly Method[],
   allowed: readonly Method[],
   options: Pick<RegisterOptions<never>, 'log' | 'closing' | 'onAnswered'>,
 ): void {
-  const allow = [...allowed, 'OPTIONS'].join(', ');
   fastify.route({
-    method: others,
+    method: [...others],
     url,
     exposeHeadRoute: false,
     onRequest: (request, reply) => {
       beginCall(request, reply, UNKNOWN_ROUTE, options);
-      const message = `This path does not know ${request.method}, but ${allowed.join(', ')}.`;
-      sendFailure(reply, new MatrixError('M_UNRECOGNIZED', message, { status: 405, headers: { allow } }));
+      sendFailure(reply, methodNotAllowed(request.method, allowed));
     },
     handler: (_request, reply) => reply,
   });
