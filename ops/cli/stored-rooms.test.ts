@@ -90,7 +90,8 @@ async function tell(engine: ProjectionEngine, log: Awaited<ReturnType<typeof ope
   const receiver = new Receiver({ reader, rooms, clock, keys: allKeys, missing: missingEventsOf(foreign) });
   const join = foreign.add({ sender: LOCAL, type: 'm.room.member', stateKey: LOCAL, content: { membership: 'join' } });
   await receiver.receiveOutliers(foreign.room, 'a.org', foreign.withAuthChain(join.before.values()));
-  await receiver.receiveEntry(foreign.room, 'a.org', join.pdu, [...join.before.values()]);
+  const isOurs = (userId: string): boolean => userId === LOCAL;
+  await receiver.receiveEntry(foreign.room, 'a.org', join.pdu, join.before.values(), isOurs);
   const receive = async (spec: Parameters<ForeignRoom['add']>[0]) => {
     const event = foreign.add(spec);
     const verdict = await receiver.receive(foreign.room, 'a.org', event.pdu);
@@ -210,12 +211,25 @@ describe('rooms state', () => {
     expect(early.err).toContain('was not on this server at 2001-01-01T00:00:00.000Z.');
   });
 
+  test('is the one after a record of the log, and of one type where only that is asked for', async () => {
+    const all = await stateOf('--at-position', String(Number.MAX_SAFE_INTEGER));
+    expect(sorted(all)).toEqual(sorted(await stateOf()));
+    const members = await stateOf('--type', 'm.room.member');
+    expect(sorted(members)).toEqual(
+      sorted(new Map([...all].filter(([key]) => JSON.parse(key)[0] === 'm.room.member'))),
+    );
+    expect(members.size).toBeGreaterThan(1);
+    const none = await stele('state', story.roomId, '--at-position', '0');
+    expect([none.status, none.err]).toEqual([1, expect.stringContaining('was not on this server after record 0')]);
+  });
+
   test('what is not there, or makes no sense, is told', async () => {
     for (const [args, status, message] of [
       [['!none:a.org'], 1, 'There is no room !none:a.org on this server.'],
       [['#none:localhost'], 1, 'There is no room #none:localhost on this server.'],
       [[story.roomId, '--at', '$none'], 1, 'There is no event $none in'],
-      [[story.roomId, '--at', '$x', '--at-time', '5'], 2, 'two different moments'],
+      [[story.roomId, '--at', '$x', '--at-time', '5'], 2, 'are different moments'],
+      [[story.roomId, '--at-position', 'x'], 2, 'x is no position'],
       [[story.roomId, '--at-time', 'tomorrow'], 2, 'tomorrow is no time'],
       [[story.roomId, '--before'], 2, '--before goes with --at EVENT'],
     ] as const) {
@@ -224,6 +238,35 @@ describe('rooms state', () => {
       expect(answer.err).toContain(message);
       expect(answer.err).not.toMatch(/^\s+at /m);
     }
+  });
+});
+
+describe('rooms audience', () => {
+  const audience = async (eventId: string) => {
+    const { status, out } = await stele('audience', eventId, '--json');
+    expect(status).toBe(0);
+    return JSON.parse(out) as { users: { user_id: string; membership: string; since: unknown }[] };
+  };
+
+  test('is those who were in the room when it was sent; not who was banned by then', async () => {
+    const before = await audience(story.topic.eventId);
+    expect(before.users.map(({ user_id, since }) => [user_id, since])).toEqual(
+      expect.arrayContaining([
+        [ANN, 'sent'],
+        [BOB, 'sent'],
+        [LOCAL, 'sent'],
+      ]),
+    );
+    const after = await audience(story.awkward.eventId);
+    expect(after.users.map(({ user_id }) => user_id)).not.toContain(BOB);
+  });
+
+  test('in words; and what nobody was shown has none', async () => {
+    const { out, err } = await stele('audience', story.topic.eventId);
+    expect(out).toContain(`${ANN}  join  when it was sent\n`);
+    expect(err).toContain('where the history is shared');
+    const hidden = await stele('audience', story.evasion.eventId);
+    expect([hidden.status, hidden.err]).toEqual([1, expect.stringContaining('were ever shown')]);
   });
 });
 

@@ -24,5 +24,12 @@ export function parseTime(text: string): number {
   throw new UsageError(`${text} is no time; write 2026-07-04T12:00:00Z, or milliseconds since the epoch`);
 }
 
+/** A place in the log. @throws {UsageError} */
+export function parsePosition(text: string): number {
+  const position = /^[0-9]{1,16}$/.test(text) ? Number(text) : Number.NaN;
+  if (Number.isSafeInteger(position)) return position;
+  throw new UsageError(`${text} is no position in a log; write a whole number`);
+}
+
 /** As far as dates go. */
 const MAX_DATE_MS = 8_640_000_000_000_000;

@@ -56,6 +56,13 @@ export async function stateAtTime({ reader, log }: DataFolder, room: Room, timeM
   throw new NotOnThisServer(`${room.roomId} was not on this server at ${new Date(timeMs).toISOString()}.`);
 }
 
+/** The state that the server showed once it had taken in a record of its log. @throws {NotOnThisServer} */
+export function stateAtPosition(reader: Reader, room: Room, position: Position): StateRef {
+  const state = stateShownBefore(reader, room, Math.min(position, reader.frontier) + 1);
+  if (state !== undefined) return state;
+  throw new NotOnThisServer(`${room.roomId} was not on this server after record ${position}.`);
+}
+
 /** The state that the room had just before a record of the log; undefined if there was nothing of it yet. */
 export function stateShownBefore(reader: Reader, room: Room, position: Position): StateRef | undefined {
   for (const { position: last } of timelineBackwards(reader, room.id, -1, position - 1)) {
@@ -77,9 +84,14 @@ async function lastRecordBy(log: DataFolder['log'], end: Position, timeMs: numbe
   return low;
 }
 
-/** The events of a state, ordered by type, then state key; read while it is iterated. */
-export function* stateEvents(reader: Reader, room: Room, state: StateRef): Generator<ShownStateEvent> {
-  for (const { type, stateKey, event } of stateEntriesAt(reader, room.id, state)) {
+/** The events of a state, ordered by type, then state key, or those of one type; read while it is iterated. */
+export function* stateEvents(reader: Reader, room: Room, state: StateRef, only?: string): Generator<ShownStateEvent> {
+  for (const { type, stateKey, event } of stateEntriesAt(
+    reader,
+    room.id,
+    state,
+    only === undefined ? {} : { type: only },
+  )) {
     const known = knownEventAt(reader, event);
     if (known === undefined) continue;
     const { eventId, sender, originServerTs } = known.row;

@@ -1,12 +1,12 @@
 import type { Room } from '#projections/rooms/queries.ts';
 import type { StateRef } from '#projections/rooms/state/index.ts';
 import { type DataFolder, readDataFolder, roomNamed } from '../../rooms/data-folder.ts';
-import { presentState, stateAround, stateAtTime, stateEvents } from '../../rooms/stored-state.ts';
+import { presentState, stateAround, stateAtPosition, stateAtTime, stateEvents } from '../../rooms/stored-state.ts';
 import { quotedText } from '../../rooms/trace.ts';
 import { defineCommand, type ExitStatus, SUCCESS, UsageError } from '../command.ts';
 import { jsonArray } from '../json-array.ts';
 import { count } from '../progress.ts';
-import { parseTime, sayingWhatIsNotThere } from '../stored-rooms.ts';
+import { parsePosition, parseTime, sayingWhatIsNotThere } from '../stored-rooms.ts';
 
 /** `stele rooms state` */
 export const command = defineCommand({
@@ -23,21 +23,28 @@ its own clock.`,
     at: { type: 'string', value: 'EVENT', description: 'The state after this event, where it stands in the graph' },
     before: { type: 'boolean', description: 'With --at: the state before the event' },
     'at-time': { type: 'string', value: 'TIME', description: 'The state that this server showed at this time' },
+    'at-position': { type: 'string', value: 'N', description: 'The state that it showed after record N of its log' },
+    type: {
+      type: 'string',
+      value: 'TYPE',
+      description: 'Only this type: m.room.member, m.room.power_levels, m.policy.rule.user, …',
+    },
   },
   positionals: { min: 1, max: 1 },
   printsData: true,
   run: ({ options, positionals, loadConfig, json, print, say }) =>
     sayingWhatIsNotThere(say, async (): Promise<ExitStatus> => {
-      const { at, before, 'at-time': atTime } = options;
-      if (at !== undefined && atTime !== undefined)
-        throw new UsageError('--at and --at-time are two different moments');
+      const { at, before, type, 'at-time': atTime, 'at-position': atPosition } = options;
+      if ([at, atTime, atPosition].filter((moment) => moment !== undefined).length > 1)
+        throw new UsageError('--at, --at-time and --at-position are different moments');
       if (before && at === undefined) throw new UsageError('--before goes with --at EVENT');
       const timeMs = atTime === undefined ? undefined : parseTime(atTime);
+      const position = atPosition === undefined ? undefined : parsePosition(atPosition);
       const [name = ''] = positionals;
       return readDataFolder((await loadConfig()).data_dir, async (folder): Promise<ExitStatus> => {
         const room = roomNamed(folder.reader, name);
-        const state = await stateAsked(folder, room, { at, before, timeMs });
-        const events = stateEvents(folder.reader, room, state);
+        const state = await stateAsked(folder, room, { at, before, timeMs, position });
+        const events = stateEvents(folder.reader, room, state, type);
         if (json) {
           for (const line of jsonArray(events)) print(line);
           return SUCCESS;
@@ -56,9 +63,15 @@ its own clock.`,
 async function stateAsked(
   folder: DataFolder,
   room: Room,
-  moment: { readonly at: string | undefined; readonly before: boolean; readonly timeMs: number | undefined },
+  moment: {
+    readonly at: string | undefined;
+    readonly before: boolean;
+    readonly timeMs: number | undefined;
+    readonly position: number | undefined;
+  },
 ): Promise<StateRef> {
-  const { at, before, timeMs } = moment;
+  const { at, before, timeMs, position } = moment;
   if (at !== undefined) return stateAround(folder.reader, room, at, before ? 'before' : 'after');
+  if (position !== undefined) return stateAtPosition(folder.reader, room, position);
   return timeMs === undefined ? presentState(folder.reader, room) : stateAtTime(folder, room, timeMs);
 }

@@ -1,0 +1,40 @@
+import { audienceOf } from '../../rooms/audience.ts';
+import { readDataFolder } from '../../rooms/data-folder.ts';
+import { quotedText } from '../../rooms/trace.ts';
+import { defineCommand, type ExitStatus, SUCCESS } from '../command.ts';
+import { count } from '../progress.ts';
+import { sayingWhatIsNotThere } from '../stored-rooms.ts';
+
+/** `stele rooms audience` */
+export const command = defineCommand({
+  name: 'rooms audience',
+  summary: 'Show who could have seen an event',
+  usage: 'EVENT_ID',
+  description: `
+By the room's history visibility when the event was sent, and by everybody's membership then and since: a line for each user, with
+their membership at the event, and since when they could see it. It says who was allowed to see it, not who looked; and what
+other servers did with it nobody here knows. Works while the server runs.`,
+  options: {},
+  positionals: { min: 1, max: 1 },
+  printsData: true,
+  run: ({ positionals, loadConfig, json, print, say }) =>
+    sayingWhatIsNotThere(say, async (): Promise<ExitStatus> => {
+      const [eventId = ''] = positionals;
+      return readDataFolder((await loadConfig()).data_dir, async ({ reader }): Promise<ExitStatus> => {
+        const audience = audienceOf(reader, eventId);
+        if (json) {
+          print(JSON.stringify(audience));
+          return SUCCESS;
+        }
+        for (const { user_id, membership, since } of audience.users) {
+          const when = since === 'sent' ? 'when it was sent' : `since ${new Date(since).toISOString()}`;
+          print(`${quotedText(user_id)}  ${quotedText(membership)}  ${when}`);
+        }
+        say(
+          `${count(audience.users.length)} users, where the history is ${audience.history_visibility}` +
+            `${audience.anybody ? ': anybody else could see it too' : ''}.`,
+        );
+        return SUCCESS;
+      });
+    }),
+});
