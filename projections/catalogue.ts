@@ -27,6 +27,7 @@ import { pushersProjection } from './pushers/projection.ts';
 import { receiptsProjection } from './receipts/projection.ts';
 import { relationsProjection } from './relations/projection.ts';
 import { reportsProjection } from './reports/projection.ts';
+import { rolesProjection } from './roles/projection.ts';
 import { roomsProjection } from './rooms/projection.ts';
 import { threadSubscriptionsProjection } from './thread-subscriptions/projection.ts';
 
@@ -37,6 +38,7 @@ export const coreProjections: readonly Projection[] = [
   directoryProjection,
   reportsProjection,
   auditProjection,
+  rolesProjection,
   accountDataProjection,
   receiptsProjection,
   relationsProjection,

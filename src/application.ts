@@ -88,6 +88,7 @@ import type { Gateway } from './push/sender/gateway.ts';
 import { newRecordId } from './record-ids.ts';
 import { RoleGuard } from './roles/guard.ts';
 import { Roles } from './roles/roles.ts';
+import { ScopedTokens } from './roles/scoped-tokens.ts';
 import { Directory } from './rooms/directory.ts';
 import { GuestAccess } from './rooms/guest-access.ts';
 import { Receiver } from './rooms/receive/receiver.ts';
@@ -192,7 +193,9 @@ export function createApplication(parts: ApplicationParts): Application {
   const commands = new StreamCommands({ log, caughtUp });
   const audit = new Audit({ commands, newRecordId });
   const repeats = new Repeats({ audit, clock, logger });
-  const roles = new Roles();
+  const rolesOptions = { commands, reader, clock, newRecordId, random: randomBytes };
+  const roles = new Roles(rolesOptions);
+  const scopedTokens = new ScopedTokens({ ...rolesOptions, roles });
   const federation = createFederation({
     config,
     engine,
@@ -215,6 +218,7 @@ export function createApplication(parts: ApplicationParts): Application {
     random: randomBytes,
     logger,
     onDeactivated: () => departures.wake(),
+    otherTokens: (token, use) => scopedTokens.authenticate(token, use),
     onRequest: ({ userId, deviceId }, endpoint) => {
       if (deviceId !== undefined && isPersonal(endpoint)) presence.act(userId, deviceId);
     },
@@ -403,6 +407,7 @@ export function createApplication(parts: ApplicationParts): Application {
     audit,
     repeats,
     roles,
+    scopedTokens,
     rooms,
     sync,
     slidingSync,

@@ -27,6 +27,7 @@ import type { Thumbnailer } from './media/thumbnailer.ts';
 import type { UrlPreviews } from './media/url-preview/url-previews.ts';
 import type { Push } from './push/push.ts';
 import type { Roles } from './roles/roles.ts';
+import type { ScopedTokens } from './roles/scoped-tokens.ts';
 import type { Directory } from './rooms/directory.ts';
 import type { Receiver } from './rooms/receive/receiver.ts';
 import type { RemoteSpaces } from './rooms/remote-spaces.ts';
@@ -52,6 +53,7 @@ export interface Context {
   /** The same for what strangers can cause as often as they like. */
   readonly repeats: Repeats;
   readonly roles: Roles;
+  readonly scopedTokens: ScopedTokens;
   readonly rooms: Rooms;
   readonly sync: Sync;
   readonly slidingSync: SlidingSync;

@@ -19,6 +19,18 @@ export const recordKinds = {
     version: 1,
     says: 'A part of the state of a room that the server takes over as it comes in, as what it changes of what was known.',
   },
+  'room.members_awaited': {
+    version: 1,
+    says: 'The server is in a room of which it was not told all members yet: since which event, and which servers are in it.',
+  },
+  'room.event_held': {
+    version: 1,
+    says: 'An event of another server is judged when all members of its room are known.',
+  },
+  'room.members_told': {
+    version: 1,
+    says: 'All members of a room are known now that were not when the server came in.',
+  },
   'user.registered': {
     version: 1,
     says: 'An account was made: whose it is, and what it may do; the hash of its password apart.',
@@ -239,6 +251,30 @@ export const recordKinds = {
     version: 1,
     says: 'Somebody did, or tried to do, what has to be answered for: who, what, why and from where; what was before and after apart.',
   },
+  'role.granted': {
+    version: 1,
+    says: 'Somebody was given a role: which one, what limits it, by whom, why and until when.',
+  },
+  'role.revoked': {
+    version: 1,
+    says: 'A role was taken back.',
+  },
+  'scoped_token.created': {
+    version: 1,
+    says: 'A token was made for one role, one reason and a limited time: its hash.',
+  },
+  'scoped_token.revoked': {
+    version: 1,
+    says: 'A scoped token is good for nothing any more.',
+  },
+  'break_glass.requested': {
+    version: 1,
+    says: 'Somebody asked for everything to be opened for a while: why, and under which case.',
+  },
+  'break_glass.approved': {
+    version: 1,
+    says: 'A second person let somebody open everything until a time.',
+  },
   'content.read': {
     version: 1,
     says: 'Somebody who may redact in a room was shown what a redaction had taken away: who, and of which event.',
@@ -266,6 +302,18 @@ export const recordKinds = {
   'federation.sent': {
     version: 1,
     says: 'Up to which position other servers have got what they are to get.',
+  },
+  'checkpoint.timestamped': {
+    version: 1,
+    says: 'An authority stamped the time on a checkpoint of this log.',
+  },
+  'checkpoint.cosigned': {
+    version: 1,
+    says: 'Witnesses cosigned a checkpoint of this log.',
+  },
+  'witness.alarm': {
+    version: 1,
+    says: 'A witness saw something else of this log than what it is.',
   },
   'backup.made': {
     version: 1,

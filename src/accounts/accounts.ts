@@ -52,6 +52,8 @@ export interface AccountsOptions {
   /** Default: one of the usual cost. */
   readonly passwordHasher?: PasswordHasher;
   readonly accessTokenLifetimeMs?: number;
+  /** Asked first about each token: who calls with it, or undefined for a token of a device. It has to be quick. */
+  readonly otherTokens?: (token: string, request: TokenUse) => Requester | undefined;
   /** Called when a token was accepted, with the endpoint that was asked. It has to be quick: every request comes by. */
   readonly onRequest?: (requester: Requester, endpoint: TokenUse['endpoint']) => void;
   /** Called when an account has been closed. */
@@ -107,6 +109,7 @@ export class Accounts {
   readonly #attempts: RateLimiter | undefined;
   readonly #onDeactivated: (() => void) | undefined;
   readonly #onRequest: AccountsOptions['onRequest'];
+  readonly #otherTokens: AccountsOptions['otherTokens'];
 
   constructor(options: AccountsOptions) {
     const { config, log, reader, clock, random, logger } = options;
@@ -121,6 +124,7 @@ export class Accounts {
     this.#attempts = config.rate_limits.enabled ? new RateLimiter({ now: clock }) : undefined;
     this.#onDeactivated = options.onDeactivated;
     this.#onRequest = options.onRequest;
+    this.#otherTokens = options.otherTokens;
     const activity = new ActivityLog();
     const commands = this.#users;
     const { accessTokenLifetimeMs } = options;
@@ -146,6 +150,8 @@ export class Accounts {
 
   /** Who an access token belongs to; see {@link Sessions.authenticate}. Bound, to be handed to the HTTP framework. */
   readonly authenticate = (token: string, request: TokenUse): Requester => {
+    const other = this.#otherTokens?.(token, request);
+    if (other !== undefined) return other;
     const requester = this.sessions.authenticate(token, request);
     this.#onRequest?.(requester, request.endpoint);
     return requester;

@@ -8,6 +8,8 @@ import { endpoint } from '#src/http/endpoint.ts';
 
 /** Most entries of one answer. */
 const MAX_LIMIT = 1_000;
+/** Positions that fit into a key. */
+const MAX_POSITION = 2 ** 48 - 1;
 
 const queryBody = z.object({
   actor: z.string().optional(),
@@ -30,10 +32,10 @@ export const auditLog = endpoint({
   rateLimit: 'none',
   body: queryBody.extend({
     /** Only entries beyond this position. */
-    after: z.int().min(0).optional(),
+    after: z.int().min(0).max(MAX_POSITION).optional(),
     limit: z.int().min(1).max(MAX_LIMIT).default(MAX_LIMIT),
     /** Position of the entry of the question, as the first answer gave it. */
-    asked: z.int().min(0).optional(),
+    asked: z.int().min(0).max(MAX_POSITION).optional(),
   }),
   audit: {
     action: 'audit.read',

@@ -6,6 +6,7 @@ import { auditLog } from './audit-log.ts';
 import { listSigningKeys } from './list-signing-keys.ts';
 import { recordBackup } from './record-backup.ts';
 import { recordExport } from './record-export.ts';
+import { roleOperatorEndpoints } from './roles.ts';
 import { rotateSigningKey } from './rotate-signing-key.ts';
 
 /** Everything that the operator's socket answers. */
@@ -15,6 +16,7 @@ export const operatorEndpoints: readonly Endpoint<Context>[] = [
   addRegistrationToken,
   rotateSigningKey,
   listSigningKeys,
+  ...roleOperatorEndpoints,
   recordExport,
   recordBackup,
 ];

@@ -153,7 +153,7 @@ export const ROLES = {
 export type Role = keyof typeof ROLES;
 
 /** Roles that can be given; `break_glass` is asked for and approved instead. */
-export const GRANTABLE_ROLES = (Object.keys(ROLES) as Role[]).filter((role) => role !== 'break_glass');
+export const GRANTABLE_ROLES: readonly Role[] = (Object.keys(ROLES) as Role[]).filter((role) => role !== 'break_glass');
 
 /** Whether a text is the name of a role. */
 export function isRole(text: string): text is Role {

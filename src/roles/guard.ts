@@ -24,6 +24,11 @@ export interface RoleGuardOptions {
   readonly logger: Logger;
 }
 
+/** What a request is about, and the case that it states. */
+interface Wanted extends Pick<Described, 'roomId' | 'caseId'> {
+  readonly statedCase?: string | undefined;
+}
+
 export class RoleGuard implements Guard {
   readonly #options: RoleGuardOptions;
 
@@ -51,7 +56,12 @@ export class RoleGuard implements Guard {
     const standing =
       may === undefined || requester === undefined
         ? undefined
-        : await this.#standingFor(requester, { ...about, may, ...grounds }, audit.isScopedInHandler === true, ip);
+        : await this.#standingFor(
+            requester,
+            { ...about, may, statedCase: grounds.caseId },
+            audit.isScopedInHandler === true,
+            ip,
+          );
     const reason = grounds.reason ?? standing?.reason;
     const caseId = grounds.caseId ?? standing?.caseId ?? described.caseId;
     if (requester !== undefined) this.#checkGrounds(audit.action, requester, about, { reason, caseId });
@@ -96,7 +106,7 @@ export class RoleGuard implements Guard {
 
   async #standingFor(
     requester: Requester,
-    wanted: Described & Grounds & { readonly may: Capability },
+    wanted: Wanted & { readonly may: Capability },
     isScopedInHandler: boolean,
     ip: string,
   ): Promise<Standing> {
@@ -108,7 +118,7 @@ export class RoleGuard implements Guard {
       wanted,
       ip,
       forbidden(
-        standings.some(({ caseId }) => caseId !== undefined)
+        standings.some(({ isCaseFixed }) => isCaseFixed)
           ? 'Your role is limited to a case, or to rooms, that this does not belong to.'
           : 'Your role is limited to rooms that this does not belong to.',
       ),
@@ -130,9 +140,11 @@ export class RoleGuard implements Guard {
 }
 
 /** Whether a standing reaches as far as a request. */
-function reaches(standing: Standing, { roomId, caseId }: Described, isScopedInHandler: boolean): boolean {
-  if (standing.caseId !== undefined && caseId !== undefined && caseId !== standing.caseId) return false;
-  if (standing.rooms === undefined) return true;
-  if (roomId !== undefined) return standing.rooms.includes(roomId);
-  return isScopedInHandler || (standing.caseId !== undefined && caseId === standing.caseId);
+function reaches(standing: Standing, { roomId, caseId, statedCase }: Wanted, isScopedInHandler: boolean): boolean {
+  const { rooms, isCaseFixed } = standing;
+  const isOfCase = (one: string | undefined): boolean => one === undefined || one === standing.caseId;
+  if (isCaseFixed && !(isOfCase(caseId) && isOfCase(statedCase))) return false;
+  if (rooms === undefined) return true;
+  if (roomId !== undefined) return rooms.includes(roomId);
+  return isScopedInHandler || (isCaseFixed && caseId !== undefined);
 }

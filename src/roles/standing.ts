@@ -3,13 +3,15 @@ import type { Role } from './capabilities.ts';
 /** In which role somebody acts, and what limits it. */
 export interface Standing {
   readonly role: Role;
-  /** The grant, scoped token or break-glass request that gives the role; undefined for server administrators. */
+  /** The grant or scoped token that gives the role; undefined for server administrators. */
   readonly grantId: string | undefined;
   /** The rooms that it is limited to; undefined for no such limit. */
   readonly rooms: readonly string[] | undefined;
-  /** The case that it is limited to, or that everything done with it is under. */
+  /** The case that everything done in it is under; undefined where each request has to say. */
   readonly caseId: string | undefined;
-  /** Why everything with it is done; undefined where each request has to say. */
+  /** Whether what is asked for has to belong to the case. */
+  readonly isCaseFixed: boolean;
+  /** Why everything in it is done; undefined where each request has to say. */
   readonly reason: string | undefined;
 }
 
@@ -19,5 +21,6 @@ export const ADMINISTRATOR: Standing = {
   grantId: undefined,
   rooms: undefined,
   caseId: undefined,
+  isCaseFixed: false,
   reason: undefined,
 };

@@ -1,11 +1,21 @@
 import type { Context } from '#src/context.ts';
 import type { Endpoint } from '#src/http/endpoint.ts';
 import { deleteMedia } from './delete-media.ts';
+import { getAudit } from './get-audit.ts';
 import { getLock } from './get-lock.ts';
 import { getSuspend } from './get-suspend.ts';
 import { putLock } from './put-lock.ts';
 import { putSuspend } from './put-suspend.ts';
 import { deleteRateLimitOverride, getRateLimitOverride, postRateLimitOverride } from './rate-limit-override.ts';
+import {
+  approveBreakGlass,
+  grantRole,
+  listBreakGlass,
+  listRoles,
+  requestBreakGlass,
+  revokeRole,
+} from './roles/grants.ts';
+import { createToken, listTokens, revokeToken } from './roles/tokens.ts';
 import { postServerNotice, putServerNotice } from './send-server-notice.ts';
 import { whois } from './whois.ts';
 
@@ -22,4 +32,14 @@ export const adminEndpoints: readonly Endpoint<Context>[] = [
   deleteMedia,
   postServerNotice,
   putServerNotice,
+  getAudit,
+  listRoles,
+  grantRole,
+  revokeRole,
+  listBreakGlass,
+  requestBreakGlass,
+  approveBreakGlass,
+  listTokens,
+  createToken,
+  revokeToken,
 ];

@@ -1,0 +1,25 @@
+import { defineCommand, FINDING, SUCCESS } from '../command.ts';
+import { askServer } from '../operator-request.ts';
+
+/** `stele roles approve REQUEST_ID` */
+export const command = defineCommand({
+  name: 'roles approve',
+  summary: 'Let somebody open everything for a while who asked for it',
+  usage: 'REQUEST_ID',
+  options: { reason: { type: 'string', value: 'TEXT', description: 'Why; it is on record' } },
+  positionals: { min: 1, max: 1 },
+  printsData: true,
+  run: async ({ options, positionals: [id], loadConfig, json, print, say }) => {
+    const { status, body } = await askServer(await loadConfig(), '/_stele/operator/roles/approve', {
+      id,
+      reason: options.reason,
+    });
+    if (status !== 200) {
+      say(`stele: ${String(body['error'])}`);
+      return FINDING;
+    }
+    if (json) print(JSON.stringify(body));
+    else say(`Everything is open to them until ${new Date(Number(body['expires_ts'])).toISOString()}.`);
+    return SUCCESS;
+  },
+});
