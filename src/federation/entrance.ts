@@ -6,10 +6,9 @@ import type { Reader } from '#projections/engine/reader.ts';
 import { eventAt, findRoom, referenceHashOf, userRoomOf } from '#projections/rooms/queries.ts';
 import type { BuiltEvent, EventDraft } from '#protocol/build-event.ts';
 import { eventReference } from '#protocol/event-references.ts';
-import { eventIdOf } from '#protocol/hashing.ts';
 import { serverNameOf } from '#protocol/identifiers.ts';
 import { isJsonObject } from '#protocol/json-object.ts';
-import type { EventReference, JsonObject, Pdu } from '#protocol/pdu.ts';
+import type { EventReference, JsonObject } from '#protocol/pdu.ts';
 import { type RoomVersionRules, roomVersionRules, SUPPORTED_ROOM_VERSIONS } from '#protocol/room-version.ts';
 import { MatrixError } from '#src/http/errors.ts';
 import type { Logger } from '#src/log/logger.ts';
@@ -22,6 +21,7 @@ import { FederationError } from './errors.ts';
 import { readEventLists } from './event-lists.ts';
 import { refusal } from './inbound/handshakes.ts';
 import { objectsIn } from './inbound/peers.ts';
+import { idOfTold } from './pdus.ts';
 import { strippedEvents } from './stripped-room-state.ts';
 
 /** Servers that are asked, one after the other, until one lets the user in. */
@@ -317,21 +317,13 @@ function checkCreateEvent(
   }
   const isIts =
     rules.roomIdFormat === 'create_event_hash'
-      ? idOf(create, rules) === `$${roomId.slice(1)}`
+      ? idOfTold(create, rules) === `$${roomId.slice(1)}`
       : create.room_id === roomId;
   if (!isIts) throw new FederationError('bad_answer', server, 'it tells of another room');
 }
 
 /** Our event, with the signature of the other server where that vouches for it. */
 function withTheirSignatures({ pdu, eventId }: BuiltEvent, theirs: unknown, rules: RoomVersionRules): JsonObject {
-  if (!isJsonObject(theirs) || !isJsonObject(theirs.signatures) || idOf(theirs, rules) !== eventId) return pdu;
+  if (!isJsonObject(theirs) || !isJsonObject(theirs.signatures) || idOfTold(theirs, rules) !== eventId) return pdu;
   return { ...pdu, signatures: { ...theirs.signatures, ...pdu.signatures } };
-}
-
-function idOf(event: JsonObject, rules: RoomVersionRules): string | undefined {
-  try {
-    return eventIdOf(event as Pdu, rules);
-  } catch {
-    return undefined;
-  }
 }

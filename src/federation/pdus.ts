@@ -4,14 +4,24 @@ import type { KnownEvent } from '#projections/rooms/known-events.ts';
 import { knownEvent, knownEventAt } from '#projections/rooms/known-events.ts';
 import { readPduRecord } from '#projections/rooms/pdu-record.ts';
 import { roomById } from '#projections/rooms/queries.ts';
-import type { Pdu } from '#protocol/pdu.ts';
+import { eventIdOf } from '#protocol/hashing.ts';
+import type { JsonObject, Pdu } from '#protocol/pdu.ts';
 import { redact } from '#protocol/redaction.ts';
-import { roomVersionRules } from '#protocol/room-version.ts';
+import { type RoomVersionRules, roomVersionRules } from '#protocol/room-version.ts';
 import type { EventLog, Position } from '#streams/event-log.ts';
 
 export interface PduSource {
   readonly log: EventLog;
   readonly reader: Reader;
+}
+
+/** The id of what another server says is an event; undefined for what has none, since it has no canonical form. */
+export function idOfTold(event: JsonObject, rules: RoomVersionRules): string | undefined {
+  try {
+    return eventIdOf(event as Pdu, rules);
+  } catch {
+    return undefined;
+  }
 }
 
 /**

@@ -1,8 +1,12 @@
 /** Whether another server may ask something of a room. */
 import type { Reader } from '#projections/engine/reader.ts';
-import { findRoom, headOf, isServerIn, type Room, stateContent } from '#projections/rooms/queries.ts';
+import { findRoom, headOf, isServerIn, type Room, stateEvent } from '#projections/rooms/queries.ts';
+import { parseJson } from '#protocol/json-limits.ts';
+import type { JsonObject } from '#protocol/pdu.ts';
 import { MatrixError } from '#src/http/errors.ts';
-import { type ServerAcl, serverAclOf } from '../server-acl.ts';
+import { Lru } from '#src/sync/lru.ts';
+import type { Position } from '#streams/event-log.ts';
+import { ALLOW_ALL, type ServerAcl, serverAclOf } from '../server-acl.ts';
 
 /**
  * A room that another server asks about: one that this server is in, and whose access list lets the other one take part.
@@ -27,7 +31,19 @@ export function residentRoom(reader: Reader, serverName: string, origin: string,
   return room;
 }
 
+/** Access lists that are kept ready: each costs as much memory as its event, some KiB as a rule, 64 at most. */
+const MAX_LISTS = 500;
+
+/** By room; what a list is made from is kept with it, so that it is never another room's, or an older one. */
+const lists = new Lru<Position, { readonly contentJson: string; readonly acl: ServerAcl }>(MAX_LISTS);
+
 /** Which servers the room lets take part now. */
 export function aclOf(reader: Reader, room: Room): ServerAcl {
-  return serverAclOf(stateContent(reader, room.id, 'm.room.server_acl'));
+  const contentJson = stateEvent(reader, room.id, 'm.room.server_acl', '')?.contentJson;
+  if (contentJson === undefined) return ALLOW_ALL;
+  const known = lists.get(room.id);
+  if (known?.contentJson === contentJson) return known.acl;
+  const acl = serverAclOf(parseJson(contentJson) as JsonObject);
+  lists.set(room.id, { contentJson, acl });
+  return acl;
 }

@@ -2,7 +2,7 @@
 import { isActiveUser } from '#projections/accounts/queries.ts';
 import type { Reader } from '#projections/engine/reader.ts';
 import { findRoom, roomsOf } from '#projections/rooms/queries.ts';
-import { eventIdOf, roomIdOfCreateEvent } from '#protocol/hashing.ts';
+import { roomIdOfCreateEvent } from '#protocol/hashing.ts';
 import { serverNameOf } from '#protocol/identifiers.ts';
 import { isJsonObject } from '#protocol/json-object.ts';
 import type { JsonObject, Pdu } from '#protocol/pdu.ts';
@@ -10,6 +10,7 @@ import { roomVersionRules } from '#protocol/room-version.ts';
 import type { Context } from '#src/context.ts';
 import { badJson, forbidden, invalidParam, MatrixError, notFound } from '#src/http/errors.ts';
 import { requireInvitable } from '#src/rooms/invite-permission.ts';
+import { idOfTold } from '../pdus.ts';
 import { strippedEvents } from '../stripped-room-state.ts';
 import { aclOf } from './admission.ts';
 import { refusal, signEvent } from './handshakes.ts';
@@ -56,7 +57,7 @@ export async function acceptInvite(
     throw forbidden('The access list of the room shuts your server out.');
   requireInvitable(reader, target);
   if (rules.roomIdFormat === 'create_event_hash') checkTold(told, roomId);
-  const named = idOf(sent, rules);
+  const named = idOfTold(sent, rules);
   if (named === undefined) throw badJson('The event has no canonical form.');
   if (named !== eventId) throw invalidParam('The id in the path is not that of the event.');
 
@@ -106,12 +107,4 @@ function checkTold(told: readonly JsonObject[], roomId: string): void {
     named = undefined;
   }
   if (named !== roomId) throw invalidParam('The create event in invite_room_state is not that of the room.');
-}
-
-function idOf(event: JsonObject, rules: Parameters<typeof eventIdOf>[1]): string | undefined {
-  try {
-    return eventIdOf(event as Pdu, rules);
-  } catch {
-    return undefined;
-  }
 }

@@ -4,10 +4,9 @@
  */
 import type { Reader } from '#projections/engine/reader.ts';
 import { findRoom, isServerIn } from '#projections/rooms/queries.ts';
-import { eventIdOf } from '#protocol/hashing.ts';
 import { serverNameOf } from '#protocol/identifiers.ts';
 import { isJsonObject } from '#protocol/json-object.ts';
-import type { JsonObject, Pdu } from '#protocol/pdu.ts';
+import type { JsonObject } from '#protocol/pdu.ts';
 import { SUPPORTED_ROOM_VERSIONS } from '#protocol/room-version.ts';
 import { KeyedLock } from '#src/commands/keyed-lock.ts';
 import { badJson } from '#src/http/errors.ts';
@@ -17,6 +16,7 @@ import { receivingRoom } from '#src/rooms/receive/receiver.ts';
 import type { Verdict } from '#src/rooms/receive/types.ts';
 import { Lru } from '#src/sync/lru.ts';
 import type { FederationCounts } from '../counts.ts';
+import { idOfTold } from '../pdus.ts';
 import { aclOf } from './admission.ts';
 
 /** Most events of a transaction. Source: server-server API, "Transactions". */
@@ -102,7 +102,7 @@ export class Transactions {
       const verdicts: Promise<void>[] = [];
       for (const event of events) {
         const room = this.#roomFor(origin, roomId);
-        const eventId = idOf(event, 'version' in room ? room.version : undefined);
+        const eventId = idIn(event, 'version' in room ? room.version : undefined);
         if ('error' in room) {
           if (eventId !== undefined) answers[eventId] = room;
           continue;
@@ -169,12 +169,8 @@ function answerTo(verdict: Verdict): { error?: string } {
 }
 
 /** The id of an event; by the newest rules if its room is not known. */
-function idOf(event: JsonObject, version: string | undefined): string | undefined {
+function idIn(event: JsonObject, version: string | undefined): string | undefined {
   if (typeof event.event_id === 'string') return event.event_id;
   const rules = receivingRoom('', version ?? SUPPORTED_ROOM_VERSIONS.at(-1) ?? '')?.rules;
-  try {
-    return rules && eventIdOf(event as Pdu, rules);
-  } catch {
-    return undefined;
-  }
+  return rules && idOfTold(event, rules);
 }

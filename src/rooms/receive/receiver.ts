@@ -280,11 +280,11 @@ export class Receiver {
   /** The checks that may ask peers, then the judgement. */
   async #takeIn(receipt: Receipt, options: TakeInOptions): Promise<Verdict> {
     const ancestry = this.#ancestryOf(options.pursuit ?? new Pursuit());
-    return (
-      (await fetchAuthEvents(receipt, ancestry)) ??
-      (await fetchPrevEvents(receipt, ancestry, options.closesGaps)) ??
-      (await this.#admit(receipt, options))
-    );
+    const authEvents = () => fetchAuthEvents(receipt, ancestry);
+    const prevEvents = () => fetchPrevEvents(receipt, ancestry, options.closesGaps);
+    // Before an event of the past there is a state that a peer tells as a whole, and what authorises the event is mostly in it.
+    const [first, second] = options.closesGaps ? [authEvents, prevEvents] : [prevEvents, authEvents];
+    return (await first()) ?? (await second()) ?? (await this.#admit(receipt, options));
   }
 
   #ancestryOf(pursuit: Pursuit): AncestryContext {
