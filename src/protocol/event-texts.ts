@@ -30,14 +30,16 @@ export function eventTexts(event: JsonObject, rules: RoomVersionRules): EventTex
   return new EncodedEvent(event, rules, strictness).texts(text('hashes'), text('signatures'), text('unsigned'));
 }
 
-/** The encoded members of an event, `"key":value,` each, in canonical order; without those that hashes are not over. */
+/**
+ * The encoded members of an event, `"key":value` each, in canonical order; without those that hashes are not over. Texts are only
+ * ever added to here, never cut: V8 then copies each once, when it is hashed.
+ */
 export class EncodedEvent {
   #whole = '';
-  /** What redaction keeps. */
-  #kept = '';
-  // Where `hashes` and `signatures` have their places in it.
-  #hashesAt = 0;
-  #signaturesAt = 0;
+  // What redaction keeps: three runs, between which `hashes` and `signatures` have their places.
+  #keptBeforeHashes = '';
+  #keptBeforeSignatures = '';
+  #keptAfterSignatures = '';
 
   /** @throws {CanonicalJsonError} if the event has no canonical encoding. */
   constructor(event: JsonObject, rules: RoomVersionRules, strictness: NumberStrictness) {
@@ -45,50 +47,57 @@ export class EncodedEvent {
     for (const key of canonicalKeys(event)) {
       if (key === 'hashes' || key === 'signatures' || key === 'unsigned') continue;
       const member = memberText(key, event[key], strictness);
-      this.#whole += member;
+      this.#whole = joined(this.#whole, member);
       if (!keptKeys.includes(key)) continue;
-      this.#kept += key === 'content' ? memberText(key, redactContent(event as Pdu, rules), strictness) : member;
-      if (key < 'hashes') this.#hashesAt = this.#kept.length;
-      if (key < 'signatures') this.#signaturesAt = this.#kept.length;
+      const kept = key === 'content' ? memberText(key, redactContent(event as Pdu, rules), strictness) : member;
+      if (key < 'hashes') this.#keptBeforeHashes = joined(this.#keptBeforeHashes, kept);
+      else if (key < 'signatures') this.#keptBeforeSignatures = joined(this.#keptBeforeSignatures, kept);
+      else this.#keptAfterSignatures = joined(this.#keptAfterSignatures, kept);
     }
   }
 
   /** See {@link EventTexts}. */
   get hashedJson(): string {
-    return asObject(this.#whole);
+    return `{${this.#whole}}`;
   }
 
   /**
    * See {@link EventTexts}.
-   * @param hashes the member `hashes`, encoded as all are here.
+   * @param hashes the member `hashes`, encoded.
    */
   signedJson(hashes: string): string {
-    return asObject(insertedAt(this.#kept, this.#hashesAt, hashes));
+    return `{${joined(this.#keptUntilSignatures(hashes), this.#keptAfterSignatures)}}`;
   }
 
-  /** All the texts, by those members that hashes are not over, encoded as all are here; empty where they are not there. */
+  /** All the texts, by those members that hashes are not over, encoded; empty where they are not there. */
   texts(hashes: string, signatures: string, unsigned: string): EventTexts {
-    const withHashes = insertedAt(this.#kept, this.#hashesAt, hashes);
+    const { hashedJson } = this;
+    const kept = joined(joined(this.#keptUntilSignatures(hashes), signatures), this.#keptAfterSignatures);
     return {
-      hashedJson: asObject(this.#whole),
-      signedJson: asObject(withHashes),
-      skeletonJson: asObject(insertedAt(withHashes, this.#signaturesAt + hashes.length, signatures)),
-      // The comma after the last member stands for the closing brace.
-      sizeBytes:
-        1 + [this.#whole, hashes, signatures, unsigned].reduce((sum, text) => sum + Buffer.byteLength(text), 0),
+      hashedJson,
+      signedJson: this.signedJson(hashes),
+      skeletonJson: `{${kept}}`,
+      sizeBytes: Buffer.byteLength(hashedJson) + sizeBehind(hashes) + sizeBehind(signatures) + sizeBehind(unsigned),
     };
   }
+
+  #keptUntilSignatures(hashes: string): string {
+    return joined(joined(this.#keptBeforeHashes, hashes), this.#keptBeforeSignatures);
+  }
 }
 
-/** A member in canonical JSON with a comma behind it, `"key":value,`; empty for one that is not there. */
+/** A member in canonical JSON, `"key":value`; empty for one that is not there. */
 export function memberText(key: string, value: JsonValue | undefined, strictness: NumberStrictness): string {
-  return value === undefined ? '' : `${canonicalMember(key, value, strictness)},`;
+  return value === undefined ? '' : canonicalMember(key, value, strictness);
 }
 
-function insertedAt(members: string, at: number, member: string): string {
-  return members.slice(0, at) + member + members.slice(at);
+/** Members one after the other. */
+function joined(members: string, more: string): string {
+  if (members === '') return more;
+  return more === '' ? members : `${members},${more}`;
 }
 
-function asObject(members: string): string {
-  return `{${members.slice(0, -1)}}`;
+/** What a member takes behind others, in bytes. */
+function sizeBehind(member: string): number {
+  return member === '' ? 0 : 1 + Buffer.byteLength(member);
 }

@@ -140,7 +140,7 @@ const NO_CREATORS: ReadonlySet<string> = new Set();
 const EMPTY: JsonObject = {};
 
 class ContentPowerLevels implements PowerLevels {
-  readonly privilegedCreators: ReadonlySet<string>;
+  readonly #create: CreateEventView;
   readonly #content: JsonObject;
   readonly #users: JsonObject;
   readonly #events: JsonObject;
@@ -150,7 +150,7 @@ class ContentPowerLevels implements PowerLevels {
 
   constructor(content: JsonObject | undefined, create: CreateEventView, rules: RoomVersionRules) {
     const privileged = rules.authorization.privilegedCreators;
-    this.privilegedCreators = privileged ? new Set(creatorsOf(create, rules)) : NO_CREATORS;
+    this.#create = create;
     this.#rules = rules;
     this.#defaultAdmin = content === undefined && !privileged ? creatorOf(create, rules) : undefined;
     this.#content = content ?? EMPTY;
@@ -158,10 +158,20 @@ class ContentPowerLevels implements PowerLevels {
     this.#events = objectIn(this.#content, 'events');
   }
 
+  get privilegedCreators(): ReadonlySet<string> {
+    return this.#rules.authorization.privilegedCreators ? new Set(creatorsOf(this.#create, this.#rules)) : NO_CREATORS;
+  }
+
   powerLevelOf(userId: string): Level {
-    if (this.privilegedCreators.has(userId)) return Number.POSITIVE_INFINITY;
+    if (this.#isPrivileged(userId)) return Number.POSITIVE_INFINITY;
     if (userId === this.#defaultAdmin) return CREATOR_LEVEL_WITHOUT_EVENT;
     return levelIn(ownValue(this.#users, userId), this.#rules) ?? this.named('users_default');
+  }
+
+  #isPrivileged(userId: string): boolean {
+    if (!this.#rules.authorization.privilegedCreators) return false;
+    if (userId === this.#create.sender) return true;
+    return this.#create.content.additional_creators !== undefined && this.privilegedCreators.has(userId);
   }
 
   requiredLevel(type: string, isState: boolean): Level {

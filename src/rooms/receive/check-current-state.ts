@@ -8,7 +8,10 @@ import type { Receipt, RoomMoment, Verdict } from './types.ts';
  * older events.
  * Source: server-server API, "Checks performed on receipt of a PDU", 6; "Soft failure".
  */
-export function checkCurrentState({ pdu, room }: Receipt, { currentState }: RoomMoment): Verdict | undefined {
+export function checkCurrentState({ pdu, room }: Receipt, moment: RoomMoment): Verdict | undefined {
+  const { currentState, stateBefore } = moment;
+  // As a rule an event follows all that there is, and was held against this state the step before.
+  if (currentState === stateBefore) return undefined;
   const verdict = checkAuth(authInputOf(pdu, room.rules), currentState, room.rules);
   return verdict.allowed ? undefined : { kind: 'soft_fail', step: 'current_state', ...reasonOf(verdict) };
 }
