@@ -108,6 +108,7 @@ export class Accounts {
   /** Counts password attempts per account, wherever they come from. */
   readonly #attempts: RateLimiter | undefined;
   readonly #onDeactivated: (() => void) | undefined;
+  #onErasureWished: ((userId: string) => void) | undefined;
   readonly #onRequest: AccountsOptions['onRequest'];
   readonly #otherTokens: AccountsOptions['otherTokens'];
 
@@ -306,6 +307,17 @@ export class Accounts {
     return { userId, session };
   }
 
+  /** Logs a device in for an administrator who acts as a user: the user sees it among their devices. @param validUntilMs default for ever */
+  async logInAs(userId: string, validUntilMs: number | undefined): Promise<IssuedSession> {
+    const { result } = await this.#users.run(userId, (user) => {
+      if (user.isLocked) throw userLocked();
+      const device = { deviceId: undefined, displayName: 'Server administrator', refreshes: false, validUntilMs };
+      const { records, session } = this.sessions.issue(userId, device);
+      return { records, result: session };
+    });
+    return result;
+  }
+
   /**
    * Counts an attempt of somebody who is not logged in on an account, wherever it comes from. Whoever is logged in does not
    * get here, so that strangers cannot keep them from changing their password.
@@ -351,6 +363,11 @@ export class Accounts {
     await this.#erasePasswordHash(former);
   }
 
+  /** Says who is told of users who closed their account and wish all of theirs to be erased. */
+  onErasureWished(listener: (userId: string) => void): void {
+    this.#onErasureWished = listener;
+  }
+
   /** Makes a user a server administrator, or no longer one. */
   async setAdmin(userId: string, isAdmin: boolean): Promise<void> {
     await this.#users.run(userId, (user) => ({
@@ -370,6 +387,7 @@ export class Accounts {
     }));
     await this.#erasePasswordHash(former);
     this.#onDeactivated?.();
+    if (isErased) this.#onErasureWished?.(userId);
   }
 
   /**

@@ -51,6 +51,8 @@ export interface DeviceRequest {
   readonly displayName: string | undefined;
   /** Whether the client can refresh: its access token then expires. */
   readonly refreshes: boolean;
+  /** When the access token of one that cannot expires all the same: milliseconds since the epoch; default never. */
+  readonly validUntilMs?: number | undefined;
 }
 
 /** Tokens as they are handed out, the only time they are seen whole. */
@@ -204,7 +206,7 @@ export class Sessions {
       if (surplus.length > 0) records.push(this.#commands.record('device.removed', { deviceIds: surplus }));
       records.push(this.#commands.record('device.added', { deviceId, displayName: request.displayName ?? null }));
     }
-    const { tokens, pair } = this.#newTokens(request.refreshes);
+    const { tokens, pair } = this.#newTokens(request.refreshes, request.validUntilMs);
     records.push(
       this.#commands.record('session.started', {
         deviceId,
@@ -246,13 +248,13 @@ export class Sessions {
     return result;
   }
 
-  #newTokens(refreshes: boolean): { readonly tokens: IssuedTokens; readonly pair: TokenPair } {
+  #newTokens(refreshes: boolean, validUntilMs?: number): { readonly tokens: IssuedTokens; readonly pair: TokenPair } {
     const accessToken = newAccessToken(this.#random);
     const access = tokenHash(accessToken);
     if (!refreshes) {
       return {
         tokens: { accessToken, refreshToken: undefined, expiresInMs: undefined },
-        pair: { access, accessExpiresAtMs: null, refresh: null },
+        pair: { access, accessExpiresAtMs: validUntilMs ?? null, refresh: null },
       };
     }
     const refreshToken = newRefreshToken(this.#random);

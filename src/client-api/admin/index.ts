@@ -17,11 +17,13 @@ import {
 } from './roles/grants.ts';
 import { createToken, listTokens, revokeToken } from './roles/tokens.ts';
 import { postServerNotice, putServerNotice } from './send-server-notice.ts';
+import { adminUserEndpoints } from './users/index.ts';
 import { whois } from './whois.ts';
 
 /** What server administrators can do here. */
 export const adminEndpoints: readonly Endpoint<Context>[] = [
   whois,
+  ...adminUserEndpoints,
   getSuspend,
   putSuspend,
   getLock,

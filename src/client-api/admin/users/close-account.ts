@@ -1,0 +1,27 @@
+import { z } from 'zod';
+import { endpoint } from '#src/http/endpoint.ts';
+import { type AdminContext, targetUser } from '../target-user.ts';
+
+/**
+ * `POST /_synapse/admin/v1/deactivate/{userId}`: closes an account for ever; with `erase`, as its owner can ask for it, too.
+ * https://element-hq.github.io/synapse/latest/admin_api/user_admin_api.html#deactivate-account
+ */
+export const closeAccount = endpoint({
+  method: 'POST',
+  path: '/_synapse/admin/v1/deactivate/{userId}',
+  auth: 'admin',
+  may: 'users.write',
+  rateLimit: 'none',
+  body: z.object({ erase: z.boolean().default(false) }),
+  audit: {
+    action: 'user.deactivate',
+    describe: ({ params, body }, context: AdminContext) => {
+      const { isErased } = targetUser(context, params.userId);
+      return { before: { deactivated: false, erased: isErased }, after: { deactivated: true, erased: body.erase } };
+    },
+  },
+  handler: async ({ params, body }, { accounts }: AdminContext) => {
+    await accounts.deactivate(params.userId, { isErased: body.erase });
+    return { id_server_unbind_result: 'success' };
+  },
+});

@@ -1,0 +1,36 @@
+import type { Context } from '#src/context.ts';
+import type { Endpoint } from '#src/http/endpoint.ts';
+import { getAccount, putAccount } from './account.ts';
+import { getAdministrator, putAdministrator } from './administrator.ts';
+import { closeAccount } from './close-account.ts';
+import { listUsers, listUsersWithClosed } from './list-users.ts';
+import { logInAs } from './log-in-as.ts';
+import { resetPassword } from './reset-password.ts';
+import { userAccountData } from './user-account-data.ts';
+import { deleteUserDevice, deleteUserDevices, getUserDevice, listUserDevices, putUserDevice } from './user-devices.ts';
+import { userPushers } from './user-pushers.ts';
+import { userJoinedRooms, userMemberships } from './user-rooms.ts';
+import { usernameAvailable } from './username-available.ts';
+
+/** Accounts, as administrators see and change them. */
+export const adminUserEndpoints: readonly Endpoint<Context>[] = [
+  listUsers,
+  listUsersWithClosed,
+  getAccount,
+  putAccount,
+  closeAccount,
+  resetPassword,
+  getAdministrator,
+  putAdministrator,
+  logInAs,
+  userJoinedRooms,
+  userMemberships,
+  userAccountData,
+  listUserDevices,
+  getUserDevice,
+  putUserDevice,
+  deleteUserDevice,
+  deleteUserDevices,
+  userPushers,
+  usernameAvailable,
+];

@@ -1,0 +1,35 @@
+import { z } from 'zod';
+import type { Context } from '#src/context.ts';
+import { endpoint } from '#src/http/endpoint.ts';
+import { forbidden, invalidParam } from '#src/http/errors.ts';
+import { type AdminContext, targetUser } from '../target-user.ts';
+
+type LogInContext = AdminContext & Pick<Context, 'clock'>;
+
+/**
+ * `POST /_synapse/admin/v1/users/{userId}/login`: an access token that acts as a user. It is that of a device of its own, which the
+ * user sees among theirs: nobody is watched without a trace.
+ * https://element-hq.github.io/synapse/latest/admin_api/user_admin_api.html#login-as-a-user
+ */
+export const logInAs = endpoint({
+  method: 'POST',
+  path: '/_synapse/admin/v1/users/{userId}/login',
+  auth: 'admin',
+  may: 'users.impersonate',
+  rateLimit: 'none',
+  body: z.object({ valid_until_ms: z.int().optional() }),
+  audit: {
+    action: 'user.login_as',
+    describe: ({ params, body, requester }, context: LogInContext) => {
+      targetUser(context, params.userId);
+      if (requester.userId === params.userId) throw forbidden('You are this user already.');
+      return { after: body };
+    },
+  },
+  handler: async ({ params, body }, { accounts, clock }: LogInContext) => {
+    const { valid_until_ms: validUntilMs } = body;
+    if (validUntilMs !== undefined && validUntilMs <= clock()) throw invalidParam('valid_until_ms has passed.');
+    const { accessToken } = await accounts.logInAs(params.userId, validUntilMs);
+    return { access_token: accessToken };
+  },
+});
