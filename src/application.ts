@@ -2,6 +2,8 @@
 import { randomBytes } from 'node:crypto';
 import { isActiveUser } from '#projections/accounts/queries.ts';
 import type { ProjectionEngine } from '#projections/engine/engine.ts';
+import type { BuildAhead } from '#projections/engine/renewal.ts';
+import { isContentUsed } from '#projections/media/projection.ts';
 import { joinedRoomIds } from '#projections/rooms/queries.ts';
 import type { SigningKey } from '#protocol/signing.ts';
 import type { EventLog } from '#streams/event-log.ts';
@@ -46,6 +48,8 @@ import { threadSubscriptionEndpoints } from './client-api/thread-subscriptions/i
 import { typingEndpoints } from './client-api/typing/index.ts';
 import { voipEndpoints } from './client-api/voip/index.ts';
 import { StreamCommands } from './commands/stream-command.ts';
+import type { LogProof } from './compliance/certificate.ts';
+import { Compliance } from './compliance/compliance.ts';
 import type { Config } from './config/schema.ts';
 import type { Context } from './context.ts';
 import { dataPaths } from './data-paths.ts';
@@ -57,6 +61,7 @@ import { isPersonal } from './ephemeral/activity.ts';
 import { Presence } from './ephemeral/presence.ts';
 import { Serials } from './ephemeral/serials.ts';
 import { Typing } from './ephemeral/typing.ts';
+import { EvidenceLocker } from './evidence/evidence.ts';
 import { Backfilling } from './federation/backfilling.ts';
 import { eduHandlers } from './federation/edus/index.ts';
 import { LastingEduLog } from './federation/edus/lasting.ts';
@@ -69,6 +74,7 @@ import { Peers } from './federation/inbound/peers.ts';
 import { Transactions } from './federation/inbound/transactions.ts';
 import { Inviting } from './federation/inviting.ts';
 import { FederatedMedia } from './federation/media/remote-source.ts';
+import { MemberFetching } from './federation/member-fetching.ts';
 import { Sender } from './federation/outbound/sender.ts';
 import { PolicyServers } from './federation/policy-servers.ts';
 import { ThirdPartyInvites } from './federation/third-party-invites.ts';
@@ -91,6 +97,8 @@ import { Roles } from './roles/roles.ts';
 import { ScopedTokens } from './roles/scoped-tokens.ts';
 import { Directory } from './rooms/directory.ts';
 import { GuestAccess } from './rooms/guest-access.ts';
+import { MembersKnown } from './rooms/members-known.ts';
+import { forgetPublicRooms } from './rooms/public-rooms.ts';
 import { Receiver } from './rooms/receive/receiver.ts';
 import { RemoteSpaces } from './rooms/remote-spaces.ts';
 import { Rooms } from './rooms/rooms.ts';
@@ -157,6 +165,10 @@ export interface ApplicationParts {
   readonly passwordHasher?: PasswordHasher;
   /** Whether the search index works in a thread of its own; default true. */
   readonly isSearchThreaded?: boolean;
+  /** Builds tables in another thread, from the log; without it they are built in this one. */
+  readonly buildAhead?: BuildAhead | undefined;
+  /** Signs certificates of erasure; without it they are not signed. */
+  readonly proof?: LogProof | undefined;
   /** Default: the push gateways that users name. */
   readonly pushGateway?: Gateway;
 }
@@ -233,6 +245,7 @@ export function createApplication(parts: ApplicationParts): Application {
   const policy = new PolicyServers(federation.client);
   const rooms = new Rooms({
     policy,
+    members: new MembersKnown(engine),
     log,
     reader,
     serverName,
@@ -256,7 +269,15 @@ export function createApplication(parts: ApplicationParts): Application {
   const identity = new IdentityServers(federation.web, { serverName, signingKey });
   const thirdPartyInvites = new ThirdPartyInvites({ ...remote, identity, inviting });
   const backfilling = new Backfilling({ ...remote, missing, logger });
-  const entrance = new Entrance({ ...remote, clock, newEventId: () => rooms.newEventId(), logger });
+  const members = new MemberFetching({ ...remote, logger });
+  const entrance = new Entrance({
+    ...remote,
+    clock,
+    newEventId: () => rooms.newEventId(),
+    logger,
+    members,
+    isFaster: config.federation.faster_joins,
+  });
   const epoch = epochOf(reader, randomBytes(EPOCH_BYTES).toString('hex'));
   const lasting = new LastingEduLog(reader, serverName);
   const sender = new Sender({
@@ -326,6 +347,7 @@ export function createApplication(parts: ApplicationParts): Application {
   const stopWakingServers = lasting.wakeOnAdvance(engine, (destinations, after) => sender.wake(destinations, after));
   if (config.federation.enabled) {
     sender.start();
+    members.start();
     deviceLists.start();
     passing.start();
   }
@@ -395,6 +417,38 @@ export function createApplication(parts: ApplicationParts): Application {
     previewAgent && new UrlPreviews({ media, thumbnails, serverName, dispatcher: previewAgent, clock });
   const mediaSweep = new MediaSweep({ media, thumbnails, reader, logger });
   mediaSweep.start();
+  const compliance = new Compliance({
+    config,
+    serverName,
+    log,
+    reader,
+    engine,
+    commands,
+    newRecordId,
+    rooms,
+    audit,
+    search,
+    removeFile: async (sha256) => {
+      const isNeeded = (): boolean => isContentUsed(reader, sha256) || media.isUnrecorded(sha256);
+      if (isNeeded() || !(await media.files.removeUnless(sha256, isNeeded))) return false;
+      await thumbnails.removeAll(sha256);
+      return true;
+    },
+    dropCaches: () => {
+      rooms.forgetIdle();
+      forgetPublicRooms(reader);
+      sender.forgetTexts();
+      push.unread.clear();
+      urlPreviews?.clear();
+    },
+    deactivate: (userId) => accounts.deactivate(userId, { isErased: true }),
+    buildAhead: parts.buildAhead,
+    proof: parts.proof,
+    clock,
+    logger,
+  });
+  media.askBeforeRemoval(compliance.purges);
+  accounts.onErasureWished((userId) => void wishErasure(compliance, userId, logger));
   const context: Context = {
     config,
     serverName,
@@ -406,6 +460,7 @@ export function createApplication(parts: ApplicationParts): Application {
     commands,
     audit,
     repeats,
+    evidence: new EvidenceLocker({ commands, reader, log, serverName, newRecordId }),
     roles,
     scopedTokens,
     rooms,
@@ -435,11 +490,13 @@ export function createApplication(parts: ApplicationParts): Application {
     sender,
     remoteKeys,
     backfilling,
+    compliance,
     clock,
     newRecordId,
     newRoomId: () => `!${randomLetters(ROOM_ID_CHARACTERS)}:${serverName}`,
   };
   delayedEvents.start();
+  compliance.start();
   const auditStreams = startAuditStreams({ config, engine, logger }, paths.auditStreams);
   return {
     context,
@@ -452,6 +509,7 @@ export function createApplication(parts: ApplicationParts): Application {
       logger,
     }),
     close: async () => {
+      await compliance.close();
       await repeats.close();
       await audit.settled();
       for (const stream of auditStreams) await stream.close();
@@ -465,6 +523,7 @@ export function createApplication(parts: ApplicationParts): Application {
       passing.close();
       stopWakingServers();
       await deviceLists.close();
+      await members.close();
       await sender.close();
       await federation.close();
       stopWaking();
@@ -475,6 +534,15 @@ export function createApplication(parts: ApplicationParts): Application {
       await previewAgent?.destroy();
     },
   };
+}
+
+/** The request is open until it is carried out: if it cannot be recorded now, the account says that it was wished. */
+async function wishErasure(compliance: Compliance, userId: string, logger: Logger): Promise<void> {
+  try {
+    await compliance.erasures.requestBySubject(userId);
+  } catch (error) {
+    logger.error({ err: error }, 'a wish for erasure could not be recorded; use `stele erase`');
+  }
 }
 
 function randomLetters(count: number): string {

@@ -7,12 +7,14 @@ import type { Repeats } from './audit/repeats.ts';
 import type { Bus } from './bus/bus.ts';
 import type { Profiles } from './client-api/profile/profiles.ts';
 import type { StreamCommands } from './commands/stream-command.ts';
+import type { Compliance } from './compliance/compliance.ts';
 import type { Config } from './config/schema.ts';
 import type { DelayedEvents } from './delayed-events/delayed-events.ts';
 import type { Acknowledgements } from './encryption/acknowledgements.ts';
 import type { RemoteKeys } from './encryption/remote-keys.ts';
 import type { Presence } from './ephemeral/presence.ts';
 import type { Typing } from './ephemeral/typing.ts';
+import type { EvidenceLocker } from './evidence/evidence.ts';
 import type { Backfilling } from './federation/backfilling.ts';
 import type { Entrance } from './federation/entrance.ts';
 import type { Federation } from './federation/federation.ts';
@@ -52,6 +54,7 @@ export interface Context {
   readonly audit: Audit;
   /** The same for what strangers can cause as often as they like. */
   readonly repeats: Repeats;
+  readonly evidence: EvidenceLocker;
   readonly roles: Roles;
   readonly scopedTokens: ScopedTokens;
   readonly rooms: Rooms;
@@ -85,6 +88,8 @@ export interface Context {
   /** Keys of users of other servers. */
   readonly remoteKeys: RemoteKeys;
   readonly backfilling: Backfilling;
+  /** What may go and what stays: holds, retention, erasure, purges. */
+  readonly compliance: Compliance;
   /** Milliseconds since the epoch. */
   readonly clock: () => number;
   /** 16 fresh bytes for a record's id. */

@@ -12,6 +12,7 @@ import { openSigningKey } from '#streams/transparency/signing-key.ts';
 import { latestPublishedSize, TransparencyLog } from '#streams/transparency/transparency-log.ts';
 import { createApplication, endpointsFor } from './application.ts';
 import { recordConfiguration, recordKeyInUse } from './audit/configuration.ts';
+import { buildInThread } from './compliance/destruction/build-thread.ts';
 import type { Config } from './config/schema.ts';
 import type { Context } from './context.ts';
 import { dataPaths } from './data-paths.ts';
@@ -26,6 +27,10 @@ import { operatorEndpoints } from './operator/index.ts';
 import { OperatorGuard } from './operator/operator-guard.ts';
 import { openOperatorSocket } from './operator/operator-socket.ts';
 import { openMatrixSigningKey, replaceMatrixSigningKey } from './signing-key.ts';
+import { EvidenceFiles } from './transparency/evidence-files.ts';
+import { logEndpoints } from './transparency/log-endpoints.ts';
+import { addTransparencyMetrics } from './transparency/metrics.ts';
+import { makeKeeper } from './transparency/start-keeper.ts';
 
 export interface ServerOptions {
   readonly logger: Logger;
@@ -88,6 +93,14 @@ export async function startServer(config: Config, options: ServerOptions): Promi
       engine,
       signingKey,
       replaceKey: () => replaceMatrixSigningKey(config.signing_key_file),
+      buildAhead: buildInThread(paths.log),
+      proof: {
+        checkpoint: async () => {
+          await transparency.publish();
+          return transparency.checkpoint();
+        },
+        sign: (text) => signer.sign(text),
+      },
       logger,
     });
     closers.push(() => application.close());
@@ -95,6 +108,15 @@ export async function startServer(config: Config, options: ServerOptions): Promi
     await recordSigningKey(federation, logger);
     // A command that opens the folder for a while is no start of the server.
     if (config.listeners.length > 0) await recordStart(application.context, signer.verifier.text, logger);
+    const evidence = new EvidenceFiles(paths.transparency);
+    const keeper = await makeKeeper({
+      config,
+      folder: paths.transparency,
+      checkpoint: () => transparency.checkpoint(),
+      context: application.context,
+      logger,
+    });
+    closers.push(() => keeper.close());
     const operator = await openOperatorSocket({
       dataDir: config.data_dir,
       endpoints: operatorEndpoints,
@@ -106,9 +128,17 @@ export async function startServer(config: Config, options: ServerOptions): Promi
     const metrics = createMetrics();
     const { counts, destinations } = federation;
     addFederationMetrics(metrics.registry, { counts, destinations, sender: application.context.sender });
+    addTransparencyMetrics(metrics.registry, keeper.counts, () => transparency.publishedSize);
+    const publicLog = logEndpoints({
+      folder: paths.transparency,
+      checkpoint: () => transparency.checkpoint(),
+      verifierKey: transparency.verifierKey,
+      evidence,
+      isWitnessed: config.transparency.witnesses.length > 0,
+    });
     const http = await startHttpServer({
       listeners: config.listeners,
-      endpoints: endpointsFor(config),
+      endpoints: [...publicLog, ...endpointsFor(config)],
       context: application.context,
       authenticate: application.context.accounts.authenticate,
       authenticateServer: federation.authentication,
@@ -122,6 +152,8 @@ export async function startServer(config: Config, options: ServerOptions): Promi
     closers.push(() => http.stop());
     // Not before requests are answered: nobody waits for it.
     application.context.search.start();
+    // A command that opens the folder for a while is no part of the schedule.
+    if (config.listeners.length > 0) keeper.start();
     return { addresses: http.addresses, stop: closeAll };
   } catch (error) {
     await closeAll();

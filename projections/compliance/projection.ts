@@ -6,6 +6,7 @@ import type { LogRecord } from '#streams/event-log.ts';
 import {
   type Cause,
   type ComplianceRecords,
+  type DestroyedSoFar,
   type HoldScope,
   type RetentionPolicy,
   readComplianceRecord,
@@ -36,6 +37,8 @@ export interface ErasureRow {
   readonly state: ErasureState;
   /** The holds for which it waits. */
   readonly holdIds: readonly string[];
+  /** What went before it was deferred; null where nothing was done yet. */
+  readonly soFar: DestroyedSoFar | null;
   /** Position of the record with the certificate. */
   readonly certificateAt: number | null;
 }
@@ -115,8 +118,10 @@ export const complianceProjection: Projection = {
         return noteKept(tx, read.fields);
       case 'erasure.requested':
         return noteRequest(tx, record, read.fields);
-      case 'erasure.deferred':
-        return changeErasure(tx, read.fields.id, { state: 'deferred', holdIds: read.fields.holdIds });
+      case 'erasure.deferred': {
+        const { id, holdIds, soFar } = read.fields;
+        return changeErasure(tx, id, { state: 'deferred', holdIds, soFar });
+      }
       case 'erasure.completed':
         return changeErasure(tx, read.fields.id, { state: 'completed', holdIds: [], certificateAt: record.position });
       case 'hold.added': {
@@ -155,6 +160,7 @@ function noteRequest(tx: Writer, record: LogRecord, fields: ComplianceRecords['e
     requestedAtMs: record.recordedAtMs,
     state: 'requested',
     holdIds: [],
+    soFar: null,
     certificateAt: null,
   });
   tx.put(erasuresOfUser, [userId, id], true);

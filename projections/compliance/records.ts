@@ -70,6 +70,18 @@ export interface RetentionPolicy {
   readonly redactedMs: number | null;
 }
 
+/** What an erasure has destroyed. */
+export interface DestroyedSoFar {
+  /** Items by class. */
+  readonly items: Readonly<Partial<Record<ItemClass, number>>>;
+  /** Files among them. */
+  readonly media: number;
+  /** Positions of the records that say what. */
+  readonly records: readonly Position[];
+  /** Events that other servers were asked to redact. */
+  readonly peersAsked: number;
+}
+
 /** The fields of each kind. */
 export interface ComplianceRecords {
   /** So many sections are to be destroyed, and so many files of media. Durable before the first of them is. */
@@ -107,7 +119,13 @@ export interface ComplianceRecords {
     readonly caseId: string | null;
     readonly asksPeers: boolean;
   };
-  'erasure.deferred': { readonly id: string; readonly holdIds: readonly string[]; readonly kept: number };
+  /** With what was destroyed so far, all attempts together. */
+  'erasure.deferred': {
+    readonly id: string;
+    readonly holdIds: readonly string[];
+    readonly kept: number;
+    readonly soFar: DestroyedSoFar;
+  };
   /** `certificate` is a signed note, `document` the JSON whose digest it names. */
   'erasure.completed': { readonly id: string; readonly document: string; readonly certificate: string };
   'hold.added': {

@@ -82,6 +82,15 @@ export function hasMessagesUpTo(reader: Reader, userId: string, deviceId: string
   return false;
 }
 
+/** Whether a message that came in still waits for any of the devices that it is for. */
+export function isWaitingForDevices(reader: Reader, record: LogRecord): boolean {
+  const read = readDelivered(record);
+  if (read === undefined) return false;
+  return read.contents.some(([deviceIds]) =>
+    deviceIds.some((deviceId) => reader.has(messages, [read.userId, deviceId, record.position])),
+  );
+}
+
 /** Whether the message of a transaction came into a user's inbox already. */
 export function isDelivered(reader: Reader, userId: string, transaction: Uint8Array): boolean {
   return reader.has(transactions, [userId, transaction]);

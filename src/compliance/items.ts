@@ -4,6 +4,7 @@ import { INBOX_ACKNOWLEDGED, INBOX_DELIVERED, readDelivered } from '#projections
 import { OUTBOX_QUEUED } from '#projections/encryption/outbox-records.ts';
 import { MEDIA_STORED, readMedia, readMediaRemoved, readReservation } from '#projections/media/records.ts';
 import { RECEIPT_SENT, readReceipt } from '#projections/receipts/records.ts';
+import { EVIDENCE_CAPTURED, readEvidenceHead } from '#projections/reports/evidence-records.ts';
 import { REPORT_MADE, readReport } from '#projections/reports/records.ts';
 import { ROOM_FORGOTTEN_KIND } from '#projections/rooms/forgotten-record.ts';
 import { PDU_KIND, readPduRecord } from '#projections/rooms/pdu-record.ts';
@@ -75,6 +76,7 @@ export function itemsOf(record: LogRecord, ownerOf: OwnerOf, about?: string): Cl
   if (stream.startsWith('user-')) return userItems(record, ownerOf(stream));
   if (stream === ACCESS_LOG) return mentioning(record, 'access_logs', about);
   if (record.kind === REPORT_MADE) return reportItems(record);
+  if (record.kind === EVIDENCE_CAPTURED) return capturedItems(record);
   if (ACCOUNTABLE.some((prefix) => stream.startsWith(prefix))) {
     return mentioning(record, 'access_logs', about).map((item) => ({ ...item, neededFor: ACCOUNTABILITY }));
   }
@@ -148,7 +150,10 @@ function userItems(record: LogRecord, owner: string | undefined): ClassifiedItem
     return [{ ...base(record, 'receipts', all), userIds, ...(roomId !== undefined && { roomId }) }];
   }
   if (record.kind === ROOM_FORGOTTEN_KIND) return [{ ...base(record, 'account', all), userIds }];
-  return [{ ...base(record, record.kind.startsWith('key_backup.') ? 'key_backup' : 'account', all), userIds }];
+  if (!record.kind.startsWith('key_backup.')) return [{ ...base(record, 'account', all), userIds }];
+  // The keys apart from that there was a backup of this number, which is not given again.
+  const number: ClassifiedItem = { ...base(record, 'account', [0]), userIds };
+  return all.length === 1 ? [number] : [number, { ...base(record, 'key_backup', all.slice(1)), userIds }];
 }
 
 function reportItems(record: LogRecord): ClassifiedItem[] {
@@ -163,6 +168,19 @@ function reportItems(record: LogRecord): ClassifiedItem[] {
   return [
     { ...base(record, 'evidence', [0]), userIds: both, neededFor: ACCOUNTABILITY, ...room },
     { ...base(record, 'evidence', [1]), userIds: [reporter], ...room },
+  ];
+}
+
+/** What was captured is of those whose words it has; that something was captured accounts for it. */
+function capturedItems(record: LogRecord): ClassifiedItem[] {
+  const head = readEvidenceHead(record);
+  if (head === undefined) return [];
+  const { userId, others = [], roomId, eventId } = head;
+  const userIds = userId === undefined ? [...others] : [userId, ...others];
+  const place = { ...(roomId !== undefined && { roomId }), ...(eventId !== undefined && { eventId }) };
+  return [
+    { ...base(record, 'evidence', [0]), userIds, neededFor: ACCOUNTABILITY, ...place },
+    { ...base(record, 'evidence', [1]), userIds, ...place },
   ];
 }
 

@@ -133,6 +133,15 @@ const federation = z
         type: 'list of server names',
         doc: 'Servers that are asked for the keys of servers that cannot be reached.',
       }),
+    faster_joins: z
+      .boolean()
+      .default(false)
+      .register(settingNotes, {
+        type: 'true or false',
+        doc:
+          'Whether users come into rooms of other servers before this server knows all their members. They can read and write at once; ' +
+          'what others write, and whatever is about other members, comes when the members are known.',
+      }),
   })
   .prefault({});
 
@@ -340,6 +349,63 @@ const audit = z
   })
   .prefault({});
 
+const witness = z.strictObject({
+  url: z.url({ protocol: /^https?$/, error: 'is not an http or https URL' }).register(settingNotes, {
+    type: 'URL',
+    doc: "The witness's submission prefix: what stands before /add-checkpoint.",
+  }),
+  key: z.string().refine(isWitnessKey, 'is not a public key of a witness: NAME+KEYID+BASE64').register(settingNotes, {
+    type: 'text',
+    doc: "The witness's public key, as `stele witness key` and other C2SP tools print it.",
+  }),
+  name: z.string().min(1).nullable().default(null).register(settingNotes, {
+    type: 'text',
+    doc: 'What you call it; the name in its key counts.',
+  }),
+});
+
+const transparency = z
+  .strictObject({
+    witnesses: z.array(witness).max(64).default([]).register(settingNotes, {
+      type: 'list of url, key, name',
+      doc: 'Others who cosign the checkpoints of this log (C2SP tlog-witness), each only if they continue what it saw before.',
+    }),
+    witness_quorum: z.int().min(1).nullable().default(null).register(settingNotes, {
+      type: 'number',
+      doc: 'How many of them have to cosign a checkpoint before it is served with their cosignatures. Default: more than half.',
+    }),
+    witness_interval: durationSetting().prefault('1m').register(settingNotes, {
+      type: 'duration',
+      doc: 'How often witnesses are asked.',
+    }),
+    timestamp_authority: z
+      .strictObject({
+        url: z.url({ protocol: /^https?$/, error: 'is not an http or https URL' }).register(settingNotes, {
+          type: 'URL',
+          doc: 'Where the authority takes requests (RFC 3161).',
+        }),
+        ca_file: z.string().min(1).register(settingNotes, {
+          type: 'path',
+          doc: 'Certificates under which the one of the authority has to be issued, as PEM.',
+          isPath: true,
+        }),
+      })
+      .nullable()
+      .default(null)
+      .register(settingNotes, {
+        type: 'url and ca_file',
+        doc: 'An authority that stamps the time on checkpoints; without it none is asked.',
+      }),
+    timestamp_interval: durationSetting().prefault('1h').register(settingNotes, {
+      type: 'duration',
+      doc: 'How often a checkpoint is stamped, if there is something new in it.',
+    }),
+  })
+  .refine(({ witnesses, witness_quorum: quorum }) => quorum === null || quorum <= witnesses.length, {
+    error: 'witness_quorum is more than there are witnesses',
+  })
+  .prefault({});
+
 const logging = z
   .strictObject({
     level: z
@@ -349,6 +415,83 @@ const logging = z
         type: LOG_LEVELS.join(', '),
         doc: 'How much is written to standard error: from info on, a line for each request.',
       }),
+  })
+  .prefault({});
+
+const minimum = () =>
+  durationSetting().nullable().default(null).register(settingNotes, {
+    type: 'duration',
+    doc: 'How long such things are kept at least, whoever removes them; only a legal_basis keeps them against a request for erasure.',
+  });
+
+const maximum = () =>
+  durationSetting().nullable().default(null).register(settingNotes, {
+    type: 'duration',
+    doc: 'How long such things are kept at most; without it there is no end.',
+  });
+
+const legalBasis = () =>
+  z.string().min(1).max(512).nullable().default(null).register(settingNotes, {
+    type: 'text',
+    doc: 'The legal basis of the minimum, where it holds against requests for erasure too, such as "§ 147 AO".',
+  });
+
+const expiring = () =>
+  z
+    .strictObject({ min: minimum(), max: maximum(), legal_basis: legalBasis() })
+    .refine(({ min, max }) => min === null || max === null || min <= max, { error: 'has a min above its max' })
+    .prefault({});
+
+const lasting = () => z.strictObject({ min: minimum(), legal_basis: legalBasis() }).prefault({});
+
+const retention = z
+  .strictObject({
+    classes: z
+      .strictObject({
+        messages: expiring(),
+        state: expiring(),
+        media: expiring(),
+        receipts: expiring(),
+        to_device: expiring(),
+        access_logs: expiring(),
+        evidence: expiring(),
+        account: lasting(),
+        key_backup: lasting(),
+      })
+      .prefault({}),
+    room_bounds: z
+      .strictObject({
+        min: durationSetting().nullable().default(null).register(settingNotes, {
+          type: 'duration',
+          doc: 'The shortest lifetime that a room can set for its messages with m.room.retention.',
+        }),
+        max: durationSetting().nullable().default(null).register(settingNotes, {
+          type: 'duration',
+          doc: 'The longest lifetime that messages of a room have, whatever it sets.',
+        }),
+      })
+      .prefault({}),
+    redacted: durationSetting().nullable().prefault('7d').register(settingNotes, {
+      type: 'duration',
+      doc: 'How long what a redaction took away is kept, sealed, before it is destroyed; null for always.',
+    }),
+    interval: durationSetting().prefault('1d').register(settingNotes, {
+      type: 'duration',
+      doc: 'How often it is looked for what has expired.',
+    }),
+  })
+  .prefault({});
+
+const compliance = z
+  .strictObject({
+    hold_four_eyes: z.boolean().default(false).register(settingNotes, {
+      type: 'true or false',
+      doc: 'Whether a legal hold is released only by somebody else than who set it.',
+    }),
+    erasure_delay: durationSetting().prefault('1d').register(settingNotes, {
+      type: 'duration',
+      doc: 'How long after somebody closed their account and asked for erasure their data is destroyed. Until then it is only hidden from those who come later.',
+    }),
   })
   .prefault({});
 
@@ -402,6 +545,8 @@ export const settingsSchema = z.strictObject({
   presence,
   server_notices: serverNotices,
   support,
+  retention,
+  compliance,
   audit,
   access_token_in_query: z.boolean().default(true).register(settingNotes, {
     type: 'true or false',
@@ -409,6 +554,7 @@ export const settingsSchema = z.strictObject({
   }),
   turn,
   log,
+  transparency,
   bus,
   logging,
 });
@@ -430,6 +576,11 @@ export const SETTINGS_WITHOUT_A_FILE = {
   server_name: 'localhost',
   registration: { open: true, token_required: false },
 } as const;
+
+/** Checked by its form; whether the id fits the key is seen when it is used. */
+function isWitnessKey(text: string): boolean {
+  return /^[^\s+]+\+[0-9a-f]{8}\+[A-Za-z0-9+/]{44}$/.test(text);
+}
 
 function isAddressOrNetwork(text: string): boolean {
   return z.union([z.ipv4(), z.ipv6(), z.cidrv4(), z.cidrv6()]).safeParse(text).success;

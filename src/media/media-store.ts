@@ -54,6 +54,14 @@ export interface MediaStoreOptions {
   readonly newRecordId: () => Uint8Array;
 }
 
+/** What stands before the removal of a media, and behind it. */
+export interface MediaRemoval {
+  /** @throws {MatrixError} M_FORBIDDEN where it has to stay. */
+  checkMedia(media: StoredMedia): Promise<void>;
+  /** Destroys what is kept of it. */
+  media(media: StoredMedia): Promise<unknown>;
+}
+
 /** What a client says about its upload. */
 export interface UploadInfo {
   readonly uploader: string;
@@ -82,10 +90,16 @@ export class MediaStore {
   /** One record of a user's uploads at a time, so that together they keep to the quota. */
   readonly #quotaLock = new KeyedLock();
   #uploadCount = 0;
+  #removal: MediaRemoval | undefined;
 
   constructor(options: MediaStoreOptions) {
     this.#options = options;
     this.files = new ContentFiles(dataPaths(options.config.data_dir).media);
+  }
+
+  /** Says who is asked before something is removed, and destroys what is kept of it. */
+  askBeforeRemoval(removal: MediaRemoval): void {
+    this.#removal = removal;
   }
 
   /** The largest upload, in bytes. */
@@ -174,13 +188,17 @@ export class MediaStore {
     return this.files.read(media.sha256, range).catch(notStored);
   }
 
-  /** Serves an upload no more. Its file goes with the next sweep, if nothing else has the same content. */
+  /** Serves an upload no more. Its file goes at once, unless something else has the same content. @throws {MatrixError} */
   async remove(mediaId: string): Promise<void> {
     const { log, newRecordId } = this.#options;
     const media = this.find(mediaId);
     if (media === undefined) throw notFound('There is no media of this id.');
+    // What the server made for itself is nobody's, and goes with the sweep.
+    const removal = media.uploader === BY_SERVER ? undefined : this.#removal;
+    await removal?.checkMedia(media);
     const revision = await log.revisionOf(media.stream);
     await log.append(media.stream, revision, [mediaRemovedRecord(newRecordId(), mediaId)]);
+    await removal?.media(media);
   }
 
   async #take(

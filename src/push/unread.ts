@@ -116,6 +116,13 @@ export class UnreadCounts {
     this.#profiles = profiles;
   }
 
+  /** Forgets what was counted and read. */
+  clear(): void {
+    this.#counted.clear();
+    this.#histories.clear();
+    this.#facts.clear();
+  }
+
   /** What is unread for a user in a room that they are in, as of the moment when the promise resolves. */
   async of(reader: Reader, room: Room, userId: string, pacer: Pacer, read: ReadEvent = eventAt): Promise<RoomUnread> {
     for (;;) {

@@ -65,6 +65,11 @@ export function listPublicRooms(reader: Reader, query: PublicRoomsQuery): Public
   };
 }
 
+/** Forgets what is remembered of the rooms of a reader. */
+export function forgetPublicRooms(reader: Reader): void {
+  rememberedOf.delete(reader);
+}
+
 function offsetOf(since: string | undefined): number {
   if (since === undefined || since === '') return 0;
   if (!/^o\d{1,9}$/.test(since)) throw new MatrixError('M_INVALID_PARAM', 'since is not a token of this list.');

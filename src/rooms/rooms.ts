@@ -1,5 +1,6 @@
 import { setImmediate as nextTurn } from 'node:timers/promises';
 import { keptTransactionKey } from '#projections/rooms/keys.ts';
+import { isPartial } from '#projections/rooms/partial.ts';
 import type { Transaction } from '#projections/rooms/pdu-record.ts';
 import {
   authEventAt,
@@ -16,9 +17,10 @@ import type { BuiltEvent, EventDraft } from '#protocol/build-event.ts';
 import type { PowerLevels } from '#protocol/power-levels.ts';
 import { type RoomVersionRules, roomVersionRules } from '#protocol/room-version.ts';
 import { KeyedLock } from '#src/commands/keyed-lock.ts';
-import { limitExceeded, MatrixError } from '#src/http/errors.ts';
+import { limitExceeded, MatrixError, unavailable } from '#src/http/errors.ts';
 import { type EventLog, NO_STREAM, type Position, type RecordDraft } from '#streams/event-log.ts';
 import { advancing, type EventToSend, EventWriter, type EventWriterOptions, powerLevelsIn } from './event-writer.ts';
+import type { MembersKnown } from './members-known.ts';
 import {
   isExempt,
   isRecommended,
@@ -37,11 +39,16 @@ export const MAX_PENDING_APPENDS_PER_ROOM = 1024;
 const FIRST_EVENTS_PER_TURN = 50;
 /** When a sender may come again that found too many waiting. */
 const RETRY_AFTER_MS = 500;
+/** Events of ours that a room may have before all its members are known: each is written again then. */
+export const MAX_SENT_BEFORE_MEMBERS = 1000;
+
 export interface SentEvent {
   readonly eventId: string;
 }
 
 export interface RoomsOptions extends EventWriterOptions {
+  /** Where rooms may be known without all of their members; undefined where none is. */
+  readonly members?: MembersKnown | undefined;
   /** Undefined where no policy server is asked. */
   readonly policy?: PolicySigner | undefined;
   readonly log: EventLog;
@@ -72,6 +79,8 @@ export class Rooms {
   readonly #options: RoomsOptions;
   readonly #writer: EventWriter;
   readonly #heads = new Map<string, RoomHead>();
+  /** Heads of rooms of which not all members are known, with how much may still be sent before they are. */
+  readonly #partialHeads = new WeakMap<RoomHead, number>();
   /** Transactions on their way to the disk: a resend meanwhile gets the same answer. */
   readonly #inFlight = new Map<string, Promise<SentEvent>>();
   /** Whose turn it is in rooms that are taken as a whole, see {@link alone}. */
@@ -152,7 +161,9 @@ export class Rooms {
     const { reader, serverName } = this.#options;
     const room = findRoom(reader, roomId);
     if (room === undefined) return false;
-    return isServerIn(reader, room.id, serverName) || headOf(reader, room.id)?.joined === 0;
+    if (isServerIn(reader, room.id, serverName)) return true;
+    // Where not all members are known, nobody knows that all have left.
+    return headOf(reader, room.id)?.joined === 0 && !isPartial(reader, room.id);
   }
 
   /**
@@ -174,6 +185,11 @@ export class Rooms {
    */
   async checkNew(rules: RoomVersionRules, roomId: string, events: readonly EventToSend[]): Promise<void> {
     await this.#prepareNew(rules, roomId, events);
+  }
+
+  /** Forgets what is remembered of rooms beside what is committed, where nothing of a room is on its way to the disk. */
+  forgetIdle(): void {
+    for (const [roomId, head] of this.#heads) if (head.pendingAppends === 0) this.#heads.delete(roomId);
   }
 
   /** Throws what {@link Rooms.send} would for this event now, and sends nothing. */
@@ -305,6 +321,10 @@ export class Rooms {
   async #sendNew(roomId: string, event: EventToSend, transaction?: Transaction): Promise<SentEvent> {
     for (let taken = this.#taken.get(roomId); taken !== undefined; taken = this.#taken.get(roomId)) await taken;
     const head = this.#head(roomId);
+    if (this.#waitsForMembers(head, event)) {
+      await this.whenMembersKnown(roomId);
+      return this.#sendNew(roomId, event, transaction);
+    }
     if (head.extremities.length > MAX_PREV_EVENTS) return this.#sendAmongForks(roomId, event, transaction);
     if (this.#policyFor(head, event) !== undefined) return this.#sendWithPolicy(roomId, event, transaction);
     if (head.pendingAppends >= MAX_PENDING_APPENDS_PER_ROOM) {
@@ -313,6 +333,25 @@ export class Rooms {
     const prepared = this.#writer.prepare(head, event, transaction);
     await this.#queue(head, prepared.record, advancing(prepared));
     return { eventId: prepared.eventId };
+  }
+
+  /** Resolves when all members of a room are known. @throws {MatrixError} 503 if that takes too long. */
+  async whenMembersKnown(roomId: string): Promise<void> {
+    await this.#options.members?.wait(roomId);
+  }
+
+  /**
+   * Whether an event cannot be decided on before all members of its room are known: it is about the membership of somebody who may
+   * have one that is not known. What members say who are known to be there takes no other members to decide on.
+   */
+  #waitsForMembers(head: RoomHead, { type, sender, stateKey, content }: EventToSend): boolean {
+    const left = this.#partialHeads.get(head);
+    if (left === undefined) return false;
+    const isOwnMembership = stateKey === sender && (content.membership === 'join' || content.membership === 'leave');
+    const isKnown = head.state('m.room.member', sender)?.content.membership === 'join';
+    if (left <= 0 || !isKnown || (type === 'm.room.member' && !isOwnMembership)) return true;
+    this.#partialHeads.set(head, left - 1);
+    return false;
   }
 
   /** Who has to sign an event before it is sent. */
@@ -392,7 +431,9 @@ export class Rooms {
    * @throws {MatrixError} as {@link send}.
    */
   draft(roomId: string, event: EventToSend): EventDraft {
-    return this.#writer.draft(this.#head(roomId), event).draft;
+    const head = this.#head(roomId);
+    if (this.#waitsForMembers(head, event)) throw unavailable('This server does not know all members of the room yet.');
+    return this.#writer.draft(head, event).draft;
   }
 
   #head(roomId: string): RoomHead {
@@ -417,7 +458,7 @@ export class Rooms {
     if (rules === undefined || at === undefined) {
       throw new MatrixError('M_UNSUPPORTED_ROOM_VERSION', `Room version ${room.version} is not supported.`);
     }
-    return new RoomHead(
+    const head = new RoomHead(
       { roomId, rules, stream: room.stream },
       at,
       (type, stateKey) => {
@@ -426,6 +467,9 @@ export class Rooms {
       },
       (eventId) => referenceHashOf(reader, eventId),
     );
+    // It is made anew when all members are known.
+    if (isPartial(reader, room.id)) this.#partialHeads.set(head, MAX_SENT_BEFORE_MEMBERS);
+    return head;
   }
 
   #letGoOfIdleHeads(): void {

@@ -34,6 +34,8 @@ import type { ClassifiedItem } from '../items.ts';
 const ITEMS_PER_RECORD = 20_000;
 /** Files of one record: some 130 KiB. */
 const FILES_PER_RECORD = 2_000;
+/** How long what comes one by one is gathered before tables are built anew. */
+const SOON_MS = 5 * 60_000;
 /** After a failure it is tried again so much later. */
 const RETRY_MS = 60_000;
 
@@ -76,6 +78,7 @@ export class Destruction {
   #finishing: Promise<Finished> | undefined;
   #waiting: Promise<Finished> | undefined;
   #retryTimer: NodeJS.Timeout | undefined;
+  #soonTimer: NodeJS.Timeout | undefined;
   #isClosed = false;
 
   constructor(options: DestructionOptions) {
@@ -117,6 +120,16 @@ export class Destruction {
     return this.#waiting;
   }
 
+  /** The same in a while, together with what is decided until then: for what comes one by one. */
+  finishSoon(): void {
+    if (this.#isClosed || this.#soonTimer !== undefined) return;
+    this.#soonTimer = setTimeout(() => {
+      this.#soonTimer = undefined;
+      void this.resume();
+    }, SOON_MS);
+    this.#soonTimer.unref();
+  }
+
   /** Goes on with what a crash interrupted, and again after a while if that fails. */
   async resume(): Promise<Finished> {
     const { log, reader, logger } = this.#options;
@@ -141,6 +154,7 @@ export class Destruction {
   async close(): Promise<void> {
     this.#isClosed = true;
     clearTimeout(this.#retryTimer);
+    clearTimeout(this.#soonTimer);
     await this.#waiting?.catch(() => undefined);
     await this.#finishing?.catch(() => undefined);
   }

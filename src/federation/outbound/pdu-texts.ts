@@ -23,6 +23,11 @@ export class PduTexts {
     this.#source = source;
   }
 
+  /** Forgets all texts. */
+  clear(): void {
+    this.#texts.clear();
+  }
+
   /** Undefined for an event that was erased, or is not known. */
   async at(position: Position): Promise<string | undefined> {
     const known = knownEventAt(this.#source.reader, position);

@@ -103,6 +103,11 @@ export class Sender {
     this.#texts = new PduTexts({ log: options.log, reader: options.engine.reader });
   }
 
+  /** Forgets the texts of events that are kept for other servers. */
+  forgetTexts(): void {
+    this.#texts.clear();
+  }
+
   /** Begins with what servers have missed while this one was not running. */
   start(): void {
     const { engine, destinations, lasting, serverName } = this.#options;

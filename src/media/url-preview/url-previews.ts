@@ -52,6 +52,11 @@ export class UrlPreviews {
     this.#options = options;
   }
 
+  /** Forgets what links led to. */
+  clear(): void {
+    this.#remembered.clear();
+  }
+
   /**
    * What a link leads to. The same for everybody, for a while.
    * @throws {MatrixError} `M_INVALID_PARAM`, `M_FORBIDDEN`, `M_LIMIT_EXCEEDED`, or 502 where there is nothing.

@@ -1,0 +1,174 @@
+/** What administrators remove for good: a room, the history of one before an event, a media. */
+import type { RetentionPolicy } from '#projections/compliance/records.ts';
+import type { Reader } from '#projections/engine/reader.ts';
+import type { StoredMedia } from '#projections/media/projection.ts';
+import { MEDIA_STORED } from '#projections/media/records.ts';
+import { PDU_KIND, readPduRecord } from '#projections/rooms/pdu-record.ts';
+import { findRoom, positionOfEvent } from '#projections/rooms/queries.ts';
+import type { StreamCommands } from '#src/commands/stream-command.ts';
+import { forbidden, notFound } from '#src/http/errors.ts';
+import type { EventLog, LogRecord } from '#streams/event-log.ts';
+import { type Circumstances, decide, type Request, type Verdict } from './decision/decide.ts';
+import type { Destruction, Finished } from './destruction/destruction.ts';
+import type { Holds } from './holds.ts';
+import { type ClassifiedItem, itemsOf } from './items.ts';
+import { Ledger } from './ledger.ts';
+import { roomRetention } from './retention-policy.ts';
+
+export interface PurgesOptions {
+  readonly log: EventLog;
+  readonly reader: Reader;
+  readonly commands: StreamCommands;
+  readonly newRecordId: () => Uint8Array;
+  readonly destruction: Destruction;
+  readonly holds: Holds;
+  readonly policy: RetentionPolicy;
+  /** Keeps what is sent to a room waiting until work on it is done. */
+  readonly alone: <T>(room: { readonly roomId: string }, work: () => Promise<T>) => Promise<T>;
+  /** See the destruction's. */
+  readonly removeFile: (sha256: string) => Promise<boolean>;
+  /** Milliseconds since the epoch. */
+  readonly clock: () => number;
+}
+
+/** What became of a purge. */
+export interface Purged extends Finished {
+  /** Items that were kept, by holds or by minimum lifetimes. */
+  readonly kept: number;
+}
+
+/** Where a purge of history ends. */
+export type PurgeUpTo = { readonly eventId: string } | { readonly beforeMs: number };
+
+export class Purges {
+  readonly #options: PurgesOptions;
+
+  constructor(options: PurgesOptions) {
+    this.#options = options;
+  }
+
+  /**
+   * Destroys a room: all of its events, their skeletons too, as if this server had never known it. Its members are to be out of it
+   * before. All or nothing: a room of which a part is on hold stays.
+   * @throws {MatrixError} M_NOT_FOUND, or M_FORBIDDEN with the holds or the rule that keeps it.
+   */
+  async room(roomId: string): Promise<Finished> {
+    const { log, reader, destruction, alone } = this.#options;
+    const room = findRoom(reader, roomId);
+    if (room === undefined) throw notFound('There is no such room here.');
+    const request: Request = { cause: 'room_purge' };
+    const ledger = new Ledger({ ...this.#options, cause: 'room_purge', requestId: null });
+    return alone({ roomId }, async () => {
+      const circumstances = this.#circumstances(roomId);
+      const kept: { readonly item: ClassifiedItem; readonly verdict: Verdict }[] = [];
+      const items: ClassifiedItem[] = [];
+      for await (const record of log.readStream(room.stream)) {
+        const item = wholeRecord(record, roomId);
+        const verdict = decide(item, request, circumstances);
+        if (verdict.outcome === 'destroy') items.push(item);
+        else if (verdict.outcome !== 'gone') kept.push({ item, verdict });
+      }
+      const first = kept[0];
+      if (first !== undefined) {
+        for (const { item, verdict } of kept) await ledger.take(item, verdict);
+        await ledger.flush();
+        throw forbidden(`The room stays: ${first.verdict.why}`);
+      }
+      const why = 'A room was removed.';
+      await destruction.destroy({ cause: 'room_purge', requestId: null, why, items, rooms: [roomId] });
+      return destruction.finish();
+    });
+  }
+
+  /**
+   * Destroys what was written in a room before an event or a time. State stays, and so do the skeletons of events, with which the
+   * room is verified; what a hold or a minimum lifetime covers stays too.
+   * @throws {MatrixError} M_NOT_FOUND for a room or an event that is not known here.
+   */
+  async history(roomId: string, upTo: PurgeUpTo): Promise<Purged> {
+    const { log, reader, destruction } = this.#options;
+    const room = findRoom(reader, roomId);
+    if (room === undefined) throw notFound('There is no such room here.');
+    const end = 'eventId' in upTo ? positionOfEvent(reader, upTo.eventId) : undefined;
+    if ('eventId' in upTo && end === undefined) throw notFound('There is no such event here.');
+    const ledger = new Ledger({ ...this.#options, cause: 'history_purge', requestId: null });
+    const circumstances = this.#circumstances(roomId);
+    let kept = 0;
+    for await (const record of log.readStream(room.stream)) {
+      if (end !== undefined && record.position >= end) break;
+      for (const item of itemsOf(record, () => undefined)) {
+        if (item.class !== 'messages') continue;
+        if ('beforeMs' in upTo && (readPduRecord(record)?.pdu.origin_server_ts ?? 0) >= upTo.beforeMs) continue;
+        const verdict = decide(item, { cause: 'history_purge' }, circumstances);
+        if (verdict.outcome === 'keep' || verdict.outcome === 'defer') kept++;
+        await ledger.take(item, verdict);
+      }
+    }
+    await ledger.flush();
+    return { ...(await destruction.finish()), kept };
+  }
+
+  /**
+   * Asks whether a media may be removed, before it is.
+   * @throws {MatrixError} M_FORBIDDEN with the holds or the rule that keeps it.
+   */
+  async checkMedia(media: StoredMedia): Promise<void> {
+    const item = await this.#mediaItem(media);
+    if (item === undefined) return;
+    const verdict = decide(item, { cause: 'media_removal' }, this.#circumstances(undefined));
+    if (verdict.outcome === 'destroy' || verdict.outcome === 'gone') return;
+    const ledger = new Ledger({ ...this.#options, cause: 'media_removal', requestId: null });
+    await ledger.take(item, verdict);
+    await ledger.flush();
+    throw forbidden(`The media stays: ${verdict.why}`);
+  }
+
+  /**
+   * Destroys what is kept of a media that was removed: its file and its thumbnails, what its record says, and within minutes
+   * what was left of its row.
+   */
+  async media(media: StoredMedia): Promise<void> {
+    const { destruction, removeFile } = this.#options;
+    const item = await this.#mediaItem(media);
+    if (item === undefined) return;
+    const why = 'A media was removed.';
+    await destruction.destroy({ cause: 'media_removal', requestId: null, why, items: [item] });
+    await removeFile(media.sha256);
+    destruction.finishSoon();
+  }
+
+  async #mediaItem({ stream, mediaId }: StoredMedia): Promise<ClassifiedItem | undefined> {
+    for await (const record of this.#options.log.readStream(stream)) {
+      if (record.kind !== MEDIA_STORED) continue;
+      const item = itemsOf(record, () => undefined).find((one) => one.mediaId === mediaId);
+      if (item !== undefined) return item;
+    }
+    return undefined;
+  }
+
+  #circumstances(roomId: string | undefined): Circumstances {
+    const { reader, holds, policy, clock } = this.#options;
+    const room = roomId === undefined ? undefined : roomRetention(reader, roomId);
+    return { policy, holds: holds.standing(), nowMs: clock(), room };
+  }
+}
+
+/** All that a record of a room says, for whose removal the room is removed. */
+function wholeRecord(record: LogRecord, roomId: string): ClassifiedItem {
+  const { position, recordedAtMs, sections } = record;
+  const read = record.kind === PDU_KIND ? readPduRecord(record) : undefined;
+  const sender = read?.pdu.sender;
+  const stateKey = read?.pdu.state_key;
+  const userIds = [sender, read?.pdu.type === 'm.room.member' ? stateKey : undefined].filter(
+    (one) => one !== undefined,
+  );
+  return {
+    position,
+    sections: sections.map((_, section) => section),
+    class: stateKey === undefined ? 'messages' : 'state',
+    userIds: [...new Set(userIds)],
+    roomId,
+    recordedAtMs,
+    ...(sections.every((section) => section === null) && { isGone: true }),
+  };
+}
