@@ -102,6 +102,7 @@ export const ACTIONS = {
   'export.read': { says: 'Was shown exports.' },
   'backup.make': { says: 'Made a backup.' },
   'backup.restore': { says: 'Restored a backup.' },
+  'witness.alarm': { says: 'Was told by a witness that the log contradicts what it had seen of it.' },
   'backup.drill': { says: 'Tried whether a backup can be restored.' },
 } as const satisfies Readonly<Record<string, ActionNote>>;
 

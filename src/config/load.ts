@@ -210,6 +210,7 @@ function complete(settings: Settings, baseDir: string): Config {
   const absolute = (given: string): string => path.resolve(baseDir, given);
   const dataDir = absolute(settings.data_dir);
   const { ca_file: caFile } = settings.federation;
+  const { timestamp_authority: authority } = settings.transparency;
   return {
     ...settings,
     data_dir: dataDir,
@@ -221,6 +222,10 @@ function complete(settings: Settings, baseDir: string): Config {
       tls: listener.tls === null ? null : { cert: absolute(listener.tls.cert), key: absolute(listener.tls.key) },
     })),
     federation: { ...settings.federation, ca_file: caFile === null ? null : absolute(caFile) },
+    transparency: {
+      ...settings.transparency,
+      timestamp_authority: authority && { ...authority, ca_file: absolute(authority.ca_file) },
+    },
     appservices: settings.appservices.map(absolute),
     audit: {
       ...settings.audit,

@@ -26,14 +26,20 @@ const RSA_PSS = '1.2.840.113549.1.1.10';
 const ED25519 = '1.3.101.112';
 /** Tag of a SET OF, which stands in for the implicit one when signed attributes are hashed (RFC 5652 §5.4). */
 const SET_OF = 0x31;
+/** Lengths below it are one byte; the others are preceded by how many bytes they have. */
+const LONG_LENGTH = 0x80;
 /** Certificates between an authority and the one that is trusted. */
 const MAX_CHAIN = 8;
-/** Longest answer of an authority, in bytes. */
-export const MAX_TIMESTAMP_BYTES = 64 * 1024;
 
 /** An answer of an authority is none, or does not show what it should. */
 export class TimestampRejected extends Error {
   override readonly name = 'TimestampRejected';
+}
+
+/** What a token has to be of: bytes with this SHA-256, and, where the request is at hand, its nonce. */
+export interface ExpectedTimestamp {
+  readonly digest: Uint8Array;
+  readonly nonce?: Uint8Array;
 }
 
 /** What a token says, verified. */
@@ -65,17 +71,22 @@ export function timestampRequest(digest: Uint8Array, nonce: Uint8Array): Buffer 
  * @param trusted certificates of authorities, as PEM, one behind the other
  * @throws {TimestampRejected}
  */
-export function verifyTimestamp(
+export function verifyTimestamp(response: Uint8Array, expected: ExpectedTimestamp, trusted: string): VerifiedTimestamp {
+  // Whatever is wrong with what an authority sent, wherever it is noticed: it is no time stamp.
+  return parsed(() => verified(response, expected, pemCertificates(trusted)));
+}
+
+function verified(
   response: Uint8Array,
-  expected: { readonly digest: Uint8Array; readonly nonce?: Uint8Array },
-  trusted: string,
+  expected: ExpectedTimestamp,
+  trusted: readonly X509Certificate[],
 ): VerifiedTimestamp {
-  const signed = parsed(() => tokenOf(response));
+  const signed = tokenOf(response);
   const content = signed.encapContentInfo.eContent?.single?.buffer;
   if (signed.encapContentInfo.eContentType !== TST_INFO || content === undefined) {
     throw new TimestampRejected('the token holds no time stamp');
   }
-  const info = parsed(() => AsnConvert.parse(content, TSTInfo));
+  const info = AsnConvert.parse(content, TSTInfo);
   const imprint = info.messageImprint;
   if (imprint.hashAlgorithm.algorithm !== SHA256 || !same(imprint.hashedMessage.buffer, expected.digest)) {
     throw new TimestampRejected('the time stamp is of something else');
@@ -84,9 +95,7 @@ export function verifyTimestamp(
     throw new TimestampRejected('the time stamp answers another request');
   }
   const certificates = (signed.certificates ?? []).flatMap(({ certificate }) =>
-    certificate === undefined
-      ? []
-      : [parsed(() => new X509Certificate(Buffer.from(AsnConvert.serialize(certificate))))],
+    certificate === undefined ? [] : [new X509Certificate(Buffer.from(AsnConvert.serialize(certificate)))],
   );
   const [signer] = signed.signerInfos;
   if (signer === undefined || signed.signerInfos.length !== 1) {
@@ -96,7 +105,7 @@ export function verifyTimestamp(
   const certificate = certificates.find((one) => isSignerOf(one, signer));
   if (certificate === undefined)
     throw new TimestampRejected('the signature does not hold by a certificate of the token');
-  checkChain(certificate, certificates, pemCertificates(trusted), info.genTime);
+  checkChain(certificate, certificates, trusted, info.genTime);
   return {
     timeMs: info.genTime.getTime(),
     serialNumber: Buffer.from(info.serialNumber).toString('hex'),
@@ -138,10 +147,8 @@ function isSignerOf(certificate: X509Certificate, signer: SignerInfo): boolean {
       Object.values(DIGESTS).some((name) => Buffer.from(value).includes(hash(name, certificate.raw, 'buffer')))
     );
   });
-  const attributes = signer.signedAttrsRaw;
-  if (!named || attributes === undefined) return false;
-  const signedBytes = Buffer.from(attributes);
-  signedBytes[0] = SET_OF;
+  if (!named) return false;
+  const signedBytes = setOf((signer.signedAttrs ?? []).map((one) => Buffer.from(AsnConvert.serialize(one))));
   const { algorithm } = signer.signatureAlgorithm;
   const key =
     algorithm === RSA_PSS
@@ -186,6 +193,15 @@ function pemCertificates(pem: string): X509Certificate[] {
   const blocks = pem.match(/-----BEGIN CERTIFICATE-----[^-]+-----END CERTIFICATE-----/g) ?? [];
   if (blocks.length === 0) throw new TimestampRejected('there is no certificate of an authority to trust');
   return blocks.map((block) => new X509Certificate(block));
+}
+
+/** DER of a SET OF elements that are in the order in which they were signed. */
+function setOf(elements: readonly Buffer[]): Buffer {
+  const content = Buffer.concat(elements);
+  const length: number[] = [];
+  for (let rest = content.length; rest > 0; rest = Math.floor(rest / 256)) length.unshift(rest % 256);
+  const header = content.length < LONG_LENGTH ? [content.length] : [LONG_LENGTH + length.length, ...length];
+  return Buffer.concat([Buffer.of(SET_OF, ...header), content]);
 }
 
 function attribute({ signedAttrs }: SignerInfo, type: string): ArrayBuffer | undefined {

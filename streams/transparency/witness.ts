@@ -19,9 +19,13 @@ export const MAX_WITNESS_REQUEST = 64 * 1024;
 /** Logs that one witness looks after. */
 export const MAX_WITNESSED_LOGS = 10_000;
 
-/** A log contradicts what the witness cosigned of it: it has fewer records than it had, or other ones. */
+/**
+ * A submission that does not fit what the witness cosigned of a log. `fork`: of as many records, with another root, which proves
+ * that the log signed two histories. `unproven`: its proof does not hold. `smaller`: of fewer records. The last two may be
+ * mistakes, or an old note that somebody sent once more.
+ */
 export interface WitnessedMisbehaviour {
-  readonly kind: 'rollback' | 'fork';
+  readonly kind: 'fork' | 'unproven' | 'smaller';
   readonly origin: string;
   /** What was cosigned, as a signed note. */
   readonly cosigned: string;
@@ -94,7 +98,7 @@ export class Witness {
     const cosigned = await this.#remembered(origin);
     const before = cosigned === undefined ? { size: 0, root: EMPTY_ROOT } : readCheckpoint(cosigned);
     if (cosigned !== undefined && verified.size < before.size) {
-      this.#report('rollback', origin, cosigned, note);
+      this.#report('smaller', origin, cosigned, note);
       return size(before.size);
     }
     if (oldSize !== before.size) return size(before.size);
@@ -103,8 +107,7 @@ export class Witness {
       return size(before.size);
     }
     if (!isConsistent(before, verified, proof)) {
-      // With a wrong proof this may be a mistake; the pair of notes shows which it is to whoever has the tree.
-      if (cosigned !== undefined) this.#report('fork', origin, cosigned, note);
+      if (cosigned !== undefined) this.#report('unproven', origin, cosigned, note);
       return plain(422, 'the consistency proof does not hold');
     }
     await this.#remember(origin, note);

@@ -2,6 +2,7 @@ import { readFile } from 'node:fs/promises';
 import { dataPaths } from '#src/data-paths.ts';
 import type { NoteVerifier } from '#streams/transparency/note.ts';
 import { readPublicKey, SigningKeyError } from '#streams/transparency/signing-key.ts';
+import { checkTimestamps } from '../../verify/timestamps.ts';
 import { MAX_WORKERS, repairTiles, verifyFolder } from '../../verify/verify-folder.ts';
 import type { VerifyReport } from '../../verify/verify-log.ts';
 import { defineCommand, FINDING, SUCCESS, UsageError } from '../command.ts';
@@ -49,11 +50,16 @@ Exit status 1 if anything is wrong; each finding names the file, the offset and 
     const verifier = await publicKey(paths.logSigningKey, say);
     const progress = startProgress({ label: 'Verifying', unit: 'records' });
     const startedMs = performance.now();
-    const report = await verifyFolder({
+    const authority = config.transparency.timestamp_authority;
+    const stamps = await checkTimestamps(
+      paths.transparency,
+      authority === null ? undefined : await readFile(authority.ca_file, 'utf8'),
+    );
+    const verified = await verifyFolder({
       logFolder: paths.log,
       transparencyFolder: paths.transparency,
       from,
-      checkpoints,
+      checkpoints: [...checkpoints, ...stamps.checkpoints],
       opens: !options['no-open'],
       checksEvents: options.events,
       onProgress: (records, total) => progress.update(records, total),
@@ -61,6 +67,12 @@ Exit status 1 if anything is wrong; each finding names the file, the offset and 
       ...(workers !== undefined && { workers }),
       ...(verifier && { verifier }),
     }).finally(() => progress.finish());
+    const report = {
+      ...verified,
+      timestamps: stamps.verified,
+      findings: [...verified.findings, ...stamps.findings],
+      findingCount: verified.findingCount + stamps.findings.length,
+    };
     const seconds = (performance.now() - startedMs) / 1000;
     const isRepaired = options['repair-tiles'] && hasOnlyBadTiles(report);
     if (json) print(JSON.stringify(jsonReport(report, verifier, seconds)));
@@ -99,7 +111,7 @@ function jsonReport(report: VerifyReport, verifier: NoteVerifier | undefined, se
   };
 }
 
-function lines(report: VerifyReport, seconds: number): string[] {
+function lines(report: VerifyReport & { readonly timestamps: number }, seconds: number): string[] {
   const { findings, findingCount, records, from, size, publishedSize, streams, destroyedSections, checkpoints } =
     report;
   const rate = seconds > 0 ? Math.round(records / seconds) : 0;
@@ -112,6 +124,7 @@ function lines(report: VerifyReport, seconds: number): string[] {
   );
   if (report.otherKeys > 0)
     lines.push(`${count(report.otherKeys)} of these checkpoints are not signed by the log's present key`);
+  if (report.timestamps > 0) lines.push(`${count(report.timestamps)} time stamps of checkpoints hold`);
   if (destroyedSections > 0) lines.push(`${count(destroyedSections)} sections are erased: their keys are destroyed`);
   lines.push(findingCount === 0 ? praise(report) : `${count(findingCount)} findings.`);
   return lines;

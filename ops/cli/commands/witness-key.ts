@@ -1,0 +1,20 @@
+import { openWitnessKey } from '../../witness/witness-folder.ts';
+import { defineCommand, SUCCESS, UsageError } from '../command.ts';
+
+/** `stele witness key` */
+export const command = defineCommand({
+  name: 'witness key',
+  summary: 'Print the public key of a witness, made if there is none',
+  usage: '--state DIR [--name NAME]',
+  description: 'Servers name it in transparency.witnesses, together with where the witness answers.',
+  options: {
+    state: { type: 'string', value: 'DIR', description: 'The folder of the witness.' },
+    name: { type: 'string', value: 'NAME', description: 'The name of a new key: a URL without its scheme.' },
+  },
+  usesConfig: false,
+  run: async ({ options: { state, name }, print }) => {
+    if (state === undefined) throw new UsageError('--state names the folder of the witness');
+    print((await openWitnessKey(state, name)).verifier.text);
+    return SUCCESS;
+  },
+});
