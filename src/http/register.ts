@@ -15,6 +15,7 @@
  */
 import { Readable } from 'node:stream';
 import type { FastifyInstance, FastifyReply, FastifyRequest } from 'fastify';
+import { parseJsonExactly } from '#protocol/json-limits.ts';
 import type { JsonObject } from '#protocol/pdu.ts';
 import type { Logger } from '#src/log/logger.ts';
 import { MAX_JSON_BODY_BYTES, parseJsonBody } from './body.ts';
@@ -348,7 +349,7 @@ function serverResponder<C>(endpoint: Endpoint<C>, options: RegisterOptions<C>):
   };
   const run = async (request: FastifyRequest, call: Call): Promise<HandlerResult> => {
     const received = request.body;
-    const content = Buffer.isBuffer(received) && received.length > 0 ? parseJsonBody(received) : undefined;
+    const content = Buffer.isBuffer(received) && received.length > 0 ? parseJsonBody(received, parseJsonExactly) : undefined;
     const requester = await authenticate(request, content);
     call.requester = requester;
     const waitMs = limiter?.take(rateLimit, requester.origin, call.ip) ?? 0;

@@ -65,7 +65,9 @@ export function looseNumberText(value: number): string {
 export function exactNumber(token: string): number | SpelledNumber {
   const value = Number(token);
   if (/[.eE]/.test(token)) {
-    return Number.isInteger(value) ? new SpelledNumber(floatText(value), value, true) : value;
+    if (!Number.isFinite(value)) return value;
+    const text = floatText(value);
+    return text === `${value}` && !Number.isInteger(value) ? value : new SpelledNumber(text, value, true);
   }
   // JSON leaves but one way to write an integer, except that zero may have a sign.
   if (Number.isSafeInteger(value)) return value === 0 ? 0 : value;
