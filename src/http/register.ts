@@ -349,7 +349,8 @@ function serverResponder<C>(endpoint: Endpoint<C>, options: RegisterOptions<C>):
   };
   const run = async (request: FastifyRequest, call: Call): Promise<HandlerResult> => {
     const received = request.body;
-    const content = Buffer.isBuffer(received) && received.length > 0 ? parseJsonBody(received, parseJsonExactly) : undefined;
+    const content =
+      Buffer.isBuffer(received) && received.length > 0 ? parseJsonBody(received, parseJsonExactly) : undefined;
     const requester = await authenticate(request, content);
     call.requester = requester;
     const waitMs = limiter?.take(rateLimit, requester.origin, call.ip) ?? 0;
