@@ -9,7 +9,7 @@ export function encodeBase64(bytes: Uint8Array): string {
   return withoutPadding(text);
 }
 
-/** Unpadded base64 in the URL-safe alphabet (`-` and `_`). */
+/** Unpadded base64 in the URL-safe alphabet (`-` and `_`). Source: appendices, "URL-safe unpadded Base64". */
 export function encodeBase64Url(bytes: Uint8Array): string {
   return asBuffer(bytes).toString('base64url');
 }
@@ -17,6 +17,7 @@ export function encodeBase64Url(bytes: Uint8Array): string {
 /**
  * Decodes standard base64, with or without padding. Unused bits of the last character may be set, as in keys and
  * signatures that are out there. `undefined` if the text is something else.
+ * Source: appendices, "Unpadded Base64".
  */
 export function decodeBase64(text: string): Uint8Array | undefined {
   return STANDARD.test(text) ? decode(text, 'base64') : undefined;

@@ -47,13 +47,17 @@ export type NumberStrictness = 'strict' | 'loose';
 /**
  * As {@link canonicalJson}, for one member of an object: `"key":value`. It may nest as deep as it may inside of the
  * object.
+ * Source: appendices, "Canonical JSON".
  */
 export function canonicalMember(key: string, value: JsonValue, strictness: NumberStrictness = 'strict'): string {
   const encoded = encodeValue(value, 1, strictness === 'loose' ? encodeLooseNumber : encodeNumber);
   return `${encodeString(key)}:${encoded}`;
 }
 
-/** The keys of an object in canonical order: by code point, keys whose value is `undefined` included. */
+/**
+ * The keys of an object in canonical order: by code point, keys whose value is `undefined` included.
+ * Source: appendices, "Canonical JSON".
+ */
 export function canonicalKeys(object: JsonObject): string[] {
   const keys = Object.keys(object);
   sortKeys(keys);
@@ -158,7 +162,10 @@ function holdsSurrogate(text: string): boolean {
   return SURROGATE.test(text);
 }
 
-/** Orders strings by Unicode code point (JavaScript's own order is by UTF-16 code unit). */
+/**
+ * Orders strings by Unicode code point (JavaScript's own order is by UTF-16 code unit).
+ * Source: appendices, "Canonical JSON".
+ */
 export function compareCodePoints(a: string, b: string): number {
   const length = Math.min(a.length, b.length);
   for (let index = 0; index < length; index += 1) {

@@ -19,6 +19,7 @@ export interface SigningKey {
 
 /**
  * The signing key that a seed makes. The same seed always makes the same key.
+ * Source: appendices, "Signing Details".
  *
  * @throws {RangeError} if the seed is not 32 bytes.
  */
@@ -44,6 +45,7 @@ export function signingKeyFromSeed(keyId: string, seed: Uint8Array): SigningKey 
  * Whether a signature over these bytes was made by the owner of a public key. A signature or key of the wrong length is
  * not valid; nothing is thrown. Accepts exactly what libsodium accepts: the scalar must be reduced, the key and the
  * commitment must be canonical and not of small order.
+ * Source: appendices, "Checking for a Signature".
  */
 export function verifySignature(bytes: Uint8Array, signature: Uint8Array, publicKey: Uint8Array): boolean {
   if (signature.length !== ED25519_SIGNATURE_BYTES || publicKey.length !== ED25519_KEY_BYTES) return false;

@@ -5,6 +5,7 @@ import type { RoomVersionRules } from './room-version.ts';
 /**
  * The ids of the events that an event follows, whatever else its room version writes beside them. For a PDU whose form
  * has been checked; what is no reference is passed over.
+ * Source: rooms/v1 and rooms/v3, "Event format".
  */
 export function prevEventIdsOf(pdu: Pdu, rules: RoomVersionRules): readonly string[] {
   return idsIn(pdu.prev_events, rules);
@@ -15,7 +16,10 @@ export function authEventIdsOf(pdu: Pdu, rules: RoomVersionRules): readonly stri
   return idsIn(pdu.auth_events, rules);
 }
 
-/** What the authorisation rules read of a PDU: the PDU itself where it names events by id alone. */
+/**
+ * What the authorisation rules read of a PDU: the PDU itself where it names events by id alone.
+ * Source: rooms/v1 and rooms/v3, "Event format".
+ */
 export function authInputOf(pdu: Pdu, rules: RoomVersionRules): AuthInput {
   return rules.eventFormat.referencesHoldHashes
     ? { ...pdu, prev_events: prevEventIdsOf(pdu, rules) }

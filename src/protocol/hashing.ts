@@ -20,6 +20,7 @@ export function contentHash(event: JsonObject, rules?: RoomVersionRules): string
 
 /**
  * Whether the content hash that an event carries is the one it should carry. If not, only its redacted form counts.
+ * Source: server-server API, "Validating hashes and signatures on received events".
  *
  * @param rules as for {@link contentHash}.
  * @param texts of the event, where they are known.
@@ -47,7 +48,10 @@ export function referenceHash(redactedEvent: JsonObject, rules?: RoomVersionRule
   return sha256Base64Url(canonicalJson(hashed, numberStrictness(rules)));
 }
 
-/** How strict hashing is about the numbers of an event of a room version. */
+/**
+ * How strict hashing is about the numbers of an event of a room version.
+ * Source: rooms/v1 and rooms/v6, "Canonical JSON".
+ */
 export function numberStrictness(rules: RoomVersionRules | undefined): NumberStrictness {
   return rules === undefined || rules.eventFormat.strictCanonicalJson ? 'strict' : 'loose';
 }
@@ -66,7 +70,7 @@ export function eventIdOf(pdu: Pdu, rules: RoomVersionRules, texts?: EventTexts)
   return eventIdFromReferenceHash(hash, rules);
 }
 
-/** The event id that a reference hash, in URL-safe base64, makes. */
+/** The event id that a reference hash, in URL-safe base64, makes. Source: rooms/v3 and rooms/v4, "Event IDs". */
 export function eventIdFromReferenceHash(urlSafeHash: string, rules?: RoomVersionRules): string {
   if (rules?.eventIdFormat !== 'reference_hash') return `$${urlSafeHash}`;
   return `$${urlSafeHash.replaceAll('-', '+').replaceAll('_', '/')}`;
@@ -74,6 +78,7 @@ export function eventIdFromReferenceHash(urlSafeHash: string, rules?: RoomVersio
 
 /**
  * The id that an event of room versions 1 and 2 carries.
+ * Source: rooms/v1, "Event IDs".
  *
  * @throws {MissingEventIdError} if there is none.
  */
@@ -101,6 +106,7 @@ export class MissingRoomIdError extends Error {
 /**
  * The id of the room that a create event makes: its own `room_id`, or where the room version says so its event id with
  * the sigil `!`.
+ * Source: rooms/v12, "Event format".
  *
  * @throws {MissingRoomIdError} if the room version wants a `room_id` and there is none (the event format check refuses
  *   such an event).
@@ -111,12 +117,15 @@ export function roomIdOfCreateEvent(pdu: Pdu, rules: RoomVersionRules): string {
   return pdu.room_id;
 }
 
-/** The room id that the id of a create event makes, where the room version derives one from the other. */
+/**
+ * The room id that the id of a create event makes, where the room version derives one from the other.
+ * Source: rooms/v12, "Event format".
+ */
 export function roomIdFromCreateEventId(eventId: string): string {
   return `!${eventId.slice(1)}`;
 }
 
-/** The other way round: the id of the create event that a room id names. */
+/** The other way round: the id of the create event that a room id names. Source: rooms/v12, "Event format". */
 export function createEventIdFromRoomId(roomId: string): string {
   return `$${roomId.slice(1)}`;
 }

@@ -9,7 +9,7 @@ export const MAX_ID_BYTES = 255;
 /** A UTF-16 code unit takes at most this many UTF-8 bytes. */
 const MAX_BYTES_PER_CODE_UNIT = 3;
 
-/** Whether a text takes at most {@link MAX_ID_BYTES} bytes in UTF-8. */
+/** Whether a text takes at most {@link MAX_ID_BYTES} bytes in UTF-8. Source: appendices, "Common Identifier Format". */
 export function fitsIdLength(text: string): boolean {
   if (text.length * MAX_BYTES_PER_CODE_UNIT <= MAX_ID_BYTES) return true;
   return text.length <= MAX_ID_BYTES && Buffer.byteLength(text) <= MAX_ID_BYTES;
@@ -26,13 +26,17 @@ export interface ParsedId {
 /**
  * The server name in a user id, room id, alias or event id: everything after the first colon. `undefined` where there
  * is no colon, as in the room ids of room version 12. The name is not validated.
+ * Source: appendices, "Common Identifier Format".
  */
 export function serverNameOf(id: string): string | undefined {
   const colon = id.indexOf(':');
   return colon === -1 ? undefined : id.slice(colon + 1);
 }
 
-/** What stands between the sigil of an id and its first colon (or its end). Nothing is validated. */
+/**
+ * What stands between the sigil of an id and its first colon (or its end). Nothing is validated.
+ * Source: appendices, "Common Identifier Format".
+ */
 export function localpartOf(id: string): string {
   const colon = id.indexOf(':');
   return id.slice(1, colon === -1 ? undefined : colon);
@@ -47,7 +51,10 @@ export function parseUserId(text: string): ParsedId | undefined {
   return parseWithDomain(text, '@');
 }
 
-/** Whether a text is a user id, by the historical grammar of {@link parseUserId}. */
+/**
+ * Whether a text is a user id, by the historical grammar of {@link parseUserId}.
+ * Source: appendices, "Historical User IDs".
+ */
 export function isUserId(text: string): boolean {
   return parseUserId(text) !== undefined;
 }
@@ -68,7 +75,7 @@ export function isNewUserLocalpart(localpart: string): boolean {
   return NEW_USER_LOCALPART.test(localpart);
 }
 
-/** Whether a text is a user id by the grammar for new users. */
+/** Whether a text is a user id by the grammar for new users. Source: appendices, "User Identifiers". */
 export function isStrictUserId(text: string): boolean {
   const id = parseUserId(text);
   return id !== undefined && isNewUserLocalpart(id.localpart);
@@ -79,7 +86,7 @@ export function parseRoomAlias(text: string): ParsedId | undefined {
   return parseWithDomain(text, '#');
 }
 
-/** Whether a text is a room alias. */
+/** Whether a text is a room alias. Source: appendices, "Room Aliases". */
 export function isRoomAlias(text: string): boolean {
   return parseRoomAlias(text) !== undefined;
 }
@@ -92,17 +99,23 @@ export function isRoomIdWithDomain(text: string): boolean {
   return parseWithDomain(text, '!') !== undefined;
 }
 
-/** Whether a text is a room id made from the hash of a create event, as in room version 12. */
+/**
+ * Whether a text is a room id made from the hash of a create event, as in room version 12.
+ * Source: rooms/v12, "Event format"; appendices, "Room IDs".
+ */
 export function isHashRoomId(text: string): boolean {
   return text.startsWith('!') && HASH_ID.test(text.slice(1));
 }
 
-/** Whether a text is a room id of either form. */
+/** Whether a text is a room id of either form. Source: appendices, "Room IDs". */
 export function isRoomId(text: string): boolean {
   return isHashRoomId(text) || isRoomIdWithDomain(text);
 }
 
-/** Whether a text is an event id made from a reference hash in URL-safe base64, as in room versions 4 and later. */
+/**
+ * Whether a text is an event id made from a reference hash in URL-safe base64, as in room versions 4 and later.
+ * Source: rooms/v4, "Event IDs".
+ */
 export function isHashEventId(text: string): boolean {
   return text.startsWith('$') && HASH_ID.test(text.slice(1));
 }
@@ -115,6 +128,7 @@ export function isEventIdWithDomain(text: string): boolean {
 /**
  * Whether a text could be an event id of any room version: the sigil, at least one more character, no NUL, at most 255
  * bytes. Events name others by such ids without vouching for them, so this is all that may be asked of a reference.
+ * Source: appendices, "Event IDs".
  */
 export function isEventId(text: string): boolean {
   return text.length > 1 && text.startsWith('$') && isLegalText(text) && fitsIdLength(text);
@@ -135,7 +149,7 @@ export function parseKeyId(text: string): KeyId | undefined {
   return { algorithm: match[1] as string, version: match[2] as string };
 }
 
-/** Whether a text is a signing key id. */
+/** Whether a text is a signing key id. Source: appendices, "Signing Details". */
 export function isKeyId(text: string): boolean {
   return parseKeyId(text) !== undefined;
 }

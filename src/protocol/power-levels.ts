@@ -55,6 +55,7 @@ export interface PowerLevels {
 
 /**
  * Reads the power levels of a room.
+ * Source: client-server API, `m.room.power_levels`.
  *
  * @param content of the current `m.room.power_levels` event; `undefined` if the room has none.
  * @param create the room's create event.
@@ -67,14 +68,20 @@ export function powerLevelsOf(
   return new ContentPowerLevels(content, create, rules);
 }
 
-/** Everyone whom the create event makes a creator of the room: its sender and, where allowed, those it adds. */
+/**
+ * Everyone whom the create event makes a creator of the room: its sender and, where allowed, those it adds.
+ * Source: rooms/v12, "Authorisation rules".
+ */
 export function creatorsOf(create: CreateEventView, rules: RoomVersionRules): string[] {
   const added = rules.authorization.additionalCreators ? create.content.additional_creators : undefined;
   const addedIds = Array.isArray(added) ? added.filter((userId) => typeof userId === 'string') : [];
   return [...new Set([create.sender, ...addedIds])];
 }
 
-/** Who made the room, as its create event says; `undefined` if it should say and does not. */
+/**
+ * Who made the room, as its create event says; `undefined` if it should say and does not.
+ * Source: rooms/v11, "Remove the `creator` property of `m.room.create` events".
+ */
 export function creatorOf(create: CreateEventView, rules: RoomVersionRules): string | undefined {
   if (!rules.authorization.creatorInContent) return create.sender;
   const { creator } = create.content;
@@ -84,6 +91,7 @@ export function creatorOf(create: CreateEventView, rules: RoomVersionRules): str
 /**
  * The level that a value stands for, or `undefined` if it is none: an integer (its range is a question of form), and
  * where the room version is not strict (before 10) also a text, a fraction or a truth value.
+ * Source: rooms/v10, "Values in `m.room.power_levels` events must be integers"; rooms/v1, "Deprecated event content schemas".
  */
 export function levelIn(value: JsonValue | undefined, rules: RoomVersionRules): Level | undefined {
   if (Number.isSafeInteger(value)) return value as number;

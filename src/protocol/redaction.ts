@@ -22,6 +22,7 @@ export function redact(pdu: Pdu, rules: RoomVersionRules): Pdu {
 
 /**
  * Splits an event into what redaction keeps and what it removes. {@link joinPdu} puts the parts together again.
+ * Source: the room version's "Redactions".
  */
 export function splitPdu(pdu: Pdu, rules: RoomVersionRules): SplitPdu {
   const kept = rules.redaction.keptKeys;
@@ -39,7 +40,7 @@ export function joinPdu(skeleton: JsonObject, stripped: JsonObject): Pdu {
   return merge(skeleton, stripped) as Pdu;
 }
 
-/** What redaction keeps of an event's content. */
+/** What redaction keeps of an event's content. Source: the room version's "Redactions". */
 export function redactContent(
   pdu: { readonly type: string; readonly content: JsonObject },
   rules: RoomVersionRules,
@@ -47,7 +48,10 @@ export function redactContent(
   return keepPart(pdu.content, keptContentOf(pdu, rules)) as JsonObject;
 }
 
-/** The id of the event that a redaction names, or `undefined` if the event names none. */
+/**
+ * The id of the event that a redaction names, or `undefined` if the event names none.
+ * Source: rooms/v11, "Moving the `redacts` property of `m.room.redaction` events to a `content` property".
+ */
 export function redactedEventIdOf(pdu: Pdu, rules: RoomVersionRules): string | undefined {
   if (pdu.type !== 'm.room.redaction') return undefined;
   const target = rules.redaction.redactsInContent ? pdu.content.redacts : pdu.redacts;

@@ -273,12 +273,18 @@ const TABLE: ReadonlyMap<string, RoomVersionRules> = byName(V1, V2, V3, V4, V5, 
 /** The room versions this server can take part in, oldest first. */
 export const SUPPORTED_ROOM_VERSIONS: readonly string[] = [...TABLE.keys()];
 
-/** The rules of a room version, or `undefined` if this server cannot take part in its rooms. */
+/**
+ * The rules of a room version, or `undefined` if this server cannot take part in its rooms.
+ * Source: "Room Versions".
+ */
 export function roomVersionRules(version: string): RoomVersionRules | undefined {
   return TABLE.get(version);
 }
 
-/** `available` of the `m.room_versions` capability: version → stability. */
+/**
+ * `available` of the `m.room_versions` capability: version → stability.
+ * Source: client-server API, "`m.room_versions` capability".
+ */
 export function availableRoomVersions(): { [version: string]: 'stable' | 'unstable' } {
   return Object.fromEntries([...TABLE.values()].map((rules) => [rules.version, rules.stability]));
 }

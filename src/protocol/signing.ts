@@ -31,6 +31,7 @@ export interface SignedJson extends JsonObject {
 
 /**
  * The UTF-8 bytes that a signature on a JSON object covers: its canonical encoding without `signatures` and `unsigned`.
+ * Source: appendices, "Signing Details".
  *
  * @throws {CanonicalJsonError} if the object has no canonical encoding.
  */
@@ -54,7 +55,10 @@ export function signJson<T extends JsonObject>(
   return { ...object, signatures: withSignature(object.signatures, serverName, key.keyId, signature) };
 }
 
-/** The signatures of a PDU or other object with one more. What is there and is no signature block is replaced. */
+/**
+ * The signatures of a PDU or other object with one more. What is there and is no signature block is replaced.
+ * Source: appendices, "Signing Details".
+ */
 export function withSignature(
   signatures: unknown,
   serverName: string,
@@ -69,7 +73,10 @@ export function withSignature(
   } as SignedJson['signatures'];
 }
 
-/** The signature that an entity put on an object with a key, decoded; `undefined` if there is none or it is garbled. */
+/**
+ * The signature that an entity put on an object with a key, decoded; `undefined` if there is none or it is garbled.
+ * Source: appendices, "Checking for a Signature".
+ */
 export function signatureOn(object: JsonObject, serverName: string, keyId: string): Uint8Array | undefined {
   const signatures = object.signatures;
   if (!isJsonObject(signatures)) return undefined;
@@ -79,7 +86,10 @@ export function signatureOn(object: JsonObject, serverName: string, keyId: strin
   return typeof text === 'string' ? decodeBase64(text) : undefined;
 }
 
-/** The ids of the Ed25519 keys with which an entity claims to have signed an object. */
+/**
+ * The ids of the Ed25519 keys with which an entity claims to have signed an object.
+ * Source: appendices, "Checking for a Signature".
+ */
 export function signingKeyIdsOf(object: JsonObject, serverName: string): string[] {
   const signatures = object.signatures;
   const block = isJsonObject(signatures) ? ownValue(signatures, serverName) : undefined;

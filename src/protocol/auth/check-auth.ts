@@ -13,6 +13,7 @@ import { verdict } from './verdict.ts';
 /**
  * Whether the authorisation rules of a room version let an event into a room with a given state. What the event names
  * as its `auth_events` is the subject of `checkAuthEvents`, its signatures are checked before either.
+ * Source: the room version's "Authorisation rules".
  *
  * @param lookup finds state events in the state to check against. It must find the create event in every room version,
  *   also where events do not name it (12), and must not find rejected events.

@@ -57,6 +57,7 @@ export function checkThirdPartyInvite(
 
 /**
  * The keys of a pending invite, as it writes them, that made a signature on what was signed for a user.
+ * Source: the room version's "Authorisation rules", on `third_party_invite`; client-server API, `m.room.third_party_invite`.
  * @param pending content of the `m.room.third_party_invite` event.
  */
 export function* signaturesByPublicKey(signed: JsonObject, pending: JsonObject): Generator<string> {

@@ -2,13 +2,16 @@ import { createEventIdFromRoomId } from '../hashing.ts';
 import type { RoomVersionRules } from '../room-version.ts';
 import type { EventLookup, ResolutionEvent } from './types.ts';
 
-/** The auth events of an event with the create event, also where the room id implies it (room version 12). */
+/**
+ * The auth events of an event with the create event, also where the room id implies it (room version 12).
+ * Source: rooms/v12, "Authorisation rules" and "State resolution".
+ */
 export function chainLinksOf(event: ResolutionEvent, rules: RoomVersionRules): readonly string[] {
   if (rules.eventFormat.createEventInAuthEvents || event.type === 'm.room.create') return event.authEventIds;
   return [...event.authEventIds, createEventIdFromRoomId(event.roomId)];
 }
 
-/** The auth events of an event, as far as they are known. */
+/** The auth events of an event, as far as they are known. Source: rooms/v2, "State resolution", "Auth chain". */
 export function* authEventsOf(
   event: ResolutionEvent,
   lookup: EventLookup,
@@ -20,12 +23,15 @@ export function* authEventsOf(
   }
 }
 
-/** Whether an event is the power levels of its room. */
+/** Whether an event is the power levels of its room. Source: rooms/v2, "State resolution", "Power events". */
 export function isPowerLevels(event: ResolutionEvent): boolean {
   return event.type === 'm.room.power_levels' && event.stateKey === '';
 }
 
-/** The first power levels among the auth events of an event. */
+/**
+ * The first power levels among the auth events of an event.
+ * Source: rooms/v2, "State resolution", "Mainline of a power level event".
+ */
 export function powerLevelsBehind(
   event: ResolutionEvent,
   lookup: EventLookup,

@@ -13,6 +13,7 @@ const STATES_PER_PASS = 30;
  * An {@link AuthGraph} that walks the auth chains. Time and memory grow with the chains, not with their number of paths.
  *
  * Its methods throw {@link AuthChainCycleError} and {@link AuthChainTooLargeError}.
+ * Source: rooms/v2, "State resolution", "Auth difference"; rooms/v12, "Conflicted state subgraph".
  */
 export function plainAuthGraph(lookup: EventLookup, rules: RoomVersionRules): AuthGraph {
   return new PlainAuthGraph(lookup, rules);

@@ -98,7 +98,7 @@ function compareNodes(a: Node, b: Node): number {
   return compareByTime(a.event, b.event);
 }
 
-/** Earlier first, then by id. */
+/** Earlier first, then by id. Source: rooms/v2, "State resolution", "Reverse topological power ordering". */
 export function compareByTime(a: ResolutionEvent, b: ResolutionEvent): number {
   if (a.originServerTs !== b.originServerTs) return a.originServerTs < b.originServerTs ? -1 : 1;
   return compareCodePoints(a.eventId, b.eventId);

@@ -12,6 +12,7 @@ export interface StateEntry extends StateEventType {
 /**
  * Resolves states that are given by their difference, by the algorithm of their room version. Neither the order of the
  * states nor that of the conflicts matters. Time grows with the difference, as far as the auth graph's answers do.
+ * Source: rooms/v1, rooms/v2 and rooms/v12, "State resolution".
  *
  * @throws {AuthChainCycleError} if events authorise each other in a circle.
  * @throws whatever the auth graph throws; `plainAuthGraph` throws `AuthChainTooLargeError`.
@@ -24,6 +25,7 @@ export function resolveDifference(difference: StateDifference, context: Resoluti
 
 /**
  * Resolves whole states, for those who have no index of differences.
+ * Source: rooms/v1, rooms/v2 and rooms/v12, "State resolution".
  *
  * @param states each key at most once in each.
  * @returns the resolved state, ordered by type, then state key; and what became of each key that they did not share.
@@ -41,7 +43,10 @@ export function resolveStates(
   return { ...resolution, state: [...shared.entries(), ...won].sort(compareSlots) };
 }
 
-/** Where states differ, and what they share. */
+/**
+ * Where states differ, and what they share.
+ * Source: rooms/v2, "State resolution", "Unconflicted state map and conflicted state set".
+ */
 export function differenceOf(
   states: readonly Iterable<StateEntry>[],
 ): StateDifference & { readonly shared: { entries(): Iterable<StateEntry> } } {
