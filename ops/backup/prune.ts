@@ -9,8 +9,14 @@ import type { Manifest } from './manifest.ts';
 import { backupPaths, listGenerations, lockBackup, manifestPath, readManifest, readMediaList } from './repository.ts';
 import { BackupProblem } from './stored-files.ts';
 
+/** Of what a generation is the last copy: records that no other has (of a log that was restored), files of media that no other has. */
+export interface OnlyCopy {
+  readonly log: boolean;
+  readonly media: boolean;
+}
+
 /** A decision on a generation: why it may not go, or undefined. */
-export type PruneDecision = (manifest: Manifest) => Promise<string | undefined> | string | undefined;
+export type PruneDecision = (manifest: Manifest, onlyCopy: OnlyCopy) => string | undefined;
 
 /** What is pruned. */
 export interface PruneOptions {
@@ -46,14 +52,24 @@ export async function pruneBackup(options: PruneOptions): Promise<PruneReport> {
     const manifests = await Promise.all(ids.map((id) => readManifest(files, folder, id)));
     const removed: Manifest[] = [];
     const kept: { generation: string; reason: string }[] = [];
-    for (const manifest of manifests.slice(0, -options.keepLast)) {
-      if (options.keepSinceMs !== undefined && manifest.made_at_ms >= options.keepSinceMs) continue;
-      const reason = await options.decide(manifest);
-      if (reason === undefined) removed.push(manifest);
-      else kept.push({ generation: manifest.id, reason });
-    }
-    const staying = manifests.filter((manifest) => !removed.includes(manifest));
+    const isDue = ({ made_at_ms: madeAtMs }: Manifest) => madeAtMs < (options.keepSinceMs ?? Number.MAX_SAFE_INTEGER);
+    const due = manifests.slice(0, -options.keepLast).filter(isDue);
+    const staying = manifests.filter((manifest) => !due.includes(manifest));
     const needed = await neededFiles(files, folder, staying);
+    // From the newest on: one that is kept may make an older one not the only copy of something.
+    for (const manifest of due.toReversed()) {
+      const reason = options.decide(manifest, {
+        log: !staying.some((other) => other.log_key === manifest.log_key && other.records >= manifest.records),
+        media: (await readMediaList(files, folder, manifest)).some(({ path: name }) => !needed.has(name)),
+      });
+      if (reason === undefined) {
+        removed.unshift(manifest);
+        continue;
+      }
+      kept.unshift({ generation: manifest.id, reason });
+      staying.push(manifest);
+      for (const name of await neededFiles(files, folder, [manifest])) needed.add(name);
+    }
     if (!isTrial) {
       for (const { id } of removed) {
         options.signal?.throwIfAborted();

@@ -1,9 +1,14 @@
 /** `stele backup` on a data folder, with the server running and without. */
-import { mkdir, open, readdir, readFile, writeFile } from 'node:fs/promises';
+import { mkdir, open, readdir, readFile, rm, writeFile } from 'node:fs/promises';
 import path from 'node:path';
 import { afterEach, beforeEach, describe, expect, test } from 'vitest';
 import { makeBackup } from '#ops/backup/backup.ts';
 import { openManifest } from '#ops/backup/manifest.ts';
+import { pruneBackup } from '#ops/backup/prune.ts';
+import { whyKept } from '#ops/backup/prune-decision.ts';
+import type { Circumstances } from '#src/compliance/decision/decide.ts';
+import { policyOf } from '#src/compliance/retention-policy.ts';
+import { settingsSchema } from '#src/config/schema.ts';
 import { diskFiles, type FileSystem } from '#streams/embedded/files.ts';
 import { type Person, ServerFolder } from './server-folder.test-support.ts';
 
@@ -164,5 +169,79 @@ describe('stele backup', () => {
     await writeFile(server.path('data', 'media', prefix, name), 'a pictuRe');
     const report = await makeBackup(optionsFor(server.path('copy')));
     expect(report).toMatchObject({ mediaFiles: 0, warnings: [expect.stringContaining('not what its name says')] });
+  });
+});
+
+describe('stele backup prune', () => {
+  const policy = policyOf({ retention: settingsSchema.parse({ server_name: 'localhost' }).retention });
+
+  async function generations(count: number): Promise<string[]> {
+    await server.stop();
+    const made: string[] = [];
+    for (let number = 0; number < count; number++) {
+      await server.start();
+      await server.say(ada, room, `word ${number}`);
+      await server.stop();
+      made.push((await makeBackup(optionsFor(server.path('copy')))).id);
+    }
+    return made;
+  }
+
+  test('removes all but the newest, and the files that these do not need; what stays can be restored', async () => {
+    const made = await generations(3);
+    expect(await readdir(server.path('copy', 'segments'))).toHaveLength(3);
+    const trial = await server.steleJson('backup', 'prune', server.path('copy'), '--keep', '1', '--dry-run');
+    expect(trial).toMatchObject({ removed: made.slice(0, 2), filesRemoved: 2 });
+    expect(await server.steleJson('backup', 'prune', server.path('copy'), '--keep', '1')).toMatchObject({
+      removed: made.slice(0, 2),
+      kept: [],
+      filesRemoved: 2,
+    });
+    expect(await readdir(server.path('copy', 'generations'))).toEqual(made.slice(2));
+    expect((await server.stele('drill', server.path('copy'), '--no-record')).status).toBe(0);
+  });
+
+  test('keeps what is on hold and says which hold', async () => {
+    const made = await generations(2);
+    const circumstances = { policy, nowMs: Date.now() };
+    const prune = (holds: Circumstances['holds']) =>
+      pruneBackup({
+        folder: server.path('copy'),
+        keepLast: 1,
+        decide: (manifest, onlyCopy) => whyKept(manifest, onlyCopy, { ...circumstances, holds }),
+      });
+    const held = await prune([{ id: 'case-7', scope: { userId: ada.userId, toMs: Date.now() } }]);
+    expect(held).toEqual({
+      removed: [],
+      kept: [{ generation: made[0], reason: expect.stringContaining('case-7') }],
+      filesRemoved: 0,
+    });
+    // A hold on what comes after the generation says nothing about it.
+    const later = await prune([{ id: 'case-8', scope: { roomId: room, fromMs: Date.now() + 3_600_000 } }]);
+    expect(later.removed).toEqual(made.slice(0, 1));
+  });
+
+  test('keeps the last copy of media for the time that the policy asks for', async () => {
+    await upload('the only copy');
+    await generations(1);
+    await rm(server.path('data', 'media'), { recursive: true });
+    await makeBackup(optionsFor(server.path('copy')));
+    const media = { minMs: 86_400_000, maxMs: null, legalBasis: null };
+    const at = (nowMs: number) =>
+      pruneBackup({
+        folder: server.path('copy'),
+        keepLast: 1,
+        decide: (manifest, onlyCopy) =>
+          whyKept(manifest, onlyCopy, {
+            policy: { ...policy, classes: { ...policy.classes, media } },
+            holds: [],
+            nowMs,
+          }),
+      });
+    expect((await at(Date.now())).kept).toEqual([
+      { generation: expect.any(String), reason: expect.stringContaining('media') },
+    ]);
+    expect(await at(Date.now() + 2 * 86_400_000)).toMatchObject({ kept: [], removed: [expect.any(String)] });
+    expect(await allFiles(server.path('copy', 'media'))).toEqual([]);
   });
 });
