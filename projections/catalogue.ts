@@ -26,6 +26,7 @@ import { profilesProjection } from './profiles/projection.ts';
 import { pushersProjection } from './pushers/projection.ts';
 import { receiptsProjection } from './receipts/projection.ts';
 import { relationsProjection } from './relations/projection.ts';
+import { evidenceProjection } from './reports/evidence.ts';
 import { reportsProjection } from './reports/projection.ts';
 import { rolesProjection } from './roles/projection.ts';
 import { roomsProjection } from './rooms/projection.ts';
@@ -37,6 +38,7 @@ export const coreProjections: readonly Projection[] = [
   roomsProjection,
   directoryProjection,
   reportsProjection,
+  evidenceProjection,
   auditProjection,
   rolesProjection,
   accountDataProjection,

@@ -111,6 +111,18 @@ export const recordKinds = {
     version: 1,
     says: 'A user reported a room, an event or another user: who and what, and the reason apart.',
   },
+  'report.changed': {
+    version: 1,
+    says: 'What moderators did with a report: claimed, resolved, appealed, opened again, off the list; and their note apart.',
+  },
+  'evidence.captured': {
+    version: 1,
+    says: 'What was reported or acted on by a moderator, as it was: what it is about, and its content and context apart.',
+  },
+  'room.block_changed': {
+    version: 1,
+    says: 'An administrator lets nobody of this server into a room, or does so again.',
+  },
   'room.listed': {
     version: 1,
     says: 'A room was put on the list of public rooms, or taken off it.',

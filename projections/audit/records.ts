@@ -45,6 +45,7 @@ export interface AuditTarget {
     | 'event'
     | 'media'
     | 'report'
+    | 'evidence'
     | 'grant'
     | 'token'
     | 'server'

@@ -1,9 +1,26 @@
 /** Reports of rooms, events and users, for moderators to read. */
 import type { Projection } from '#projections/engine/projection.ts';
-import type { Reader } from '#projections/engine/reader.ts';
+import type { Reader, Writer } from '#projections/engine/reader.ts';
 import { defineTable, empty, msgpack, str, tuple, u48 } from '#projections/engine/table.ts';
-import type { Position } from '#streams/event-log.ts';
-import { REPORT_MADE, type ReportTarget, readReport } from './records.ts';
+import type { LogRecord, Position } from '#streams/event-log.ts';
+import {
+  REPORT_CHANGED,
+  REPORT_MADE,
+  type ReportState,
+  type ReportTarget,
+  readReport,
+  readReportChanged,
+} from './records.ts';
+
+/** What became of a report, step by step. */
+export interface ReportStep {
+  readonly state: ReportState;
+  /** Who did it, as the audit log names them. */
+  readonly by: string;
+  readonly note: string | null;
+  /** Milliseconds since the epoch. */
+  readonly atMs: number;
+}
 
 /** A report as moderators see it. */
 export interface ReportRow {
@@ -12,7 +29,15 @@ export interface ReportRow {
   readonly reason: string | null;
   /** When it came in: milliseconds since the epoch, by this server's clock. */
   readonly receivedAtMs: number;
+  readonly state: ReportState;
+  /** Who claimed it; null while nobody has. */
+  readonly claimedBy: string | null;
+  /** All changes but the last {@link MAX_STEPS} are in the log only. */
+  readonly steps: readonly ReportStep[];
 }
+
+/** Changes of one report that are kept with it. */
+export const MAX_STEPS = 100;
 
 /** A report with its id: the position of its record. */
 export interface Report extends ReportRow {
@@ -35,16 +60,40 @@ const reportsAbout = defineTable({
 
 export const reportsProjection: Projection = {
   name: 'reports',
-  version: 1,
+  version: 2,
   tables: [reports, reportsAbout],
   apply(tx, record) {
+    if (record.kind === REPORT_CHANGED) {
+      applyChange(tx, record);
+      return;
+    }
     const read = record.kind === REPORT_MADE ? readReport(record) : undefined;
     if (read === undefined) return;
     const { reporter, target, reason = null } = read;
-    tx.put(reports, [record.position], { reporter, target, reason, receivedAtMs: record.recordedAtMs });
+    const receivedAtMs = record.recordedAtMs;
+    const begin = { state: 'open', claimedBy: null, steps: [] } as const;
+    tx.put(reports, [record.position], { reporter, target, reason, receivedAtMs, ...begin });
     for (const about of subjectsOf(target)) tx.put(reportsAbout, [about, record.position], true);
   },
 };
+
+function applyChange(tx: Writer, record: LogRecord): void {
+  const change = readReportChanged(record);
+  const row = change && tx.get(reports, [change.report]);
+  if (change === undefined || row === undefined) return;
+  const { report, state, by, note = null } = change;
+  if (state === 'removed') {
+    tx.remove(reports, [report]);
+    for (const about of subjectsOf(row.target)) tx.remove(reportsAbout, [about, report]);
+    return;
+  }
+  tx.put(reports, [report], {
+    ...row,
+    state,
+    claimedBy: state === 'claimed' ? by : state === 'resolved' ? row.claimedBy : null,
+    steps: [...row.steps, { state, by, note, atMs: record.recordedAtMs }].slice(-MAX_STEPS),
+  });
+}
 
 function subjectsOf(target: ReportTarget): string[] {
   switch (target.kind) {
@@ -87,4 +136,9 @@ export function findReport(reader: Reader, id: Position): Report | undefined {
 /** How many reports there are, of all or about one room or user. */
 export function countReports(reader: Reader, about?: string): number {
   return about === undefined ? reader.count(reports) : reader.count(reportsAbout, { prefix: [about] });
+}
+
+/** All reports, in the order in which they came in or the other way round. */
+export function* allReports(reader: Reader, { isReversed }: { readonly isReversed: boolean }): Generator<Report> {
+  for (const { key, value } of reader.range(reports, { reverse: isReversed })) yield { id: key[0], ...value };
 }

@@ -62,6 +62,7 @@ export const ACTIONS = {
   'report.resolve': { says: 'Resolved a report.' },
   'report.appeal': { says: 'Appealed against how a report was resolved.' },
   'report.reopen': { says: 'Opened a report again.' },
+  'evidence.list': { says: 'Was shown which evidence was captured, without what people wrote.' },
   'evidence.read': {
     says: 'Was shown captured evidence: what was reported or acted on, and its context.',
     readsContent: true,

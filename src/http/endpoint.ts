@@ -118,7 +118,10 @@ export interface EndpointRequest<
 /** What a handler gives: an object that is sent as JSON with status 200, or an answer made by hand. */
 export type HandlerResult = object | RawAnswer;
 
-/** An {@link AuditDeclaration} with the types of its endpoint. Say the type of the context where `describe` uses it. */
+/**
+ * An {@link AuditDeclaration} with the types of its endpoint. `describe` says the type of the context that it needs, as the
+ * handler does; the endpoint needs both.
+ */
 interface AuditOf<C, Request> extends Omit<AuditDeclaration, 'describe'> {
   readonly describe?: (request: Request, context: C) => Described | null;
 }
@@ -130,6 +133,7 @@ interface Declaration<
   P extends z.ZodType | undefined,
   Q extends z.ZodType | undefined,
   B extends BodyDeclaration | undefined,
+  D,
 > {
   readonly method: Method;
   /** As the specification writes it, parameters in braces. A path under `/_matrix/client/v3` is served under `r0` too. */
@@ -150,7 +154,7 @@ interface Declaration<
   readonly allowLocked?: boolean;
   /** What of each request is on record before its handler runs. */
   readonly audit?: AuditOf<
-    C,
+    D,
     EndpointRequest<SchemaOf<P, PathParams<Path>>, SchemaOf<Q, RawQuery>, BodyOf<B>, RequesterOf<A>>
   >;
   /** Throws `MatrixError` for whatever the client has to know. */
@@ -197,8 +201,9 @@ export function endpoint<
   P extends z.ZodType | undefined = undefined,
   Q extends z.ZodType | undefined = undefined,
   const B extends BodyDeclaration | undefined = undefined,
->(declaration: Declaration<C, Path, A, P, Q, B> & Guarded<A>): Endpoint<C> {
-  return declaration as unknown as Endpoint<C>;
+  D = unknown,
+>(declaration: Declaration<C, Path, A, P, Q, B, D> & Guarded<A>): Endpoint<C & D> {
+  return declaration as unknown as Endpoint<C & D>;
 }
 
 /** What `authenticate` may want to know of a request beside the token. */

@@ -16,6 +16,8 @@ export interface Described {
   readonly roomId?: string | undefined;
   /** The case that what is asked for belongs to. Roles that are limited to a case are held to it. */
   readonly caseId?: string | undefined;
+  /** Why it may be asked for without saying why: a report is a reason of its own. */
+  readonly reason?: string | undefined;
   /** What there is now, and what is to be: any JSON without secrets. */
   readonly before?: unknown;
   readonly after?: unknown;

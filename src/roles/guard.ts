@@ -62,7 +62,7 @@ export class RoleGuard implements Guard {
             audit.isScopedInHandler === true,
             ip,
           );
-    const reason = grounds.reason ?? standing?.reason;
+    const reason = grounds.reason ?? standing?.reason ?? described.reason;
     const caseId = grounds.caseId ?? standing?.caseId ?? described.caseId;
     if (requester !== undefined) this.#checkGrounds(audit.action, requester, about, { reason, caseId });
     const { before, after } = described;

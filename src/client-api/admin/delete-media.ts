@@ -1,3 +1,4 @@
+import { mediaById } from '#projections/media/projection.ts';
 import type { Context } from '#src/context.ts';
 import { endpoint } from '#src/http/endpoint.ts';
 import { invalidParam } from '#src/http/errors.ts';
@@ -12,10 +13,22 @@ export const deleteMedia = endpoint({
   path: '/_synapse/admin/v1/media/{serverName}/{mediaId}',
   auth: 'admin',
   may: 'media.write',
-  audit: { action: 'media.delete' },
+  audit: {
+    action: 'media.delete',
+    describe: ({ params }, { reader }: Pick<Context, 'reader'>) => {
+      const stored = mediaById(reader, params.mediaId);
+      if (stored === undefined) return {};
+      const { sha256, sizeBytes, contentType, uploader } = stored;
+      return { before: { sha256, size: sizeBytes, content_type: contentType, uploader } };
+    },
+  },
   rateLimit: 'none',
-  handler: async ({ params }, { media, serverName }: Pick<Context, 'media' | 'serverName'>) => {
+  handler: async (
+    { params, requester },
+    { media, serverName, evidence }: Pick<Context, 'media' | 'serverName' | 'evidence'>,
+  ) => {
     if (params.serverName !== serverName) throw invalidParam('Only media of this server can be removed.');
+    await evidence.captureMedia(params.mediaId, requester.userId);
     await media.remove(params.mediaId);
     return { deleted_media: [params.mediaId], total: 1 };
   },

@@ -7,6 +7,9 @@ import { getSuspend } from './get-suspend.ts';
 import { putLock } from './put-lock.ts';
 import { putSuspend } from './put-suspend.ts';
 import { deleteRateLimitOverride, getRateLimitOverride, postRateLimitOverride } from './rate-limit-override.ts';
+import { getEvidence, listEvidence } from './reports/evidence.ts';
+import { reportListEndpoints } from './reports/report-lists.ts';
+import { reportStepEndpoints } from './reports/report-steps.ts';
 import {
   approveBreakGlass,
   grantRole,
@@ -44,4 +47,8 @@ export const adminEndpoints: readonly Endpoint<Context>[] = [
   listTokens,
   createToken,
   revokeToken,
+  ...reportListEndpoints,
+  ...reportStepEndpoints,
+  listEvidence,
+  getEvidence,
 ];

@@ -46,7 +46,8 @@ export async function unredactedEvent(
   return { ...event, contentJson: canonicalJson(read.pdu.content, 'loose') };
 }
 
-function mayRedact({ reader }: Pick<Parts, 'reader'>, room: Room, userId: string): boolean {
+/** Whether a user may redact what others sent to a room now. */
+export function mayRedact({ reader }: Pick<Parts, 'reader'>, room: Room, userId: string): boolean {
   const rules = roomVersionRules(room.version);
   const at = (type: string) => {
     const position = stateEventPosition(reader, room.id, type, '');

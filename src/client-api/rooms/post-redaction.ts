@@ -13,6 +13,6 @@ export const postRedaction = endpoint({
   auth: 'guest',
   rateLimit: 'write',
   body: z.looseObject({ reason: z.string().optional() }),
-  handler: ({ params, body, requester }, context: Context) =>
-    redact(context, requester, params, body.reason, undefined),
+  handler: ({ params, body, requester, ip }, context: Context) =>
+    redact(context, { requester, ip }, params, body.reason, undefined),
 });
