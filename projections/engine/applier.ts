@@ -17,7 +17,7 @@ export class Applier {
   constructor(environment: Environment, projections: readonly Projection[]) {
     this.environment = environment;
     this.#projections = projections;
-    this.#writer = new RowWriter(environment);
+    this.#writer = new RowWriter(environment, true);
     this.#checkpoint = environment.readCheckpoint();
   }
 
@@ -46,10 +46,12 @@ export class Applier {
           position = record.position;
           this.#applyOne(record);
         }
+        writer.flush();
         return { position, count: this.#checkpoint.count + records.length, recordId: last.id };
       });
     } catch (error) {
       writer.touched.clear();
+      writer.forget();
       throw error;
     } finally {
       writer.owner = undefined;
@@ -62,7 +64,7 @@ export class Applier {
 
   #applyOne(record: LogRecord): void {
     const writer = this.#writer;
-    writer.position = record.position;
+    writer.begin(record.position);
     for (const projection of this.#projections) {
       writer.owner = projection;
       try {

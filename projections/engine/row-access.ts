@@ -158,28 +158,161 @@ export class RowReader implements Reader {
   }
 }
 
-/** Writes within a transaction of the environment, on behalf of one projection at a time. */
+/** Rows of `rewritten` tables that are kept at hand from one batch to the next; beyond it all are let go. */
+const MAX_ROWS_AT_HAND = 4096;
+
+/** A row of a `rewritten` table; its value is undefined where there is none. */
+interface RowAtHand {
+  readonly key: readonly unknown[];
+  value: unknown;
+  isChanged: boolean;
+}
+
+/** A table whose types do not matter. */
+type PlainTable = Table<readonly unknown[], unknown>;
+
+/**
+ * Writes within a transaction of the environment, on behalf of one projection at a time. Where it gathers, nobody else may write
+ * the environment, {@link flush} has to be called at the end of each transaction, and {@link forget} where one came to nothing.
+ */
 export class RowWriter extends RowReader implements Writer {
   /** The projection being applied. */
   owner: Projection | undefined;
   /** Who is to be woken, since it was last taken. */
   touched = new Set<string>();
-
-  constructor(environment: Environment) {
-    super(environment, () => this.position);
-  }
-
   /** The record being applied: what a reader within `apply` sees the rows of, once it is done. */
   position: Position = BEFORE_FIRST;
+  readonly #gathers: boolean;
+  /** Rows of the `rewritten` tables, by the one part of their keys. */
+  readonly #atHand = new Map<AnyTable, Map<unknown, RowAtHand>>();
+  #rowsAtHand = 0;
+  /** Those that are to be written. */
+  #changed: { readonly table: PlainTable; readonly row: RowAtHand }[] = [];
+  /** The row of a `reread` table that was written last for this record. */
+  #lastPut: { readonly table: AnyTable; readonly key: unknown; readonly value: unknown } | undefined;
+
+  /** @param gathers whether the habits of tables are made use of; otherwise each row is written when it is put. */
+  constructor(environment: Environment, gathers = false) {
+    super(environment, () => this.position);
+    this.#gathers = gathers;
+  }
+
+  override get<K extends readonly unknown[], V>(table: Table<K, V>, key: K): V | undefined {
+    if (table.habit === undefined || !this.#gathers) return super.get(table, key);
+    if (table.habit === 'rewritten') return this.#rowAtHand(table, key).value as V | undefined;
+    const last = this.#lastPut;
+    return last?.table === table && last.key === key[0] ? (last.value as V) : super.get(table, key);
+  }
+
+  override has<K extends readonly unknown[], V>(table: Table<K, V>, key: K): boolean {
+    return table.habit === 'rewritten' && this.#gathers
+      ? this.#rowAtHand(table, key).value !== undefined
+      : super.has(table, key);
+  }
+
+  override range<K extends readonly unknown[], V>(table: Table<K, V>, options?: RangeOptions<K>): Iterable<Row<K, V>> {
+    this.#flushBefore(table);
+    return super.range(table, options);
+  }
+
+  override keys<K extends readonly unknown[], V>(table: Table<K, V>, options?: RangeOptions<K>): Iterable<K> {
+    this.#flushBefore(table);
+    return super.keys(table, options);
+  }
+
+  override count<K extends readonly unknown[], V>(table: Table<K, V>, options?: RangeOptions<K>): number {
+    this.#flushBefore(table);
+    return super.count(table, options);
+  }
+
+  override seekLast<K extends readonly unknown[], V>(
+    table: Table<K, V>,
+    prefix: KeyPrefix<K>,
+    upTo?: KeyPrefix<K>,
+  ): Row<K, V> | undefined {
+    this.#flushBefore(table);
+    return super.seekLast(table, prefix, upTo);
+  }
 
   put<K extends readonly unknown[], V>(table: Table<K, V>, key: K, value: V): void {
     const { db } = this.#owned(table);
+    if (table.habit !== undefined && this.#gathers) {
+      if (table.habit === 'rewritten') {
+        this.#change(table, key, value);
+        return;
+      }
+      this.#lastPut = { table, key: key[0], value };
+    }
     (db.putSync as (key: unknown, value: Uint8Array) => void).call(db, key, table.value.encode(value));
   }
 
   remove<K extends readonly unknown[], V>(table: Table<K, V>, key: K): boolean {
     const { db } = this.#owned(table);
+    if (table.habit !== undefined && this.#gathers) {
+      if (table.habit === 'rewritten') return this.#change(table, key, undefined);
+      if (this.#lastPut?.table === table) this.#lastPut = undefined;
+    }
     return (db.removeSync as (key: unknown) => boolean).call(db, key);
+  }
+
+  /** Takes note of which record is applied from now on. */
+  begin(position: Position): void {
+    this.position = position;
+    this.#lastPut = undefined;
+  }
+
+  /** Writes what was gathered. */
+  flush(): void {
+    for (const { table, row } of this.#changed) {
+      const { db } = this.store(table);
+      row.isChanged = false;
+      if (row.value === undefined) (db.removeSync as (key: unknown) => boolean).call(db, row.key);
+      else {
+        (db.putSync as (key: unknown, value: Uint8Array) => void).call(db, row.key, table.value.encode(row.value));
+      }
+    }
+    this.#changed = [];
+    if (this.#rowsAtHand > MAX_ROWS_AT_HAND) this.forget();
+  }
+
+  /** Lets go of what was gathered, written or not. */
+  forget(): void {
+    this.#changed = [];
+    this.#lastPut = undefined;
+    this.#atHand.clear();
+    this.#rowsAtHand = 0;
+  }
+
+  #rowAtHand<K extends readonly unknown[], V>(table: Table<K, V>, key: K): RowAtHand {
+    let rows = this.#atHand.get(table);
+    if (rows === undefined) {
+      rows = new Map();
+      this.#atHand.set(table, rows);
+    }
+    let row = rows.get(key[0]);
+    if (row === undefined) {
+      row = { key, value: super.get(table, key), isChanged: false };
+      rows.set(key[0], row);
+      this.#rowsAtHand += 1;
+    }
+    return row;
+  }
+
+  /** Gives whether there was such a row. */
+  #change<K extends readonly unknown[], V>(table: Table<K, V>, key: K, value: V | undefined): boolean {
+    const row = this.#rowAtHand(table, key);
+    const wasThere = row.value !== undefined;
+    row.value = value;
+    if (!row.isChanged) {
+      row.isChanged = true;
+      this.#changed.push({ table: table as unknown as PlainTable, row });
+    }
+    return wasThere;
+  }
+
+  /** Ranges are read from what is written. */
+  #flushBefore(table: AnyTable): void {
+    if (table.habit === 'rewritten' && this.#changed.length > 0) this.flush();
   }
 
   removeRange<K extends readonly unknown[], V>(table: Table<K, V>, options: RangeOptions<K>): number {

@@ -27,10 +27,21 @@ export interface Table<K extends readonly unknown[], V> {
   readonly value: ValueCodec<V>;
   /** One sentence: the reason for its shape. */
   readonly why: string;
+  /** What saves work while records are applied; for tables whose keys are one number or one string. What is stored is the same. */
+  readonly habit?: TableHabit;
 }
 
+/**
+ * - `rewritten`: one record after the other changes or asks for the same few rows. What a batch makes of a row is written once, and
+ *   rows in use are kept at hand.
+ * - `reread`: the row that was written last is asked for again while the same record is applied.
+ *
+ * Either way a reader within `apply` may be given the very value that was put: it must be what decoding would give.
+ */
+export type TableHabit = 'rewritten' | 'reread';
+
 /** Any table, where its types do not matter. */
-export type AnyTable = Pick<Table<never, never>, 'name' | 'why'>;
+export type AnyTable = Pick<Table<never, never>, 'name' | 'why' | 'habit'>;
 
 /** Longest name of a table. */
 const MAX_NAME_CHARACTERS = 64;

@@ -91,6 +91,7 @@ export const roomIds = defineTable({
   key: tuple<[roomId: string]>(str),
   value: u48,
   why: 'Requests name rooms by room id; every other table by the short internal id.',
+  habit: 'rewritten',
 });
 
 export const heads = defineTable({
@@ -98,6 +99,7 @@ export const heads = defineTable({
   key: tuple<[room: number]>(u48),
   value: msgpack<RoomHeadRow>(),
   why: 'All that the next event and the first look of a sync need, in one row.',
+  habit: 'rewritten',
 });
 
 export const events = defineTable({
@@ -105,6 +107,7 @@ export const events = defineTable({
   key: tuple<[event: number]>(u48),
   value: eventRow,
   why: 'Keyed by log position, so rows are written at the end, pages stay full, and a timeline reads neighbours.',
+  habit: 'reread',
 });
 
 export const eventIds = defineTable({
