@@ -9,6 +9,7 @@ import { AddressRefused } from '#src/net/safe-connector.ts';
 import { undici } from '#src/net/undici.ts';
 import { AnswerNotJson, AnswerTooLarge, boundedStream, discard, parseAnswer, readBody } from './answer-body.ts';
 import { type ConnectionPools, MAX_CONNECTIONS } from './connections.ts';
+import { Deadline } from './deadline.ts';
 import type { Destinations } from './destinations.ts';
 import { FederationError } from './errors.ts';
 import { authorize } from './signed-request.ts';
@@ -154,10 +155,14 @@ export class FederationClient {
     if (destination === serverName) throw new FederationError('refused', destination, 'this is the server itself');
     // What cannot be written down is our own mistake, not the other server's.
     const body = bodyOf(request);
-    const deadline = AbortSignal.timeout(request.deadlineMs ?? DEFAULT_DEADLINE_MS);
-    const signal = request.signal === undefined ? deadline : AbortSignal.any([deadline, request.signal]);
     const attempt = destinations.begin(destination, request.isUrgent === true);
+    const deadline = new Deadline(request.deadlineMs ?? DEFAULT_DEADLINE_MS, request.signal);
+    const { signal } = deadline;
     let release: (() => void) | undefined;
+    const done = (): void => {
+      deadline.end();
+      release?.();
+    };
     try {
       release = await this.#slots.take(destination, signal);
       if (release === undefined) throw new FederationError('busy', destination, 'too many requests wait for it');
@@ -167,13 +172,13 @@ export class FederationClient {
         discard(answer.body);
         throw new AnswerNotJson('the answer is compressed, which was not asked for');
       }
-      const result = await read(answer, release);
+      const result = await read(answer, done);
       destinations.alive(destination);
       return result;
     } catch (error) {
-      release?.();
+      done();
       if (request.signal?.aborted) throw request.signal.reason;
-      const failure = toFederationError(destination, error, deadline.aborted);
+      const failure = toFederationError(destination, error, deadline.isOver);
       if (failure.isServerDown) {
         this.#options.pools.lost(destination);
         destinations.failed(destination, attempt);
