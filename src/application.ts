@@ -11,6 +11,7 @@ import { Accounts } from './accounts/accounts.ts';
 import { Departures } from './accounts/departures.ts';
 import { OpenIdTokens } from './accounts/openid-tokens.ts';
 import type { PasswordHasher } from './accounts/password-hasher.ts';
+import { BackgroundTasks } from './admin/background-tasks.ts';
 import { Audit } from './audit/audit.ts';
 import { Repeats } from './audit/repeats.ts';
 import { startAuditStreams } from './audit/streams/start-streams.ts';
@@ -417,6 +418,7 @@ export function createApplication(parts: ApplicationParts): Application {
     previewAgent && new UrlPreviews({ media, thumbnails, serverName, dispatcher: previewAgent, clock });
   const mediaSweep = new MediaSweep({ media, thumbnails, reader, logger });
   mediaSweep.start();
+  const tasks = new BackgroundTasks({ logger });
   const compliance = new Compliance({
     config,
     serverName,
@@ -491,6 +493,7 @@ export function createApplication(parts: ApplicationParts): Application {
     remoteKeys,
     backfilling,
     compliance,
+    tasks,
     clock,
     newRecordId,
     newRoomId: () => `!${randomLetters(ROOM_ID_CHARACTERS)}:${serverName}`,
@@ -509,6 +512,7 @@ export function createApplication(parts: ApplicationParts): Application {
       logger,
     }),
     close: async () => {
+      await tasks.settled();
       await compliance.close();
       await repeats.close();
       await audit.settled();

@@ -2,6 +2,7 @@ import type { Reader } from '#projections/engine/reader.ts';
 import type { EventLog } from '#streams/event-log.ts';
 import type { Accounts } from './accounts/accounts.ts';
 import type { OpenIdTokens } from './accounts/openid-tokens.ts';
+import type { BackgroundTasks } from './admin/background-tasks.ts';
 import type { Audit } from './audit/audit.ts';
 import type { Repeats } from './audit/repeats.ts';
 import type { Bus } from './bus/bus.ts';
@@ -90,6 +91,8 @@ export interface Context {
   readonly backfilling: Backfilling;
   /** What may go and what stays: holds, retention, erasure, purges. */
   readonly compliance: Compliance;
+  /** What administrators started and asks for its time. */
+  readonly tasks: BackgroundTasks;
   /** Milliseconds since the epoch. */
   readonly clock: () => number;
   /** 16 fresh bytes for a record's id. */

@@ -18,8 +18,9 @@ import { authEventIdsOf, authInputOf, prevEventIdsOf } from '#protocol/event-ref
 import { createEventIdFromRoomId } from '#protocol/hashing.ts';
 import type { Pdu } from '#protocol/pdu.ts';
 import { type RoomVersionRules, roomVersionRules } from '#protocol/room-version.ts';
+import { stateShownBefore } from '#src/rooms/as-of.ts';
 import { type DataFolder, NotOnThisServer } from './data-folder.ts';
-import { type ShownStateEvent, stateAroundKnown, stateEvents, stateShownBefore } from './stored-state.ts';
+import { type ShownStateEvent, stateAroundKnown, stateEvents } from './stored-state.ts';
 
 /** What is thought of an event that another names. `unknown` for one that has not come. */
 export interface NamedEvent {

@@ -2,11 +2,12 @@
 
 import type { Reader } from '#projections/engine/reader.ts';
 import { contentOf } from '#projections/rooms/event-content.ts';
-import { stateAfter, stateBefore, versionAfter } from '#projections/rooms/event-row.ts';
+import { stateAfter, stateBefore } from '#projections/rooms/event-row.ts';
 import { hasPlace, type KnownEvent, knownEvent, knownEventAt } from '#projections/rooms/known-events.ts';
-import { eventAt, headOf, type Room, timelineBackwards } from '#projections/rooms/queries.ts';
-import { MAIN_LINE, type StateRef, stateEntriesAt } from '#projections/rooms/state/index.ts';
+import type { Room } from '#projections/rooms/queries.ts';
+import { type StateRef, stateEntriesAt } from '#projections/rooms/state/index.ts';
 import type { JsonObject } from '#protocol/pdu.ts';
+import { lastRecordBy, stateShownBefore } from '#src/rooms/as-of.ts';
 import type { Position } from '#streams/event-log.ts';
 import { type DataFolder, NotOnThisServer } from './data-folder.ts';
 
@@ -19,11 +20,6 @@ export interface ShownStateEvent {
   /** Milliseconds since the epoch, by the sender's server. */
   readonly origin_server_ts: number;
   readonly content: JsonObject;
-}
-
-/** The present state of a room. */
-export function presentState(reader: Reader, room: Room): StateRef {
-  return { branch: MAIN_LINE, version: headOf(reader, room.id)?.stateVersion ?? 0 };
 }
 
 /** The state before or after an event, where it stands in the graph. @throws {NotOnThisServer} if it has no place there */
@@ -61,27 +57,6 @@ export function stateAtPosition(reader: Reader, room: Room, position: Position):
   const state = stateShownBefore(reader, room, Math.min(position, reader.frontier) + 1);
   if (state !== undefined) return state;
   throw new NotOnThisServer(`${room.roomId} was not on this server after record ${position}.`);
-}
-
-/** The state that the room had just before a record of the log; undefined if there was nothing of it yet. */
-export function stateShownBefore(reader: Reader, room: Room, position: Position): StateRef | undefined {
-  for (const { position: last } of timelineBackwards(reader, room.id, -1, position - 1)) {
-    const event = eventAt(reader, last);
-    if (event !== undefined) return { branch: MAIN_LINE, version: versionAfter(event) };
-  }
-  return undefined;
-}
-
-/** Position of the last record up to `end` that was appended by a time; -1 if none was. Twenty reads for a million records. */
-async function lastRecordBy(log: DataFolder['log'], end: Position, timeMs: number): Promise<Position> {
-  let [low, high] = [-1, end];
-  while (low < high) {
-    const middle = Math.ceil((low + high) / 2);
-    const record = await log.readAt(middle);
-    if (record !== undefined && record.recordedAtMs <= timeMs) low = middle;
-    else high = middle - 1;
-  }
-  return low;
 }
 
 /** The events of a state, ordered by type, then state key, or those of one type; read while it is iterated. */

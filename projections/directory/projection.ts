@@ -1,4 +1,4 @@
-/** The directory projection: room aliases, and the rooms that are listed. */
+/** The directory projection: room aliases, the rooms that are listed, and those that administrators block. */
 import type { Projection } from '#projections/engine/projection.ts';
 import type { Reader } from '#projections/engine/reader.ts';
 import { defineTable, empty, msgpack, str, tuple } from '#projections/engine/table.ts';
@@ -32,10 +32,17 @@ const listedRooms = defineTable({
   why: 'Few of the rooms are public; the list of rooms reads only those.',
 });
 
+const blockedRooms = defineTable({
+  name: 'directory.blocked-rooms',
+  key: tuple<[roomId: string]>(str),
+  value: str,
+  why: 'Whoever comes into a room is asked whether it is one of the few; the value is who blocked it.',
+});
+
 export const directoryProjection: Projection = {
   name: 'directory',
-  version: 1,
-  tables: [aliases, roomAliases, listedRooms],
+  version: 2,
+  tables: [aliases, roomAliases, listedRooms, blockedRooms],
   apply(tx, record) {
     const change = readDirectoryRecord(record);
     switch (change?.kind) {
@@ -52,6 +59,10 @@ export const directoryProjection: Projection = {
       case 'room.listed':
         if (change.isListed) tx.put(listedRooms, [change.roomId], true);
         else tx.remove(listedRooms, [change.roomId]);
+        return;
+      case 'room.block_changed':
+        if (change.isBlocked) tx.put(blockedRooms, [change.roomId], change.by);
+        else tx.remove(blockedRooms, [change.roomId]);
         return;
       case undefined:
         return;
@@ -77,4 +88,9 @@ export function isListed(reader: Reader, roomId: string): boolean {
 /** Room ids of the listed rooms, in order. */
 export function listedRoomIds(reader: Reader): string[] {
   return Array.from(reader.keys(listedRooms), ([roomId]) => roomId);
+}
+
+/** Who blocked a room: the administrator's user id; undefined if nobody did. */
+export function blockerOf(reader: Reader, roomId: string): string | undefined {
+  return reader.get(blockedRooms, [roomId]);
 }

@@ -1,4 +1,4 @@
-/** The records of the stream `server-directory`: aliases, and which rooms are listed. One section each, msgpack. */
+/** The records of the stream `server-directory`: aliases, which rooms are listed, and which are blocked. One section each, msgpack. */
 import { Packr } from 'msgpackr';
 import type { LogRecord, RecordDraft } from '#streams/event-log.ts';
 
@@ -8,7 +8,9 @@ export const DIRECTORY_STREAM = 'server-directory';
 export type DirectoryChange =
   | { readonly kind: 'alias.added'; readonly alias: string; readonly roomId: string; readonly creator: string }
   | { readonly kind: 'alias.removed'; readonly alias: string }
-  | { readonly kind: 'room.listed'; readonly roomId: string; readonly isListed: boolean };
+  | { readonly kind: 'room.listed'; readonly roomId: string; readonly isListed: boolean }
+  /** `by` is the administrator's user id. */
+  | { readonly kind: 'room.block_changed'; readonly roomId: string; readonly isBlocked: boolean; readonly by: string };
 
 const VERSION = 1;
 const packr = new Packr({ useRecords: false });
@@ -26,6 +28,8 @@ function partsOf(change: DirectoryChange): unknown[] {
       return [change.alias];
     case 'room.listed':
       return [change.roomId, change.isListed];
+    case 'room.block_changed':
+      return [change.roomId, change.isBlocked, change.by];
   }
 }
 
@@ -45,6 +49,10 @@ export function readDirectoryRecord({ kind, sections }: LogRecord): DirectoryCha
     case 'room.listed': {
       const [roomId, isListed] = packr.unpack(section) as [string, boolean];
       return { kind, roomId, isListed };
+    }
+    case 'room.block_changed': {
+      const [roomId, isBlocked, by] = packr.unpack(section) as [string, boolean, string];
+      return { kind, roomId, isBlocked, by };
     }
     default:
       return undefined;

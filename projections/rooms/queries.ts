@@ -25,7 +25,10 @@ import {
   roomIds,
   roomServers,
   rooms,
+  type SettledStateRow,
   serverRooms,
+  settledPlaces,
+  settledStates,
   state,
   stateVersions,
   strippedStates,
@@ -208,19 +211,6 @@ export function* stateHistoryBackwards(
   }
 }
 
-/** Positions of the state events that came into the state after one version, up to another; the last of each key only. */
-export function stateChangesBetween(reader: Reader, room: Position, after: number, upTo: number): Position[] {
-  const last = new Map<string, Position>();
-  for (const { value } of reader.range(stateVersions, { prefix: [room], gt: [room, after], lte: [room, upTo] })) {
-    const event = value === NO_EVENT ? undefined : eventAt(reader, value);
-    if (event?.stateKey === undefined) continue;
-    const key = `${event.type.length}:${event.type}${event.stateKey}`;
-    last.delete(key);
-    last.set(key, value);
-  }
-  return [...last.values()];
-}
-
 /** The keys whose event is another one in a later version of the room's state than in an earlier one. */
 export function stateKeysChangedBetween(reader: Reader, room: Position, after: number, upTo: number): StateKey[] {
   return differenceBetween(reader, room, [
@@ -229,11 +219,38 @@ export function stateKeysChangedBetween(reader: Reader, room: Position, after: n
   ]);
 }
 
-/** Version of the room's state as it was when the log was at a position: the number of changes at or before it. */
+/**
+ * Version of the room's state as it was when the log was at a position: the number of changes at or before it. Members that became
+ * known without an event belong to it from then on.
+ */
 export function stateVersionAt(reader: Reader, room: Position, position: Position): number {
-  const place = reader.seekLast(timeline, [room], [room, Math.max(position, 0)]);
+  const upTo = Math.max(position, 0);
+  const place = reader.seekLast(timeline, [room], [room, upTo]);
   const event = place && reader.get(events, [place.value]);
+  const settled = reader.seekLast(settledStates, [room], [room, upTo]);
+  if (settled !== undefined && settled.key[1] > (place?.key[1] ?? -1)) return settled.value.to;
   return event === undefined ? 0 : versionAfter(event);
+}
+
+/** What became known of a room without an event after a position, up to another: the versions of its state that it made. */
+export function settledBetween(
+  reader: Reader,
+  room: Position,
+  after: Position,
+  upTo: Position,
+): SettledStateRow | undefined {
+  const settled = upTo < 0 ? undefined : reader.seekLast(settledStates, [room], [room, upTo]);
+  return settled !== undefined && settled.key[1] > after ? settled.value : undefined;
+}
+
+/** The rooms of which something became known without an event after a position, and when. */
+export function* settledSince(
+  reader: Reader,
+  since: Position,
+): Generator<{ readonly place: Position; readonly room: Position }> {
+  for (const { key, value } of reader.range(settledPlaces, since < 0 ? {} : { gt: [since] })) {
+    yield { place: key[0], room: value };
+  }
 }
 
 /** A user's present standing in a room. */
@@ -259,6 +276,11 @@ export function* joinedMembers(reader: Reader, room: Position): Generator<string
 /** Names of the servers that have joined members in a room, in their order. */
 export function* serversIn(reader: Reader, room: Position): Generator<string> {
   for (const [, server] of reader.keys(roomServers, { prefix: [room] })) yield server;
+}
+
+/** How many joined members a server has in a room. */
+export function serverMemberCount(reader: Reader, room: Position, serverName: string): number {
+  return reader.get(roomServers, [room, serverName]) ?? 0;
 }
 
 /** Names of all servers that have joined members in some room, in their order. */

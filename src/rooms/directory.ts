@@ -1,4 +1,4 @@
-import { type AliasRow, aliasesOf, findAlias, isListed } from '#projections/directory/projection.ts';
+import { type AliasRow, aliasesOf, blockerOf, findAlias, isListed } from '#projections/directory/projection.ts';
 import { DIRECTORY_STREAM, type DirectoryChange, directoryRecord } from '#projections/directory/records.ts';
 import type { Reader } from '#projections/engine/reader.ts';
 import { isRoomAlias, isRoomId, serverNameOf } from '#protocol/identifiers.ts';
@@ -108,6 +108,15 @@ export class Directory {
   /** Puts a room on the list of public rooms, or takes it off. */
   async setListed(roomId: string, listed: boolean): Promise<void> {
     await this.#change(() => (this.isListed(roomId) === listed ? undefined : listing(roomId, listed)));
+  }
+
+  /** Lets nobody of this server into a room any more, or lifts that. The room need not be known here. */
+  async setBlocked(roomId: string, isBlocked: boolean, by: string): Promise<void> {
+    await this.#change(() =>
+      (blockerOf(this.#options.reader, roomId) !== undefined) === isBlocked
+        ? undefined
+        : { kind: 'room.block_changed', roomId, isBlocked, by },
+    );
   }
 
   /** Gives a room the aliases of another, and its place on the list of public rooms: for a room that replaces it. */

@@ -7,6 +7,7 @@ import type { ThirdPartyAddress } from '#src/federation/identity-servers.ts';
 import type { Inviting } from '#src/federation/inviting.ts';
 import type { ThirdPartyInvites } from '#src/federation/third-party-invites.ts';
 import { MatrixError, missingParam } from '#src/http/errors.ts';
+import { requireUnblocked } from './blocked-rooms.ts';
 import { type CarryOverContext, carryOver, moveNamesOnFirstJoin } from './carry-over.ts';
 import type { EventToSend } from './event-writer.ts';
 import { requireGuestAccess, requireGuestAccessElsewhere } from './guest-access.ts';
@@ -60,6 +61,7 @@ export async function join(
   roomId: string,
   options: MembershipOptions = {},
 ): Promise<void> {
+  requireUnblocked(context.reader, roomId);
   const content = {
     ...ownWords(options.content),
     ...profileOf(context.reader, userId),
@@ -67,6 +69,8 @@ export async function join(
   };
   if (options.thirdPartySigned !== undefined) await redeem(context, userId, roomId, options.thirdPartySigned);
   if (context.rooms.isResident(roomId)) {
+    if (currentMembership(context, roomId, userId) === 'join') return;
+    await context.rooms.whenMembersKnown(roomId);
     const membership = currentMembership(context, roomId, userId);
     if (membership === 'join') return;
     requireGuestAccess(context, roomId, userId);
@@ -136,6 +140,7 @@ export async function knock(
   roomId: string,
   options: MembershipOptions = {},
 ): Promise<void> {
+  requireUnblocked(context.reader, roomId);
   const content = { ...profileOf(context.reader, userId), ...withReason(options) };
   if (context.rooms.isResident(roomId)) await sendMembership(context, roomId, userId, userId, 'knock', content);
   else await context.entrance.knock(userId, roomId, options.via ?? [], content);
@@ -149,6 +154,7 @@ export async function leave(
   options: MembershipOptions = {},
 ): Promise<void> {
   if (!context.rooms.isResident(roomId)) return leaveFromOutside(context, userId, roomId, options);
+  if (currentMembership(context, roomId, userId) !== 'join') await context.rooms.whenMembersKnown(roomId);
   const membership = currentMembership(context, roomId, userId);
   if (membership === 'leave') return;
   if (membership === undefined) throw new MatrixError('M_FORBIDDEN', 'You are not in this room.');
@@ -180,7 +186,9 @@ export async function invite(
   target: string,
   options: MembershipOptions = {},
 ): Promise<void> {
+  requireUnblocked(context.reader, roomId);
   requireInvitable(context.reader, target);
+  await context.rooms.whenMembersKnown(roomId);
   const content = {
     ...profileOf(context.reader, target),
     ...withReason(options),
@@ -215,6 +223,7 @@ export async function kick(
   options: MembershipOptions = {},
 ): Promise<void> {
   requireJoined(context, roomId, sender);
+  await context.rooms.whenMembersKnown(roomId);
   const membership = currentMembership(context, roomId, target);
   if (membership !== 'join' && membership !== 'invite' && membership !== 'knock') {
     throw new MatrixError('M_FORBIDDEN', `${target} is not in the room.`);
@@ -242,6 +251,7 @@ export async function unban(
   options: MembershipOptions = {},
 ): Promise<void> {
   requireJoined(context, roomId, sender);
+  await context.rooms.whenMembersKnown(roomId);
   if (currentMembership(context, roomId, target) !== 'ban') {
     throw new MatrixError('M_BAD_STATE', `${target} is not banned from the room.`, { status: 403 });
   }

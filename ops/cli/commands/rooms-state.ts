@@ -1,11 +1,13 @@
 import type { Room } from '#projections/rooms/queries.ts';
 import type { StateRef } from '#projections/rooms/state/index.ts';
+import { presentState } from '#src/rooms/as-of.ts';
 import { type DataFolder, readDataFolder, roomNamed } from '../../rooms/data-folder.ts';
-import { presentState, stateAround, stateAtPosition, stateAtTime, stateEvents } from '../../rooms/stored-state.ts';
+import { stateAround, stateAtPosition, stateAtTime, stateEvents } from '../../rooms/stored-state.ts';
 import { quotedText } from '../../rooms/trace.ts';
 import { defineCommand, type ExitStatus, SUCCESS, UsageError } from '../command.ts';
 import { jsonArray } from '../json-array.ts';
 import { count } from '../progress.ts';
+import { READ_OPTIONS, recordRead } from '../record-read.ts';
 import { parsePosition, parseTime, sayingWhatIsNotThere } from '../stored-rooms.ts';
 
 /** `stele rooms state` */
@@ -20,6 +22,7 @@ with --json a JSON array of {type, state_key, event_id, sender, origin_server_ts
 --at-time TIME takes an ISO 8601 time or milliseconds since the epoch, and gives the state that this server showed then, by
 its own clock.`,
   options: {
+    ...READ_OPTIONS,
     at: { type: 'string', value: 'EVENT', description: 'The state after this event, where it stands in the graph' },
     before: { type: 'boolean', description: 'With --at: the state before the event' },
     'at-time': { type: 'string', value: 'TIME', description: 'The state that this server showed at this time' },
@@ -41,7 +44,10 @@ its own clock.`,
       const timeMs = atTime === undefined ? undefined : parseTime(atTime);
       const position = atPosition === undefined ? undefined : parsePosition(atPosition);
       const [name = ''] = positionals;
-      return readDataFolder((await loadConfig()).data_dir, async (folder): Promise<ExitStatus> => {
+      const config = await loadConfig();
+      const target = { kind: 'room', id: name } as const;
+      await recordRead(config, { action: 'room.read', target, command: 'rooms state', options });
+      return readDataFolder(config.data_dir, async (folder): Promise<ExitStatus> => {
         const room = roomNamed(folder.reader, name);
         const state = await stateAsked(folder, room, { at, before, timeMs, position });
         const events = stateEvents(folder.reader, room, state, type);

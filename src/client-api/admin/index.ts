@@ -19,6 +19,7 @@ import {
   revokeRole,
 } from './roles/grants.ts';
 import { createToken, listTokens, revokeToken } from './roles/tokens.ts';
+import { adminRoomEndpoints } from './rooms/index.ts';
 import { postServerNotice, putServerNotice } from './send-server-notice.ts';
 import { adminUserEndpoints } from './users/index.ts';
 import { whois } from './whois.ts';
@@ -27,6 +28,7 @@ import { whois } from './whois.ts';
 export const adminEndpoints: readonly Endpoint<Context>[] = [
   whois,
   ...adminUserEndpoints,
+  ...adminRoomEndpoints,
   getSuspend,
   putSuspend,
   getLock,

@@ -9,6 +9,7 @@ import type { JsonObject, Pdu } from '#protocol/pdu.ts';
 import { roomVersionRules } from '#protocol/room-version.ts';
 import type { Context } from '#src/context.ts';
 import { badJson, forbidden, invalidParam, MatrixError, notFound } from '#src/http/errors.ts';
+import { requireUnblocked } from '#src/rooms/blocked-rooms.ts';
 import { requireInvitable } from '#src/rooms/invite-permission.ts';
 import { idOfTold } from '../pdus.ts';
 import { strippedEvents } from '../stripped-room-state.ts';
@@ -55,6 +56,7 @@ export async function acceptInvite(
   const room = findRoom(reader, roomId);
   if (room !== undefined && !aclOf(reader, room)(origin))
     throw forbidden('The access list of the room shuts your server out.');
+  requireUnblocked(reader, roomId);
   requireInvitable(reader, target);
   if (rules.roomIdFormat === 'create_event_hash') checkTold(told, roomId);
   const named = idOfTold(sent, rules);

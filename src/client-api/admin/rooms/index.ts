@@ -1,0 +1,30 @@
+import type { Context } from '#src/context.ts';
+import type { Endpoint } from '#src/http/endpoint.ts';
+import { deleteRoom, deleteRoomLater, roomDeletion, roomDeletions } from './delete-room.ts';
+import { forwardExtremities } from './forward-extremities.ts';
+import { joinUserToRoom } from './join-room.ts';
+import { listRooms } from './list-rooms.ts';
+import { makeRoomAdmin } from './make-room-admin.ts';
+import { purgeHistory, purgeHistoryStatus } from './purge-history.ts';
+import { getRoomBlock, putRoomBlock } from './room-block.ts';
+import { roomDetails } from './room-details.ts';
+import { roomMembers, roomState } from './room-state.ts';
+
+/** Rooms, as administrators see and change them. */
+export const adminRoomEndpoints: readonly Endpoint<Context>[] = [
+  listRooms,
+  roomDetails,
+  roomMembers,
+  roomState,
+  getRoomBlock,
+  putRoomBlock,
+  deleteRoom,
+  deleteRoomLater,
+  roomDeletions,
+  roomDeletion,
+  purgeHistory,
+  purgeHistoryStatus,
+  makeRoomAdmin,
+  joinUserToRoom,
+  forwardExtremities,
+];
