@@ -1,0 +1,183 @@
+/** Rooms through Synapse's administration API: what its tools ask, and what becomes of it. */
+import { afterAll, beforeAll, describe, expect, it } from 'vitest';
+import { auditPage } from '#projections/audit/queries.ts';
+import { startApplication, type TestApplication, type TestClient } from '#test/support/application.ts';
+
+const ROOMS = '/_synapse/admin/v1/rooms';
+
+let app: TestApplication;
+let admin: TestClient;
+let alice: TestClient;
+let bob: TestClient;
+let quarry: string;
+let cellar: string;
+
+beforeAll(async () => {
+  app = await startApplication();
+  [admin, alice, bob] = [await app.register('admin'), await app.register('alice'), await app.register('bob')];
+  await app.context.accounts.setAdmin(admin.userId, true);
+  quarry = await create(alice, {
+    name: 'Quarry',
+    preset: 'public_chat',
+    visibility: 'public',
+    room_alias_name: 'quarry',
+  });
+  cellar = await create(bob, { name: 'Cellar' });
+  await bob.ok('POST', `/rooms/${quarry}/join`, {});
+});
+afterAll(() => app.close());
+
+const path = (room: string, rest = '') => `${ROOMS}/${encodeURIComponent(room)}${rest}`;
+
+async function create(who: TestClient, options: object): Promise<string> {
+  return String((await who.ok('POST', '/createRoom', options))['room_id']);
+}
+
+describe('the list of rooms', () => {
+  it('is paged, ordered and searched', async () => {
+    const all = await admin.ok('GET', ROOMS);
+    expect(all).toMatchObject({ total_rooms: 2, offset: 0, rooms: [{ name: 'Cellar' }, { name: 'Quarry' }] });
+    const largest = await admin.ok('GET', `${ROOMS}?order_by=joined_members&limit=1`);
+    expect(largest).toMatchObject({
+      rooms: [
+        {
+          room_id: quarry,
+          joined_members: 2,
+          joined_local_members: 2,
+          public: true,
+          federatable: true,
+          creator: alice.userId,
+          join_rules: 'public',
+          canonical_alias: '#quarry:localhost',
+        },
+      ],
+      next_batch: 1,
+    });
+    expect(await admin.ok('GET', `${ROOMS}?order_by=joined_members&limit=1&from=1`)).toMatchObject({
+      prev_batch: 0,
+      rooms: [{ name: 'Cellar' }],
+    });
+    for (const term of ['quar', '%23QUARRY', encodeURIComponent(quarry)]) {
+      expect(await admin.ok('GET', `${ROOMS}?search_term=${term}`)).toMatchObject({
+        rooms: [{ room_id: quarry }],
+        total_rooms: 1,
+      });
+    }
+    expect(await admin.ok('GET', `${ROOMS}?public_rooms=true`)).toMatchObject({
+      rooms: [{ room_id: quarry }],
+      total_rooms: 1,
+    });
+    expect(await alice.call('GET', ROOMS)).toMatchObject({ status: 403 });
+  });
+});
+
+describe('a room', () => {
+  it('is shown with its members and state', async () => {
+    expect(await admin.ok('GET', path(quarry))).toMatchObject({ name: 'Quarry', topic: null, tombstoned: false });
+    expect(await admin.ok('GET', path(quarry, '/members'))).toEqual({ members: [alice.userId, bob.userId], total: 2 });
+    const { state } = (await admin.ok('GET', path(quarry, '/state?type=m.room.name'))) as unknown as {
+      state: object[];
+    };
+    expect(state).toMatchObject([{ type: 'm.room.name', content: { name: 'Quarry' }, sender: alice.userId }]);
+    expect(await admin.ok('GET', path(quarry, '/forward_extremities'))).toMatchObject({ count: 1 });
+    expect((await admin.call('GET', path('!none:localhost'))).status).toBe(404);
+  });
+
+  it('is shown as it was: at an event, at a time, at a position of the log', async () => {
+    const { event_id: first } = await alice.ok('PUT', `/rooms/${quarry}/state/m.room.topic`, { topic: 'first' });
+    const position = app.engine.reader.frontier;
+    await alice.ok('PUT', `/rooms/${quarry}/state/m.room.topic`, { topic: 'second' });
+    const topicAsOf = async (asof: string) => {
+      const answer = await admin.ok('GET', path(quarry, `/state?type=m.room.topic&asof=${encodeURIComponent(asof)}`));
+      return (answer as unknown as { state: { content: { topic: string } }[] }).state.map(
+        ({ content }) => content.topic,
+      );
+    };
+    expect(await topicAsOf(String(first))).toEqual(['first']);
+    expect(await topicAsOf(String(position))).toEqual(['first']);
+    expect(await topicAsOf(new Date(app.context.clock() + 60_000).toISOString())).toEqual(['second']);
+    expect(await admin.call('GET', path(quarry, '/members?asof=2001-01-01'))).toMatchObject({ status: 404 });
+    expect(await admin.call('GET', path(quarry, '/members?asof=teatime'))).toMatchObject({ status: 400 });
+  });
+
+  it('that is blocked lets nobody in, and its members stay', async () => {
+    await admin.ok('PUT', path(quarry, '/block'), { block: true });
+    expect(await admin.ok('GET', path(quarry, '/block'))).toEqual({ block: true, user_id: admin.userId });
+    expect(await admin.call('POST', `/rooms/${quarry}/join`, {})).toMatchObject({
+      status: 403,
+      body: { errcode: 'M_FORBIDDEN' },
+    });
+    expect(await alice.call('POST', `/rooms/${quarry}/invite`, { user_id: admin.userId })).toMatchObject({
+      status: 403,
+    });
+    await bob.ok('PUT', `/rooms/${quarry}/send/m.room.message/b1`, { msgtype: 'm.text', body: 'still here' });
+    await admin.ok('PUT', path(quarry, '/block'), { block: false });
+    expect(await admin.ok('GET', path(quarry, '/block'))).toEqual({ block: false });
+    const entries = auditPage(app.engine.reader, { action: 'room.block' }, { limit: 10 }).entries;
+    expect(entries).toMatchObject([
+      { before: { block: false }, after: { block: true } },
+      { before: { block: true }, after: { block: false } },
+    ]);
+  });
+
+  it('gets another administrator, in the name of one who is there', async () => {
+    await admin.ok('POST', path(quarry, '/make_room_admin'), { user_id: bob.userId });
+    await bob.ok('PUT', `/rooms/${quarry}/state/m.room.topic`, { topic: 'now Bob' });
+    await admin.ok('POST', path(cellar, '/make_room_admin'), {});
+    const sync = await admin.ok('GET', '/sync');
+    expect(Object.keys((sync['rooms'] as { invite?: object }).invite ?? {})).toEqual([cellar]);
+  });
+
+  it('is joined for a user', async () => {
+    const carol = await app.register('carol');
+    const joined = await admin.ok('POST', `/_synapse/admin/v1/join/${encodeURIComponent('#quarry:localhost')}`, {
+      user_id: carol.userId,
+    });
+    expect(joined).toEqual({ room_id: quarry });
+    expect(await admin.ok('GET', path(quarry, '/members'))).toMatchObject({ total: 3 });
+  });
+});
+
+describe('a room that is removed', () => {
+  it('is left by everybody; they find why in another one, under the old alias', async () => {
+    const room = await create(alice, { name: 'Bad place', preset: 'public_chat', room_alias_name: 'bad' });
+    await bob.ok('POST', `/rooms/${room}/join`, {});
+    const { delete_id: id } = await admin.ok('DELETE', `/_synapse/admin/v2/rooms/${encodeURIComponent(room)}`, {
+      new_room_user_id: admin.userId,
+      room_name: 'Closed',
+      message: 'The bad place is closed.',
+      block: true,
+      purge: false,
+    });
+    await app.context.tasks.settled();
+    const status = await admin.ok('GET', `/_synapse/admin/v2/rooms/delete_status/${String(id)}`);
+    expect(status).toMatchObject({
+      status: 'complete',
+      shutdown_room: {
+        kicked_users: [alice.userId, bob.userId],
+        failed_to_kick_users: [],
+        local_aliases: ['#bad:localhost'],
+      },
+    });
+    const replacement = (status['shutdown_room'] as unknown as { new_room_id: string }).new_room_id;
+    expect(await admin.ok('GET', `/_synapse/admin/v2/rooms/${encodeURIComponent(room)}/delete_status`)).toMatchObject({
+      results: [{ delete_id: id }],
+    });
+    expect(await alice.ok('GET', `/directory/room/${encodeURIComponent('#bad:localhost')}`)).toMatchObject({
+      room_id: replacement,
+    });
+    expect((await bob.ok('GET', '/joined_rooms'))['joined_rooms']).toContain(replacement);
+    expect((await bob.ok('GET', '/joined_rooms'))['joined_rooms']).not.toContain(room);
+    expect(
+      await bob.call('PUT', `/rooms/${replacement}/send/m.room.message/x`, { msgtype: 'm.text', body: 'why?' }),
+    ).toMatchObject({ status: 403 });
+    expect(await bob.call('POST', `/rooms/${room}/join`, {})).toMatchObject({ status: 403 });
+  });
+
+  it('that is not known here is blocked beforehand, or not there', async () => {
+    expect(await admin.call('DELETE', path('!unknown:elsewhere.org'), { purge: false })).toMatchObject({ status: 404 });
+    await admin.ok('DELETE', path('!unknown:elsewhere.org'), { block: true });
+    expect(await admin.ok('GET', path('!unknown:elsewhere.org', '/block'))).toMatchObject({ block: true });
+    expect(await admin.call('GET', '/_synapse/admin/v2/rooms/delete_status/none')).toMatchObject({ status: 404 });
+  });
+});
