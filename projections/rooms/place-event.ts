@@ -23,6 +23,7 @@ import {
   mergeStates,
   stateBeforeEvent,
 } from './merged-state.ts';
+import { forgetPartial } from './partial.ts';
 import { redactionIsDue } from './redactions.ts';
 import { appendToMainLine, extendState, MAIN_LINE, type StateRef, stateEventAt } from './state/index.ts';
 import {
@@ -31,6 +32,7 @@ import {
   events,
   givenStates,
   heads,
+  heldEvents,
   lateEvents,
   type RoomHeadRow,
   relayedEvents,
@@ -51,7 +53,10 @@ export function placeEvent(tx: Writer, arrival: Arrival): void {
   const { room, position, row, disposition } = arrival;
   tx.put(eventIds, eventIdKey(row.eventId), position);
   if (row.stateKey !== undefined) indexAuthEvents(tx, arrival, row.stateKey);
-  if (arrival.place !== position) tx.remove(withheld, [position]);
+  if (arrival.place !== position) {
+    tx.remove(withheld, [position]);
+    tx.remove(heldEvents, [room.id, position]);
+  }
   switch (disposition) {
     case 'accepted': {
       const head = headBefore(tx, room.id);
@@ -160,6 +165,8 @@ function standOnFork(tx: Writer, arrival: Arrival, head: Head): void {
     // The given state is the room's: on the main line it is written once. What was taken over before is there already.
     if (arrival.hasGivenState) become(stateBeforeOf(tx, arrival));
     tx.remove(takenStates, [room.id]);
+    forgetPartial(tx, room.id);
+    tx.removeRange(heldEvents, { prefix: [room.id] });
     before = mainLine(stateVersion);
     if (row.stateKey !== undefined) {
       become({ base: before, changes: [{ type: row.type, stateKey: row.stateKey, event: position }] });

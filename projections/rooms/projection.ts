@@ -13,6 +13,8 @@ import { DISPOSITION_KIND } from './disposition-record.ts';
 import { ROOM_FORGOTTEN_KIND, readRoomForgotten } from './forgotten-record.ts';
 import { readStateGiven, STATE_GIVEN_KIND } from './given-state-record.ts';
 import { transactionKey } from './keys.ts';
+import { applyEventHeld, applyMembersAwaited, applyMembersTold } from './partial.ts';
+import { EVENT_HELD_KIND, MEMBERS_AWAITED_KIND, MEMBERS_TOLD_KIND } from './partial-records.ts';
 import { PDU_KIND } from './pdu-record.ts';
 import { noteRevision, placeEvent } from './place-event.ts';
 import { events, givenStates, referenceHashes, roomIds, rooms, roomTables, transactions, userRooms } from './tables.ts';
@@ -24,7 +26,7 @@ export const TRANSACTION_WINDOW = 1_000_000;
 
 export const roomsProjection: Projection = {
   name: 'rooms',
-  version: 8,
+  version: 9,
   tables: roomTables,
   apply(tx, record) {
     switch (record.kind) {
@@ -41,6 +43,15 @@ export const roomsProjection: Projection = {
         break;
       case STATE_TAKEN_KIND:
         applyStateTaken(tx, record);
+        break;
+      case MEMBERS_AWAITED_KIND:
+        applyMembersAwaited(tx, record);
+        break;
+      case EVENT_HELD_KIND:
+        applyEventHeld(tx, record);
+        break;
+      case MEMBERS_TOLD_KIND:
+        applyMembersTold(tx, record);
         break;
       case ROOM_FORGOTTEN_KIND:
         applyForgotten(tx, record);

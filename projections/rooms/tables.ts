@@ -43,6 +43,23 @@ export interface RoomHeadRow {
 /** Where the state of a room stands that the server is about to come into. */
 export type TakenStateRow = Pick<RoomHeadRow, 'stateVersion' | 'joined' | 'invited'>;
 
+/** A room of which the server does not know all members yet. */
+export interface PartialRoomRow {
+  readonly roomId: string;
+  /** Id of the event by which the server came in. */
+  readonly entry: string;
+  /** Where that is on the timeline. */
+  readonly place: number;
+  /** The server that let it in. */
+  readonly via: string;
+}
+
+/** What of the main line was told after the events that come before it on the timeline: the versions after one, up to another. */
+export interface SettledStateRow {
+  readonly from: number;
+  readonly to: number;
+}
+
 /** Somebody's present standing in a room. */
 export interface MembershipRow {
   readonly membership: string;
@@ -159,6 +176,34 @@ export const takenStates = defineTable({
   why: 'What the server takes over of a room comes before the event by which it comes in, and a room without that has no head.',
 });
 
+export const partialRooms = defineTable({
+  name: 'rooms.partial-rooms',
+  key: tuple<[room: number]>(u48),
+  value: msgpack<PartialRoomRow>(),
+  why: 'The rooms whose members are still asked for, so that a restart goes on with it; most often there is none.',
+});
+
+export const heldEvents = defineTable({
+  name: 'rooms.held-events',
+  key: tuple<[room: number, event: number]>(u48, u48),
+  value: empty,
+  why: 'What came from others while not all members were known, in the order in which it is judged then.',
+});
+
+export const settledStates = defineTable({
+  name: 'rooms.settled-states',
+  key: tuple<[room: number, place: number]>(u48, u48),
+  value: msgpack<SettledStateRow>(),
+  why: 'Members that became known without an event on the timeline: from which position on they belong to the state.',
+});
+
+export const settledPlaces = defineTable({
+  name: 'rooms.settled-places',
+  key: tuple<[place: number]>(u48),
+  value: u48,
+  why: 'The same in the order of the log, with the room: so that a sync finds what is new.',
+});
+
 export const strippedStates = defineTable({
   name: 'rooms.stripped-states',
   key: tuple<[room: number, userId: string]>(u48, str),
@@ -248,6 +293,10 @@ export const roomTables: readonly AnyTable[] = [
   lateEvents,
   givenStates,
   takenStates,
+  partialRooms,
+  heldEvents,
+  settledStates,
+  settledPlaces,
   strippedStates,
   timeline,
   topology,

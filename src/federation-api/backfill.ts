@@ -1,6 +1,6 @@
 import { z } from 'zod';
 import type { Context } from '#src/context.ts';
-import { residentRoom } from '#src/federation/inbound/admission.ts';
+import { knownRoom } from '#src/federation/inbound/admission.ts';
 import { HistoryReader } from '#src/federation/inbound/history.ts';
 import { endpoint } from '#src/http/endpoint.ts';
 import { queryInteger, queryTexts } from '#src/http/query.ts';
@@ -20,7 +20,7 @@ export const backfill = endpoint({
   query: z.object({ v: queryTexts(), limit: queryInteger({ cap: MAX_EVENTS }) }),
   handler: async ({ params, query, requester }, context: Pick<Context, 'log' | 'reader' | 'serverName' | 'clock'>) => {
     const { reader, serverName, clock } = context;
-    const room = residentRoom(reader, serverName, requester.origin, params.roomId);
+    const room = knownRoom(reader, serverName, requester.origin, params.roomId);
     const history = new HistoryReader(context, room, requester.origin);
     const pdus = await history.backwards(query.v, query.limit);
     return { origin: serverName, origin_server_ts: clock(), pdus };

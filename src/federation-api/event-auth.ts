@@ -1,6 +1,6 @@
 import { knownEvent } from '#projections/rooms/known-events.ts';
 import type { Context } from '#src/context.ts';
-import { residentRoom } from '#src/federation/inbound/admission.ts';
+import { knownRoom } from '#src/federation/inbound/admission.ts';
 import { authEventPositions } from '#src/federation/inbound/auth-event-positions.ts';
 import { pduListAnswer } from '#src/federation/inbound/pdu-list.ts';
 import { authChainToTell, inOrder } from '#src/federation/inbound/told-state.ts';
@@ -18,7 +18,7 @@ export const getEventAuth = endpoint({
   rateLimit: 'federation',
   handler: async ({ params, requester }, context: Pick<Context, 'log' | 'reader' | 'serverName'>) => {
     const { reader, serverName } = context;
-    const room = residentRoom(reader, serverName, requester.origin, params.roomId);
+    const room = knownRoom(reader, serverName, requester.origin, params.roomId);
     const known = knownEvent(reader, params.eventId);
     if (known === undefined || known.row.room !== room.id) throw notFound();
     const authEvents = await authEventPositions(context, room, known);

@@ -1,7 +1,7 @@
 import { knownEvent } from '#projections/rooms/known-events.ts';
 import { roomById } from '#projections/rooms/queries.ts';
 import type { Context } from '#src/context.ts';
-import { residentRoom } from '#src/federation/inbound/admission.ts';
+import { knownRoom } from '#src/federation/inbound/admission.ts';
 import { HistoryReader } from '#src/federation/inbound/history.ts';
 import { endpoint } from '#src/http/endpoint.ts';
 import { notFound } from '#src/http/errors.ts';
@@ -20,7 +20,7 @@ export const getEvent = endpoint({
     const known = knownEvent(reader, params.eventId);
     const room = known && roomById(reader, known.row.room);
     if (known === undefined || room === undefined || known.disposition === 'rejected') throw notFound();
-    residentRoom(reader, serverName, requester.origin, room.roomId);
+    knownRoom(reader, serverName, requester.origin, room.roomId);
     const pdu = await new HistoryReader(context, room, requester.origin).pdu(known);
     if (pdu === undefined) throw notFound('The event was erased.');
     return { origin: serverName, origin_server_ts: clock(), pdus: [pdu] };

@@ -1,6 +1,6 @@
 import { z } from 'zod';
 import type { Context } from '#src/context.ts';
-import { residentRoom } from '#src/federation/inbound/admission.ts';
+import { knownRoom } from '#src/federation/inbound/admission.ts';
 import { HistoryReader } from '#src/federation/inbound/history.ts';
 import { endpoint } from '#src/http/endpoint.ts';
 
@@ -25,7 +25,7 @@ export const getMissingEvents = endpoint({
     min_depth: z.int().default(0),
   }),
   handler: async ({ params, body, requester }, context: Pick<Context, 'log' | 'reader' | 'serverName'>) => {
-    const room = residentRoom(context.reader, context.serverName, requester.origin, params.roomId);
+    const room = knownRoom(context.reader, context.serverName, requester.origin, params.roomId);
     const history = new HistoryReader(context, room, requester.origin);
     const limit = Math.min(body.limit, MAX_EVENTS);
     return { events: await history.between(body.earliest_events, body.latest_events, limit, body.min_depth) };

@@ -3,7 +3,7 @@ import type { Reader } from '#projections/engine/reader.ts';
 import { stateBefore } from '#projections/rooms/event-row.ts';
 import { knownEventAt } from '#projections/rooms/known-events.ts';
 import type { Context } from '#src/context.ts';
-import { residentRoom } from '#src/federation/inbound/admission.ts';
+import { knownRoom } from '#src/federation/inbound/admission.ts';
 import { placedEvent } from '#src/federation/inbound/room-events.ts';
 import { authChainToTell, stateToTell } from '#src/federation/inbound/told-state.ts';
 import { endpoint } from '#src/http/endpoint.ts';
@@ -22,7 +22,7 @@ export const getStateIds = endpoint({
   rateLimit: 'federation',
   query: z.object({ event_id: queryText() }),
   handler: async ({ params, query, requester }, { reader, serverName }: Pick<Context, 'reader' | 'serverName'>) => {
-    const room = residentRoom(reader, serverName, requester.origin, params.roomId);
+    const room = knownRoom(reader, serverName, requester.origin, params.roomId);
     const known = placedEvent(reader, room, query.event_id);
     const events = await stateToTell(reader, room.id, stateBefore(known.row), { withMembers: true });
     const chain = await authChainToTell(reader, room.id, events);

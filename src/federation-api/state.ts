@@ -1,7 +1,7 @@
 import { z } from 'zod';
 import { stateBefore } from '#projections/rooms/event-row.ts';
 import type { Context } from '#src/context.ts';
-import { residentRoom } from '#src/federation/inbound/admission.ts';
+import { knownRoom } from '#src/federation/inbound/admission.ts';
 import { pduListAnswer } from '#src/federation/inbound/pdu-list.ts';
 import { placedEvent } from '#src/federation/inbound/room-events.ts';
 import { authChainToTell, inOrder, stateToTell } from '#src/federation/inbound/told-state.ts';
@@ -20,7 +20,7 @@ export const getState = endpoint({
   query: z.object({ event_id: queryText() }),
   handler: async ({ params, query, requester }, context: Pick<Context, 'log' | 'reader' | 'serverName'>) => {
     const { reader, serverName } = context;
-    const room = residentRoom(reader, serverName, requester.origin, params.roomId);
+    const room = knownRoom(reader, serverName, requester.origin, params.roomId);
     const known = placedEvent(reader, room, query.event_id);
     const events = await stateToTell(reader, room.id, stateBefore(known.row), { withMembers: true });
     return pduListAnswer(context, [

@@ -2,7 +2,7 @@ import { z } from 'zod';
 import { knownEventAt } from '#projections/rooms/known-events.ts';
 import { eventsNear } from '#projections/search/times.ts';
 import type { Context } from '#src/context.ts';
-import { residentRoom } from '#src/federation/inbound/admission.ts';
+import { knownRoom } from '#src/federation/inbound/admission.ts';
 import { HistoryReader } from '#src/federation/inbound/history.ts';
 import { endpoint } from '#src/http/endpoint.ts';
 import { notFound } from '#src/http/errors.ts';
@@ -24,7 +24,7 @@ export const timestampToEvent = endpoint({
   query: z.object({ ts: queryInteger(), dir: queryChoice(['f', 'b']) }),
   handler: async ({ params, query, requester }, context: Pick<Context, 'log' | 'reader' | 'serverName' | 'search'>) => {
     const { reader, serverName, search } = context;
-    const room = residentRoom(reader, serverName, requester.origin, params.roomId);
+    const room = knownRoom(reader, serverName, requester.origin, params.roomId);
     const history = new HistoryReader(context, room, requester.origin);
     const index = await search.readerAt(reader.frontier);
     let lookedAt = 0;

@@ -1,5 +1,6 @@
 /** History of rooms that this server has not seen yet. https://spec.matrix.org/v1.19/server-server-api/#backfilling-and-retrieving-missing-events */
 import type { Reader } from '#projections/engine/reader.ts';
+import { isPartial } from '#projections/rooms/partial.ts';
 import { awaitedEventsOf, eventAt, eventById, findRoom, serversIn } from '#projections/rooms/queries.ts';
 import { roomVersionRules } from '#protocol/room-version.ts';
 import type { Logger } from '#src/log/logger.ts';
@@ -56,6 +57,9 @@ export class Backfilling {
   fill(roomId: string, depths: DepthRange): Promise<boolean> {
     const known = this.#underWay.get(roomId);
     if (known !== undefined) return known;
+    // The past is told apart from the state at the entry, which it takes to place it.
+    const room = findRoom(this.#options.reader, roomId);
+    if (room !== undefined && isPartial(this.#options.reader, room.id)) return Promise.resolve(false);
     const ends = this.#endsIn(roomId, depths);
     if (ends.length === 0) return Promise.resolve(false);
     const filling = this.#fill(roomId, ends).finally(() => this.#underWay.delete(roomId));
@@ -77,8 +81,8 @@ export class Backfilling {
     const { reader, missing, receiver, logger } = this.#options;
     const room = findRoom(reader, roomId);
     const rules = room && roomVersionRules(room.version);
-    if (room === undefined || rules === undefined || !this.#isGapNear(room.id, ts, direction, nearestTs))
-      return undefined;
+    if (room === undefined || rules === undefined || isPartial(reader, room.id)) return undefined;
+    if (!this.#isGapNear(room.id, ts, direction, nearestTs)) return undefined;
     for (const destination of this.#servers(room.id)) {
       try {
         const { event_id: eventId, origin_server_ts: sentTs } = await this.#options.client.request({

@@ -10,6 +10,7 @@ import { serverNameOf } from '#protocol/identifiers.ts';
 import { isJsonObject } from '#protocol/json-object.ts';
 import type { EventReference, JsonObject } from '#protocol/pdu.ts';
 import { type RoomVersionRules, roomVersionRules, SUPPORTED_ROOM_VERSIONS } from '#protocol/room-version.ts';
+import { isServerName } from '#protocol/server-name.ts';
 import { MatrixError } from '#src/http/errors.ts';
 import type { Logger } from '#src/log/logger.ts';
 import type { Receiver } from '#src/rooms/receive/receiver.ts';
@@ -21,6 +22,7 @@ import { FederationError } from './errors.ts';
 import { readEventLists } from './event-lists.ts';
 import { refusal } from './inbound/handshakes.ts';
 import { objectsIn } from './inbound/peers.ts';
+import type { MemberFetching } from './member-fetching.ts';
 import { idOfTold } from './pdus.ts';
 import { strippedEvents } from './stripped-room-state.ts';
 
@@ -30,6 +32,8 @@ const MAX_SERVERS_TRIED = 10;
 const MAX_JOIN_ANSWER_BYTES = 256 * 1024 * 1024;
 /** The other server has to put together the state of the room. */
 const JOIN_DEADLINE_MS = 180_000;
+/** Servers that get what happens in a room while its members are not known; the others hear of it by those. */
+const MAX_SERVERS_IN_ROOM = 5_000;
 const STATE = 'state';
 const AUTH_CHAIN = 'auth_chain';
 const LISTS: ReadonlySet<string> = new Set([STATE, AUTH_CHAIN]);
@@ -45,6 +49,10 @@ export interface EntranceOptions {
   /** A fresh event id for the room versions in which servers choose them. */
   readonly newEventId: () => string;
   readonly logger: Logger;
+  /** Fetches what was not told on joining. */
+  readonly members: MemberFetching;
+  /** Whether other servers are asked to leave out the members of rooms at first. */
+  readonly isFaster: boolean;
 }
 
 /** An event that another server lets one of our users make. */
@@ -58,6 +66,8 @@ interface JoinAnswer {
   /** The join, as the other server signed it. */
   readonly event: unknown;
   readonly told: ToldEvents;
+  /** Those in the room, where the state is told without its members. */
+  readonly servers: readonly string[] | undefined;
   /** The state before the join. */
   readonly stateIds: ReadonlySet<string>;
   /** The create event of the state or, if it has none, of what authorises it. */
@@ -208,31 +218,29 @@ export class Entrance {
 
   /** The last half of a join: the event goes out, the room comes in. */
   async #enter(server: string, roomId: string, rules: RoomVersionRules, built: BuiltEvent): Promise<void> {
-    const { receiver, rooms, serverName } = this.#options;
+    const { receiver, rooms, serverName, members, isFaster } = this.#options;
     const room = { roomId, rules };
-    const answer = await this.#sendJoin(server, room, built);
+    const answer = await this.#sendJoin(server, room, built, isFaster && !rooms.isResident(roomId));
     checkCreateEvent(answer.createEvent, roomId, rules, server);
     await receiver.takeIn(answer.told);
     const event = withTheirSignatures(built, answer.event, rules);
+    const isOurs = (userId: string): boolean => serverNameOf(userId) === serverName;
+    if (rooms.isResident(roomId)) await rooms.whenMembersKnown(roomId);
     // Where only the right to let somebody in was missing here, the room is known better than the other server can tell.
     const verdict = rooms.isResident(roomId)
       ? await receiver.receive(room, server, event)
-      : await receiver.receiveEntry(
-          room,
-          server,
-          event,
-          answer.stateIds,
-          (userId) => serverNameOf(userId) === serverName,
-        );
+      : await receiver.receiveEntry(room, server, event, answer.stateIds, isOurs, answer.servers);
+    if (answer.servers !== undefined) members.begin(roomId);
     if (verdict.kind !== 'accept') throw refusal(verdict);
   }
 
   /** Sends a join, and reads what the other server tells of the room while it comes in. */
-  #sendJoin(server: string, room: ReceivingRoom, built: BuiltEvent): Promise<JoinAnswer> {
+  #sendJoin(server: string, room: ReceivingRoom, built: BuiltEvent, omitsMembers: boolean): Promise<JoinAnswer> {
+    const path = federationPath`/_matrix/federation/v2/send_join/${room.roomId}/${built.eventId}`;
     const request: FederationRequest = {
       destination: server,
       method: 'PUT',
-      path: federationPath`/_matrix/federation/v2/send_join/${room.roomId}/${built.eventId}`,
+      path: omitsMembers ? `${path}?omit_members=true` : path,
       content: built.pdu,
       isUrgent: true,
       deadlineMs: JOIN_DEADLINE_MS,
@@ -242,7 +250,7 @@ export class Entrance {
       const told = this.#options.receiver.toldEvents(room, server);
       const stateIds = new Set<string>();
       const createEvents = new Map<string, JsonObject>();
-      const { event } = await readEventLists(body, LISTS, ({ list, value, text }) => {
+      const others = await readEventLists(body, LISTS, ({ list, value, text }) => {
         if (!isJsonObject(value)) return;
         if (value.type === 'm.room.create' && value.state_key === '' && !createEvents.has(list)) {
           createEvents.set(list, value);
@@ -250,8 +258,21 @@ export class Entrance {
         const eventId = told.add(value, text);
         if (eventId !== undefined && list === STATE) stateIds.add(eventId);
       });
-      return { event, told, stateIds, createEvent: createEvents.get(STATE) ?? createEvents.get(AUTH_CHAIN) };
+      const createEvent = createEvents.get(STATE) ?? createEvents.get(AUTH_CHAIN);
+      const servers = this.#serversIn(others, server, omitsMembers);
+      return { event: others.event, told, stateIds, createEvent, servers };
     });
+  }
+
+  /** Where the members are told later: the servers in the room. */
+  #serversIn(answer: JsonObject, server: string, wasAsked: boolean): string[] | undefined {
+    const { members_omitted: areOmitted, servers_in_room: servers } = answer;
+    if (areOmitted !== true) return undefined;
+    if (!wasAsked || !Array.isArray(servers)) {
+      throw new FederationError('bad_answer', server, 'it leaves out who is in the room');
+    }
+    const names = servers.filter((name): name is string => typeof name === 'string' && isServerName(name));
+    return [...new Set(names)].filter((name) => name !== this.#options.serverName).slice(0, MAX_SERVERS_IN_ROOM);
   }
 
   async #recordOutOfBand(

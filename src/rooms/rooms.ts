@@ -323,6 +323,8 @@ export class Rooms {
     const head = this.#head(roomId);
     if (this.#waitsForMembers(head, event)) {
       await this.whenMembersKnown(roomId);
+      const room = findRoom(this.#options.reader, roomId);
+      if (room !== undefined && isPartial(this.#options.reader, room.id)) throw membersNotKnown();
       return this.#sendNew(roomId, event, transaction);
     }
     if (head.extremities.length > MAX_PREV_EVENTS) return this.#sendAmongForks(roomId, event, transaction);
@@ -432,7 +434,7 @@ export class Rooms {
    */
   draft(roomId: string, event: EventToSend): EventDraft {
     const head = this.#head(roomId);
-    if (this.#waitsForMembers(head, event)) throw unavailable('This server does not know all members of the room yet.');
+    if (this.#waitsForMembers(head, event)) throw membersNotKnown();
     return this.#writer.draft(head, event).draft;
   }
 
@@ -480,6 +482,10 @@ export class Rooms {
       return;
     }
   }
+}
+
+function membersNotKnown(): MatrixError {
+  return unavailable('This server does not know all members of the room yet.');
 }
 
 function ignore(): void {}

@@ -4,7 +4,15 @@ import type { AccountDataEntry } from '#projections/account-data/queries.ts';
 import { roomAccountData } from '#projections/account-data/queries.ts';
 import type { Reader } from '#projections/engine/reader.ts';
 import { receiptContentsSince } from '#projections/receipts/queries.ts';
-import { type Event, headOf, type Room, stateEventPosition, stateVersionAt } from '#projections/rooms/queries.ts';
+import {
+  type Event,
+  headOf,
+  type Room,
+  settledBetween,
+  stateEventPosition,
+  stateVersionAt,
+} from '#projections/rooms/queries.ts';
+import type { SettledStateRow } from '#projections/rooms/tables.ts';
 import { BEFORE_FIRST, type Position } from '#streams/event-log.ts';
 import { passes } from './filters.ts';
 import { hasMember } from './lazy-members.ts';
@@ -55,14 +63,21 @@ export async function joinedRoom(
   const endVersion = versionAt(run, room, run.upTo);
   const isFresh = run.isInitial || (joined.since > run.since && !wasJoined(roomRun));
   const chosen = await timelineOf(roomRun, { after: isFresh ? BEFORE_FIRST : run.since, upTo: run.upTo, endVersion });
-  // To a client that goes on with a room it has just come into, there is a gap before it, whatever is in it.
-  const timeline = isFresh && !run.isInitial ? { ...chosen, isLimited: true } : chosen;
-  const changes = await changesOf(roomRun, timeline, endVersion, isFresh);
+  const settled = isFresh ? undefined : settledBetween(run.reader, room.id, run.since, run.upTo);
+  const timeline = {
+    ...chosen,
+    // To a client that goes on with a room it has just come into, there is a gap before it, whatever is in it.
+    ...(isFresh && !run.isInitial && { isLimited: true }),
+    // Members became known without an event on the timeline.
+    ...(settled !== undefined && { isWhole: false, hasHoles: chosen.events.length > 0 }),
+  };
+  const changes = await changesOf(roomRun, timeline, { endVersion, isFresh, settled });
   const ephemeral = ephemeralEvents(run, room, news, isFresh);
   const accountData = accountDataEvents(run, room, news, isFresh);
   const isQuiet =
     timeline.events.length === 0 &&
     !timeline.isLimited &&
+    settled === undefined &&
     changes.events.length === 0 &&
     ephemeral.length === 0 &&
     accountData.length === 0;
@@ -141,7 +156,18 @@ interface Changes {
   readonly summary: string | undefined;
 }
 
-async function changesOf(roomRun: RoomRun, timeline: Timeline, endVersion: number, isFresh: boolean): Promise<Changes> {
+interface ChangesOptions {
+  readonly endVersion: number;
+  readonly isFresh: boolean;
+  /** Versions of the state in which members became known. */
+  readonly settled: SettledStateRow | undefined;
+}
+
+async function changesOf(
+  roomRun: RoomRun,
+  timeline: Timeline,
+  { endVersion, isFresh, settled }: ChangesOptions,
+): Promise<Changes> {
   const { run, room } = roomRun;
   const filter = run.filter.room.state;
   const source: StateSource = { reader: run.reader, room: room.id, pacer: run.pacer };
@@ -151,8 +177,9 @@ async function changesOf(roomRun: RoomRun, timeline: Timeline, endVersion: numbe
     ? await stateAtVersion(source, target, !filter.lazyLoadMembers)
     : await changesUpTo(roomRun, source, timeline, target);
   if (timeline.hasHoles && run.stateSection === 'state') await addHidden(source, timeline, endVersion, positions);
+  if (settled !== undefined && filter.lazyLoadMembers && !isWhole) await leaveOutMembers(source, settled, positions);
 
-  const tellsSummary = isWhole || touchesSummary(timeline, positions);
+  const tellsSummary = isWhole || settled !== undefined || touchesSummary(timeline, positions);
   const heroes =
     tellsSummary && isNamedByMembers(run.reader, room) ? run.heroes.of(run.reader, room, run.viewer.userId) : undefined;
   const isUnwanted = filter.passesNone || !filter.matchesRoom(room.roomId);
@@ -180,6 +207,13 @@ async function changesUpTo(
 ): Promise<StateMap> {
   if (timeline.isWhole && run.stateSection === 'state') return new Map();
   return stateDelta(source, stateVersionAt(run.reader, room.id, run.since), target);
+}
+
+/** Members that became known are news to nobody who is sent members when they say something. */
+async function leaveOutMembers(source: StateSource, settled: SettledStateRow, positions: StateMap): Promise<void> {
+  for (const [key, position] of await stateDelta(source, settled.from, settled.to)) {
+    if (key.startsWith(MEMBER_KEY) && positions.get(key) === position) positions.delete(key);
+  }
 }
 
 /** State events that lie within the timeline, but are not shown in it, and still stand at its end. */

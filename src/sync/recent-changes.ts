@@ -2,7 +2,14 @@
 import type { Reader } from '#projections/engine/reader.ts';
 import { receiptRoomsSince } from '#projections/receipts/queries.ts';
 import { versionAfter } from '#projections/rooms/event-row.ts';
-import { type Event, eventsSince, findRoom, stateKeysChangedBetween } from '#projections/rooms/queries.ts';
+import {
+  type Event,
+  eventsSince,
+  findRoom,
+  settledBetween,
+  settledSince,
+  stateKeysChangedBetween,
+} from '#projections/rooms/queries.ts';
 import type { MembershipChange } from '#src/encryption/device-list-news.ts';
 import { BEFORE_FIRST, type Position } from '#streams/event-log.ts';
 
@@ -112,14 +119,22 @@ function changesSince(reader: Reader, since: Position): Change[] {
     const room = findRoom(reader, roomId);
     if (room !== undefined) changes.push({ position: at, room: room.id, member: undefined });
   }
+  for (const { place, room } of settledSince(reader, since)) {
+    changes.push({ position: place, room, member: undefined });
+    const settled = settledBetween(reader, room, place - 1, place);
+    if (settled !== undefined) changes.push(...membersChangedBetween(reader, room, settled.from, settled.to, place));
+  }
   if (changes.length !== eventCount) changes.sort((a, b) => a.position - b.position);
   return changes;
 }
 
 function membersChangedWith(reader: Reader, event: Event, place: Position): Change[] {
-  const { room, stateVersion } = event;
+  return membersChangedBetween(reader, event.room, event.stateVersion, versionAfter(event), place);
+}
+
+function membersChangedBetween(reader: Reader, room: Position, after: number, upTo: number, place: Position): Change[] {
   const changes: Change[] = [];
-  for (const { type, stateKey } of stateKeysChangedBetween(reader, room, stateVersion, versionAfter(event))) {
+  for (const { type, stateKey } of stateKeysChangedBetween(reader, room, after, upTo)) {
     if (type === 'm.room.member') changes.push({ position: place, room, member: stateKey });
   }
   return changes;

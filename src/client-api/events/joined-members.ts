@@ -16,7 +16,8 @@ export const joinedMembers = endpoint({
   path: '/_matrix/client/v3/rooms/{roomId}/joined_members',
   auth: 'guest',
   rateLimit: 'read',
-  handler: async ({ params, requester }, { reader }: Context) => {
+  handler: async ({ params, requester }, { reader, rooms }: Context) => {
+    await rooms.whenMembersKnown(params.roomId);
     const room = findRoom(reader, params.roomId);
     if (room === undefined || membershipOf(reader, room.id, requester.userId) !== 'join') {
       throw forbidden('You are not in this room.');

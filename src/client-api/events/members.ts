@@ -28,7 +28,8 @@ export const members = endpoint({
     membership: queryChoice(MEMBERSHIPS).optional(),
     not_membership: queryChoice(MEMBERSHIPS).optional(),
   }),
-  handler: async ({ params, query, requester }, { reader, clock }: Context) => {
+  handler: async ({ params, query, requester }, { reader, rooms, clock }: Context) => {
+    await rooms.whenMembersKnown(params.roomId);
     const at = query.at === undefined ? undefined : parsePaginationToken(query.at);
     const room = viewRoom(reader, params.roomId, requester.userId);
     const version =

@@ -24,7 +24,9 @@ export const getStateEvent = endpoint({
   auth: 'guest',
   rateLimit: 'read',
   query: z.object({ format: queryChoice(['content', 'event']).default('content') }),
-  handler: ({ params, query, requester }, { reader, clock }: Context) => {
+  handler: async ({ params, query, requester }, { reader, rooms, clock }: Context) => {
+    // All other state is known from the beginning.
+    if (params.eventType === 'm.room.member') await rooms.whenMembersKnown(params.roomId);
     const { room, visibility, stateVersion } = viewRoom(reader, params.roomId, requester.userId);
     // No event has longer ones, and no key of a table could hold them.
     const mayExist = [params.eventType, params.stateKey].every(

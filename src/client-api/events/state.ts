@@ -16,7 +16,8 @@ export const getState = endpoint({
   path: '/_matrix/client/v3/rooms/{roomId}/state',
   auth: 'guest',
   rateLimit: 'read',
-  handler: async ({ params, requester }, { reader, clock }: Context) => {
+  handler: async ({ params, requester }, { reader, rooms, clock }: Context) => {
+    await rooms.whenMembersKnown(params.roomId);
     const { room, visibility, stateVersion } = viewRoom(reader, params.roomId, requester.userId);
     const source = { reader, room: room.id, pacer: sharedPacer };
     const positions = await stateAtVersion(source, stateVersion, true);

@@ -1,5 +1,6 @@
 /** Whether another server may ask something of a room. */
 import type { Reader } from '#projections/engine/reader.ts';
+import { isPartial } from '#projections/rooms/partial.ts';
 import { findRoom, headOf, isServerIn, type Room, stateEvent } from '#projections/rooms/queries.ts';
 import { parseJson } from '#protocol/json-limits.ts';
 import type { JsonObject } from '#protocol/pdu.ts';
@@ -22,6 +23,22 @@ export function admittedRoom(reader: Reader, serverName: string, origin: string,
     throw new MatrixError('M_FORBIDDEN', 'The access list of the room shuts your server out.');
   }
   return room;
+}
+
+/**
+ * As {@link residentRoom}, for what can be told only by who knows all of the room.
+ * @throws {MatrixError} M_NOT_FOUND, too, where not all members of the room are known yet.
+ */
+export function knownRoom(reader: Reader, serverName: string, origin: string, roomId: string): Room {
+  const room = residentRoom(reader, serverName, origin, roomId);
+  requireMembers(reader, room);
+  return room;
+}
+
+/** @throws {MatrixError} M_NOT_FOUND where not all members of a room are known yet. */
+export function requireMembers(reader: Reader, room: Room): void {
+  if (!isPartial(reader, room.id)) return;
+  throw new MatrixError('M_NOT_FOUND', 'This server does not know all members of the room yet. Ask another one.');
 }
 
 /** As {@link admittedRoom}, for what only servers in the room may know. @throws {MatrixError} M_FORBIDDEN for one that is not. */

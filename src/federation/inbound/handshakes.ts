@@ -14,7 +14,7 @@ import type { Context } from '#src/context.ts';
 import { badJson, forbidden, invalidParam, MatrixError } from '#src/http/errors.ts';
 import { authoriserOf } from '#src/rooms/membership.ts';
 import type { Verdict } from '#src/rooms/receive/types.ts';
-import { admittedRoom } from './admission.ts';
+import { admittedRoom, requireMembers } from './admission.ts';
 
 /** What somebody may ask to become through another server. */
 export type AskedMembership = 'join' | 'leave' | 'knock';
@@ -43,6 +43,7 @@ export function makeMembership(
 ): { readonly room_version: string; readonly event: JsonObject } {
   if (serverNameOf(userId) !== origin) throw forbidden('The user is not one of your server.');
   const room = admittedRoom(context.reader, context.serverName, origin, roomId);
+  requireMembers(context.reader, room);
   if (versions !== undefined && !versions.includes(room.version)) {
     throw new MatrixError('M_INCOMPATIBLE_ROOM_VERSION', `The room has version ${room.version}.`, {
       extra: { room_version: room.version },
@@ -87,6 +88,7 @@ export async function acceptMembership(
 ): Promise<AcceptedMembership> {
   const { reader, serverName, receiver, federation } = context;
   const room = admittedRoom(reader, serverName, origin, roomId);
+  requireMembers(reader, room);
   const rules = roomVersionRules(room.version);
   if (rules === undefined) throw new MatrixError('M_UNSUPPORTED_ROOM_VERSION');
   checkMemberEvent(event, origin, roomId, membership);

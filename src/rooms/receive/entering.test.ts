@@ -2,12 +2,23 @@ import { randomBytes } from 'node:crypto';
 import { mkdtemp, rm } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import path from 'node:path';
-import { afterEach, expect, it } from 'vitest';
+import { afterEach, describe, expect, it } from 'vitest';
 import { ProjectionEngine } from '#projections/engine/engine.ts';
 import { check } from '#projections/engine/replay.ts';
+import { stateAfter, stateBefore } from '#projections/rooms/event-row.ts';
+import { heldEventsOf, isPartial } from '#projections/rooms/partial.ts';
+import { readPduRecord } from '#projections/rooms/pdu-record.ts';
 import { roomsProjection } from '#projections/rooms/projection.ts';
-import { eventAt, findRoom, headOf, membershipOf, membersOf, serversIn } from '#projections/rooms/queries.ts';
-import { MAIN_LINE, stateEntriesAt } from '#projections/rooms/state/index.ts';
+import {
+  eventAt,
+  eventById,
+  findRoom,
+  headOf,
+  membershipOf,
+  membersOf,
+  serversIn,
+} from '#projections/rooms/queries.ts';
+import { MAIN_LINE, type StateRef, stateEntriesAt } from '#projections/rooms/state/index.ts';
 import { STATE_TAKEN_KIND } from '#projections/rooms/taken-state-record.ts';
 import { type EventLog, NotWritten, type RecordDraft } from '#streams/event-log.ts';
 import { openMemoryLog } from '#streams/memory/memory-log.ts';
@@ -24,6 +35,7 @@ import {
   missingEventsOf,
 } from './foreign-room.test-support.ts';
 import { Receiver } from './receiver.ts';
+import type { Verdict } from './types.ts';
 
 const MEMBERS = 500;
 const SECOND = '@second:localhost';
@@ -76,11 +88,24 @@ async function outside() {
   const receiver = new Receiver({ reader, rooms, clock, keys: allKeys, missing: missingEventsOf(foreign, []) });
   const isOurs = (userId: string): boolean => userId.endsWith(':localhost');
   const roomOf = () => findRoom(reader, foreign.roomId)?.id ?? -1;
+  const namesOf = (ref: StateRef): ReadonlyMap<string, string> => {
+    const entries = [...stateEntriesAt(reader, roomOf(), ref)];
+    return new Map(
+      entries.map(({ type, stateKey, event }) => [keyOf(type, stateKey), eventAt(reader, event)?.eventId ?? '']),
+    );
+  };
   return {
     foreign,
     disk,
     rooms,
     reader,
+    log,
+    receiver,
+    isOurs,
+    around: (eventId: string) => {
+      const row = eventById(reader, eventId) ?? expect.fail(`${eventId} is not shown`);
+      return { before: namesOf(stateBefore(row)), after: namesOf(stateAfter(row)) };
+    },
     member: (userId: string, membership: string, sender = userId) =>
       foreign.add({ sender, type: 'm.room.member', stateKey: userId, content: { membership } }),
     enter: async (join: ForeignEvent) => {
@@ -89,13 +114,7 @@ async function outside() {
     },
     receive: (event: ForeignEvent) => receiver.receive(foreign.room, 'a.org', event.pdu),
     roomOf,
-    current: () => {
-      const version = headOf(reader, roomOf())?.stateVersion ?? -1;
-      const entries = [...stateEntriesAt(reader, roomOf(), { branch: MAIN_LINE, version })];
-      return new Map(
-        entries.map(({ type, stateKey, event }) => [keyOf(type, stateKey), eventAt(reader, event)?.eventId ?? '']),
-      );
-    },
+    current: () => namesOf({ branch: MAIN_LINE, version: headOf(reader, roomOf())?.stateVersion ?? -1 }),
     /** Who is in the room, by the table of members and by the numbers in its head. */
     standing: () => {
       const members = [...membersOf(reader, roomOf())];
@@ -192,4 +211,153 @@ it('who may not come in does not, and nothing of the room is taken over', async 
   });
   expect(room.rooms.knows(room.foreign.roomId)).toBe(false);
   expect([...membersOf(room.reader, room.roomOf())]).toEqual([]);
+});
+
+describe('a room that is entered before its members are known', () => {
+  const USERS = ['@user1:s.org', '@user2:s.org', '@user3:t.org'] as const;
+  const SERVERS = ['a.org', 'b.org', 's.org', 't.org', 'elsewhere.org'];
+
+  async function partly() {
+    const room = await outside();
+    const { foreign, receiver } = room;
+    const content = { users_default: 50, users: { [BOB]: 75, [LOCAL]: 60 } };
+    foreign.add({ sender: ANN, type: 'm.room.power_levels', stateKey: '', content });
+    for (const user of USERS) room.member(user, 'join');
+    const invite = room.member(LOCAL, 'invite', BOB);
+    const join = room.member(LOCAL, 'join');
+    const told = [...join.before].filter(([key]) => !key.includes('m.room.member')).map(([, eventId]) => eventId);
+    await receiver.receiveOutliers(foreign.room, 'a.org', foreign.withAuthChain([...told, join.eventId]));
+    const entered = await receiver.receiveEntry(foreign.room, 'a.org', join.pdu, told, room.isOurs, SERVERS);
+    expect(entered).toEqual({ kind: 'accept' });
+    const send = async (type: string, content: object, stateKey?: string) => {
+      const event = { sender: LOCAL, type, content: { ...content }, ...(stateKey !== undefined && { stateKey }) };
+      return (await room.rooms.send(foreign.roomId, event)).eventId;
+    };
+    const complete = async (): Promise<boolean> => {
+      await receiver.receiveOutliers(foreign.room, 'b.org', foreign.withAuthChain(join.before.values()));
+      return receiver.receiveMembers(foreign.room, join.eventId, join.before.values());
+    };
+    const judgeHeld = async () => {
+      const verdicts: Verdict[] = [];
+      for (const position of [...heldEventsOf(room.reader, room.roomOf())]) {
+        const record = await room.log.readAt(position);
+        const read = (record && readPduRecord(record)) ?? expect.fail('the event is not in the log');
+        verdicts.push(await receiver.receiveHeld(foreign.room, 'b.org', read.pdu, read.meta.eventId));
+      }
+      return verdicts;
+    };
+    return { ...room, invite, join, send, complete, judgeHeld };
+  }
+
+  it('has the states that it would have had, once they are', async () => {
+    const room = await partly();
+    expect(isPartial(room.reader, room.roomOf())).toBe(true);
+    expect([...serversIn(room.reader, room.roomOf())].sort()).toEqual([...SERVERS, 'localhost'].sort());
+    expect(room.rooms.isResident(room.foreign.roomId)).toBe(true);
+    const sent = [
+      await room.send('m.room.message', { body: 'hello' }),
+      await room.send('m.room.topic', { topic: 'first' }, ''),
+      await room.send('m.room.topic', { topic: 'second' }, ''),
+      await room.send('m.room.member', { membership: 'join', displayname: 'Local' }, LOCAL),
+      await room.send('m.room.message', { body: 'bye' }),
+    ];
+    expect(await room.complete()).toBe(true);
+    expect(isPartial(room.reader, room.roomOf())).toBe(false);
+    expect(room.around(room.join.eventId)).toEqual({ before: room.join.before, after: room.join.after });
+    const state = new Map(room.join.after);
+    for (const eventId of sent) {
+      const { type, stateKey } = eventById(room.reader, eventId) ?? expect.fail();
+      expect(room.around(eventId).before).toEqual(state);
+      if (stateKey !== undefined) state.set(keyOf(type, stateKey), eventId);
+      expect(room.around(eventId).after).toEqual(state);
+    }
+    expect(room.current()).toEqual(state);
+    expect(room.standing()).toEqual({
+      joined: 6,
+      left: 0,
+      servers: ['a.org', 'b.org', 'localhost', 's.org', 't.org'],
+    });
+    const { replaces } = eventById(room.reader, room.join.eventId) ?? expect.fail();
+    expect(replaces !== undefined && eventAt(room.reader, replaces)?.eventId).toBe(room.invite.eventId);
+    expect(await room.isReplayedEqual()).toBe(true);
+  });
+
+  it('shows what others do meanwhile when it is judged, and only what the rules let in', async () => {
+    const room = await partly();
+    const { foreign, join } = room;
+    const mine = await room.send('m.room.message', { body: 'mine' });
+    const theirs = foreign.add({ sender: USERS[0], type: 'm.room.message', content: { body: 'theirs' } });
+    const topic = foreign.add({ sender: USERS[1], type: 'm.room.topic', stateKey: '', content: { topic: 'theirs' } });
+    const kick = room.member(USERS[2], 'leave', BOB);
+    const after = foreign.add({
+      sender: USERS[2],
+      type: 'm.room.message',
+      content: { body: 'not any more' },
+      prev: [kick.eventId],
+    });
+    for (const event of [theirs, topic, kick]) expect(await room.receive(event)).toEqual({ kind: 'accept' });
+    expect(await room.receive(theirs)).toEqual({ kind: 'accept' });
+    expect(await room.receive(after)).toEqual({ kind: 'accept' });
+    for (const event of [theirs, topic, kick, after]) expect(eventById(room.reader, event.eventId)).toBeUndefined();
+    expect([...heldEventsOf(room.reader, room.roomOf())]).toHaveLength(4);
+
+    expect(await room.complete()).toBe(true);
+    expect(await room.judgeHeld()).toMatchObject([
+      { kind: 'accept' },
+      { kind: 'accept' },
+      { kind: 'accept' },
+      { kind: 'reject' },
+    ]);
+    expect([...heldEventsOf(room.reader, room.roomOf())]).toEqual([]);
+    for (const event of [theirs, topic, kick]) {
+      expect(room.around(event.eventId)).toEqual({ before: event.before, after: event.after });
+    }
+    expect(eventById(room.reader, after.eventId)).toBeUndefined();
+    expect(room.around(mine).before).toEqual(join.after);
+    expect(room.current()).toEqual(kick.after);
+    expect(room.standing()).toMatchObject({ joined: 5, left: 1 });
+    expect(await room.isReplayedEqual()).toBe(true);
+  });
+
+  it('decides nothing about those it may not know', async () => {
+    const room = await partly();
+    for (const [target, membership] of [
+      [USERS[0], 'leave'],
+      [USERS[0], 'ban'],
+      ['@new:localhost', 'invite'],
+    ] as const) {
+      await expect(room.send('m.room.member', { membership }, target)).rejects.toMatchObject({ status: 503 });
+    }
+    const joining = { sender: SECOND, type: 'm.room.member', stateKey: SECOND, content: { membership: 'join' } };
+    await expect(room.rooms.send(room.foreign.roomId, joining)).rejects.toMatchObject({ status: 503 });
+    expect(await room.complete()).toBe(true);
+    await room.send('m.room.member', { membership: 'leave' }, USERS[0]);
+    expect(membershipOf(room.reader, room.roomOf(), USERS[0])).toBe('leave');
+  });
+
+  it('goes on where it was broken off', async () => {
+    const room = await partly();
+    room.disk.partsBeforeFull = 0;
+    await expect(room.complete()).rejects.toThrow(NotWritten);
+    const message = await room.send('m.room.message', { body: 'in between' });
+    room.disk.partsBeforeFull = Number.POSITIVE_INFINITY;
+    expect(await room.complete()).toBe(true);
+    expect(await room.complete()).toBe(false);
+    expect(room.around(message)).toEqual({ before: room.join.after, after: room.join.after });
+    expect(await room.isReplayedEqual()).toBe(true);
+  });
+
+  it('is left, and entered anew', async () => {
+    const room = await partly();
+    await room.send('m.room.member', { membership: 'leave' }, LOCAL);
+    expect(room.rooms.isResident(room.foreign.roomId)).toBe(false);
+    expect(await room.complete()).toBe(false);
+    room.member(LOCAL, 'leave');
+    const again = room.member(LOCAL, 'join');
+    expect(await room.enter(again)).toEqual({ kind: 'accept' });
+    expect(isPartial(room.reader, room.roomOf())).toBe(false);
+    expect(room.current()).toEqual(again.after);
+    expect(room.standing()).toMatchObject({ servers: ['a.org', 'b.org', 'localhost', 's.org', 't.org'] });
+    expect(await room.isReplayedEqual()).toBe(true);
+  });
 });

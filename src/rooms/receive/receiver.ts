@@ -3,7 +3,10 @@
 import { dispositionRecord } from '#projections/rooms/disposition-record.ts';
 import { stateGivenRecords } from '#projections/rooms/given-state-record.ts';
 import { hasPlace, type KnownEvent, knownEvent } from '#projections/rooms/known-events.ts';
+import { holdsAtLeast, isPartial, partialRoom } from '#projections/rooms/partial.ts';
+import { eventHeldRecord, membersAwaitedRecord, membersToldRecord } from '#projections/rooms/partial-records.ts';
 import type { Disposition } from '#projections/rooms/pdu-record.ts';
+import { findRoom } from '#projections/rooms/queries.ts';
 import { stateTakenRecord, type TakenState } from '#projections/rooms/taken-state-record.ts';
 import { prevEventIdsOf } from '#protocol/event-references.ts';
 import { referenceHash } from '#protocol/hashing.ts';
@@ -25,7 +28,7 @@ import { momentOf, newestMomentOf } from './moment.ts';
 import { takeInOutliers } from './outliers.ts';
 import { Pursuit } from './pursuit.ts';
 import { recordOf } from './record.ts';
-import { partsToTake } from './state-taking.ts';
+import { partsToComplete, partsToTake } from './state-taking.ts';
 import { type JudgingStep, judge, STEPS_OF_HISTORY, STEPS_OF_NEW_EVENT, STEPS_OF_TOLD_EVENT } from './steps.ts';
 import { ToldEvents } from './told-events.ts';
 import type {
@@ -66,6 +69,9 @@ export interface Enqueued {
 }
 
 const ACCEPTED: Verdict = { kind: 'accept' };
+
+/** Events of a room that wait until all its members are known; whoever sends more has to come again. */
+const MAX_HELD_EVENTS = 10_000;
 
 const AS_NEW: TakeInOptions = { steps: STEPS_OF_NEW_EVENT, closesGaps: true };
 const AS_GAP: TakeInOptions = { steps: STEPS_OF_NEW_EVENT, closesGaps: false };
@@ -181,6 +187,7 @@ export class Receiver {
    *
    * @param stateEventIds the state before the event; what is not known, or was rejected, is left out.
    * @param isOurs whether a user is one of this server.
+   * @param servers those in the room, where the state was told without its members.
    */
   async receiveEntry(
     room: ReceivingRoom,
@@ -188,6 +195,7 @@ export class Receiver {
     event: JsonObject,
     stateEventIds: Iterable<string>,
     isOurs: (userId: string) => boolean,
+    servers?: readonly string[],
   ): Promise<Verdict> {
     const receipt = await this.#checked(room, origin, event);
     if ('kind' in receipt) return receipt;
@@ -212,13 +220,83 @@ export class Receiver {
         known === undefined
           ? recordOf(rooms, receipt, meta)
           : dispositionRecord(rooms.newRecordId(), { eventId: receipt.eventId, ...meta });
-      await turn.append([...recordsOf(ours), entry]);
+      const { roomId } = room;
+      const awaited = servers && { roomId, eventId: receipt.eventId, via: origin, servers };
+      await turn.append([
+        ...recordsOf(ours),
+        entry,
+        ...(awaited === undefined ? [] : [membersAwaitedRecord(rooms.newRecordId(), awaited)]),
+      ]);
       return judged;
     });
     if (verdict !== undefined) return verdict;
+    if (servers !== undefined || this.#isPartial(room)) {
+      // Some of the state that was told is missing here, and some there.
+      await rooms.whenMembersKnown(room.roomId);
+      return this.receive(room, origin, event);
+    }
     // What is known of the room is more than the other server tells.
     if (unplacedOf(reader, room, prevEventIdsOf(receipt.pdu, room.rules)).length === 0) delete receipt.givenState;
     return this.#admit(receipt, AS_NEW);
+  }
+
+  /**
+   * Takes in the members of a room that the server came into without being told of all of them: those of the state before the event by
+   * which it came in, all of which must have been received as outliers. What is known of somebody by now stays.
+   *
+   * @returns false if the room does not wait for its members any more, or nothing may be said of it.
+   */
+  async receiveMembers(room: ReceivingRoom, entryId: string, stateEventIds: Iterable<string>): Promise<boolean> {
+    const { rooms, reader } = this.#options;
+    const state = await toldState(reader, room, stateEventIds);
+    return rooms.alone(room, async ({ append }) => {
+      const id = findRoom(reader, room.roomId)?.id ?? -1;
+      if (partialRoom(reader, id)?.entry !== entryId || !rooms.isResident(room.roomId)) return false;
+      const { parts, replaced } = await partsToComplete(reader, id, room.roomId, state);
+      for (const part of parts) await append([stateTakenRecord(rooms.newRecordId(), part)]);
+      await append([membersToldRecord(rooms.newRecordId(), { roomId: room.roomId, replaced })]);
+      return true;
+    });
+  }
+
+  /** Judges an event that was held, now that all members of its room are known. What cannot be judged stays aside. */
+  async receiveHeld(room: ReceivingRoom, origin: string, event: JsonObject, eventId: string): Promise<Verdict> {
+    const { rooms } = this.#options;
+    const verdict = await this.receive(room, origin, event);
+    if (this.#known(eventId)?.disposition === 'outlier') {
+      await rooms.recordAside(room, [dispositionRecord(rooms.newRecordId(), { eventId, disposition: 'outlier' })]);
+    }
+    return verdict;
+  }
+
+  #isPartial({ roomId }: ReceivingRoom): boolean {
+    const { reader } = this.#options;
+    const room = findRoom(reader, roomId);
+    return room !== undefined && isPartial(reader, room.id);
+  }
+
+  /**
+   * Keeps an event until all members of its room are known; what authorises it is asked for now, so that it is recorded behind that.
+   * Undefined if they are known by now.
+   */
+  async #hold(receipt: Receipt): Promise<Verdict | undefined> {
+    const { rooms, reader } = this.#options;
+    const { room, eventId } = receipt;
+    const missing = await fetchAuthEvents(receipt, this.#ancestryOf(new Pursuit()));
+    if (missing !== undefined) return missing;
+    return rooms.alone(room, async ({ append }) => {
+      const id = findRoom(reader, room.roomId)?.id;
+      if (id === undefined || !isPartial(reader, id)) return undefined;
+      if (holdsAtLeast(reader, id, MAX_HELD_EVENTS)) {
+        return retry('prev_events_known', 'Too many events of the room wait until this server knows all its members.');
+      }
+      const known = this.#known(eventId);
+      await append([
+        ...(known === undefined ? [recordOf(rooms, receipt, { disposition: 'outlier' })] : []),
+        eventHeldRecord(rooms.newRecordId(), { roomId: room.roomId, eventId }),
+      ]);
+      return ACCEPTED;
+    });
   }
 
   /** The checks that need nothing of the room. What is known already ends here. */
@@ -245,6 +323,10 @@ export class Receiver {
   async #enqueue(receipt: Receipt, options: TakeInOptions): Promise<Enqueued> {
     const { rooms } = this.#options;
     const { roomId } = receipt.room;
+    if (this.#isPartial(receipt.room)) {
+      const held = await this.#hold(receipt);
+      if (held !== undefined) return { verdict: held };
+    }
     await askPolicyServer(receipt, this.#options);
     const followed = await rooms.follow(roomId, (head) => this.#following(receipt, head, options));
     if (followed !== undefined) return { verdict: followed.committed.then(() => ACCEPTED) };

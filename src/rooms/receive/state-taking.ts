@@ -10,6 +10,8 @@ import type { Position } from '#streams/event-log.ts';
 
 /** Changes in one part: it is applied in one turn of the event loop, some 10 ms. */
 const CHANGES_PER_PART = 400;
+/** Events of a told state that other events replaced before all of it was known: what our users can have done meanwhile. */
+const MAX_REPLACED = 10_000;
 const MEMBER_PREFIX = stateKeyOf('m.room.member', '');
 
 /** What has to be taken over. */
@@ -47,6 +49,33 @@ export async function partsToTake(
     if (sharedPacer.isDue) await sharedPacer.pause();
   }
   return { others: others.list, ours: ours.list };
+}
+
+/** What has to be taken over of a state whose members were not told at first. */
+export interface PartsToComplete {
+  readonly parts: readonly TakenState[];
+  /** Events of it whose keys have other events by now. */
+  readonly replaced: readonly Position[];
+}
+
+/** What is missing of a told state. What is known stays: it was told with the entry, or is what our users did since. */
+export async function partsToComplete(
+  reader: Reader,
+  room: Position,
+  roomId: string,
+  told: StateMap,
+): Promise<PartsToComplete> {
+  const source = { reader, room, pacer: sharedPacer };
+  const known = await stateAtVersion(source, headBefore(reader, room).stateVersion, true);
+  const parts = new Parts(roomId);
+  const replaced: Position[] = [];
+  for (const [key, event] of told) {
+    const there = known.get(key);
+    if (there === undefined) parts.put(event);
+    else if (there !== event && replaced.length < MAX_REPLACED) replaced.push(event);
+    if (sharedPacer.isDue) await sharedPacer.pause();
+  }
+  return { parts: parts.list, replaced };
 }
 
 class Parts {

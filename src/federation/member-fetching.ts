@@ -1,0 +1,222 @@
+/**
+ * Fetches the members of rooms that this server came into without being told of all of them ("faster joins"), and judges what came
+ * meanwhile. What there is to do is in the projections, so that a restart goes on with it.
+ * https://spec.matrix.org/v1.19/server-server-api/#put_matrixfederationv2send_joinroomideventid
+ */
+import { setTimeout as delay } from 'node:timers/promises';
+import type { Reader } from '#projections/engine/reader.ts';
+import {
+  heldEventsOf,
+  type PartialRoom,
+  partialRoom,
+  partialRooms,
+  roomsWithHeldEvents,
+} from '#projections/rooms/partial.ts';
+import { readPduRecord } from '#projections/rooms/pdu-record.ts';
+import { findRoom, roomById, serversIn, stateEvent } from '#projections/rooms/queries.ts';
+import { serverNameOf } from '#protocol/identifiers.ts';
+import { isJsonObject } from '#protocol/json-object.ts';
+import { MatrixError } from '#src/http/errors.ts';
+import type { Logger } from '#src/log/logger.ts';
+import { type Receiver, receivingRoom } from '#src/rooms/receive/receiver.ts';
+import type { ReceivingRoom } from '#src/rooms/receive/types.ts';
+import type { Rooms } from '#src/rooms/rooms.ts';
+import type { EventLog, Position } from '#streams/event-log.ts';
+import { type FederationClient, federationPath } from './client.ts';
+import { FederationError } from './errors.ts';
+import { readEventLists } from './event-lists.ts';
+import { Slots } from './slots.ts';
+
+/** Rooms whose members are fetched at the same time. */
+const MAX_ROOMS_AT_ONCE = 2;
+/** Rooms that may wait for their turn: all that a server may have come into at a time when nobody answers. */
+const MAX_ROOMS_WAITING = 100_000;
+/** Servers that are asked in one round, the one that let this server in first. */
+const MAX_SERVERS_A_ROUND = 10;
+/** The state of the largest rooms. */
+const MAX_STATE_BYTES = 256 * 1024 * 1024;
+/** The other server has to put together the state of the room. */
+const STATE_DEADLINE_MS = 180_000;
+/** Between rounds in which nobody told. */
+const FIRST_PAUSE_MS = 5_000;
+const LONGEST_PAUSE_MS = 10 * 60_000;
+const STATE = 'pdus';
+const LISTS: ReadonlySet<string> = new Set([STATE, 'auth_chain']);
+
+export interface MemberFetchingOptions {
+  readonly client: FederationClient;
+  readonly rooms: Rooms;
+  readonly receiver: Receiver;
+  readonly log: EventLog;
+  readonly reader: Reader;
+  readonly serverName: string;
+  readonly logger: Logger;
+  /** Default {@link FIRST_PAUSE_MS}. */
+  readonly firstPauseMs?: number;
+}
+
+/** One task a room. */
+export class MemberFetching {
+  readonly #options: MemberFetchingOptions;
+  readonly #tasks = new Map<Position, Promise<void>>();
+  readonly #slots = new Slots({ perName: MAX_ROOMS_AT_ONCE, maxWaiting: MAX_ROOMS_WAITING });
+  readonly #stopping = new AbortController();
+  /** Ends the pauses between rounds. */
+  readonly #wake = new Map<Position, () => void>();
+
+  constructor(options: MemberFetchingOptions) {
+    this.#options = options;
+  }
+
+  /** Goes on with what an earlier run of the server left. */
+  start(): void {
+    const { reader } = this.#options;
+    const rooms = [...[...partialRooms(reader)].map(({ room }) => room), ...roomsWithHeldEvents(reader)];
+    for (const room of new Set(rooms)) this.#begin(room);
+  }
+
+  /** Begins to fetch the members of a room that this server has just come into. */
+  begin(roomId: string): void {
+    const room = findRoom(this.#options.reader, roomId);
+    if (room !== undefined) this.#begin(room.id);
+  }
+
+  /** Breaks off what is under way, and resolves when nothing is. */
+  async close(): Promise<void> {
+    this.#stopping.abort();
+    await Promise.all(this.#tasks.values());
+  }
+
+  #begin(room: Position): void {
+    if (this.#stopping.signal.aborted) return;
+    // The room may have been left and entered anew while the task for the earlier entry is ending, or waits.
+    this.#wake.get(room)?.();
+    const before = this.#tasks.get(room) ?? Promise.resolve();
+    const task = before
+      .then(() => this.#work(room))
+      .catch((error: unknown) => {
+        if (this.#stopping.signal.aborted) return;
+        this.#options.logger.error({ err: error, room }, 'the members of a room could not be taken in');
+      })
+      .finally(() => {
+        if (this.#tasks.get(room) === task) this.#tasks.delete(room);
+      });
+    this.#tasks.set(room, task);
+  }
+
+  async #work(room: Position): Promise<void> {
+    const { reader, rooms, firstPauseMs = FIRST_PAUSE_MS } = this.#options;
+    for (let pauseMs = firstPauseMs; ; pauseMs = Math.min(2 * pauseMs, LONGEST_PAUSE_MS)) {
+      const partial = partialRoom(reader, room);
+      if (partial === undefined) break;
+      if (!rooms.isResident(partial.roomId)) return;
+      if ((await this.#round(room, partial)) || !rooms.isResident(partial.roomId)) continue;
+      await this.#pause(room, pauseMs * (0.5 + Math.random()));
+    }
+    await this.#judgeHeld(room);
+  }
+
+  async #pause(room: Position, pauseMs: number): Promise<void> {
+    const woken = new AbortController();
+    this.#wake.set(room, () => woken.abort());
+    const signal = AbortSignal.any([this.#stopping.signal, woken.signal]);
+    try {
+      await delay(pauseMs, undefined, { signal, ref: false });
+    } catch (error) {
+      if (this.#stopping.signal.aborted) throw error;
+    } finally {
+      this.#wake.delete(room);
+    }
+  }
+
+  /** Asks one server after the other; true if something has changed. */
+  async #round(room: Position, partial: PartialRoom): Promise<boolean> {
+    const { signal } = this.#stopping;
+    const release = await this.#slots.take('all', signal);
+    if (release === undefined) return false;
+    try {
+      for (const server of this.#serversFor(room, partial)) {
+        try {
+          return await this.#askFor(room, partial, server);
+        } catch (error) {
+          if (signal.aborted) throw error;
+          const isTheirs = error instanceof FederationError || error instanceof MatrixError;
+          const { logger } = this.#options;
+          const { roomId } = partial;
+          if (isTheirs)
+            logger.info({ server, roomId, reason: error.message }, 'a server did not tell who is in a room');
+          else logger.error({ server, roomId, err: error }, 'what a server told of who is in a room was not taken in');
+        }
+      }
+      return false;
+    } finally {
+      release();
+    }
+  }
+
+  #serversFor(room: Position, { via }: PartialRoom): string[] {
+    const { reader, serverName } = this.#options;
+    const servers = new Set([via]);
+    for (const server of serversIn(reader, room)) {
+      if (servers.size >= MAX_SERVERS_A_ROUND) break;
+      servers.add(server);
+    }
+    servers.delete(serverName);
+    return [...servers];
+  }
+
+  /** The state before the entry, as a server tells it. https://spec.matrix.org/v1.19/server-server-api/#get_matrixfederationv1stateroomid */
+  async #askFor(room: Position, { roomId, entry }: PartialRoom, server: string): Promise<boolean> {
+    const { client, receiver, reader } = this.#options;
+    const receiving = this.#receivingRoom(room);
+    if (receiving === undefined) throw new FederationError('refused', server, 'the version of the room is not known');
+    const told = receiver.toldEvents(receiving, server);
+    const stateIds = new Set<string>();
+    await client.read(
+      {
+        destination: server,
+        method: 'GET',
+        path: `${federationPath`/_matrix/federation/v1/state/${roomId}`}?event_id=${encodeURIComponent(entry)}`,
+        deadlineMs: STATE_DEADLINE_MS,
+        maxAnswerBytes: MAX_STATE_BYTES,
+        isUrgent: true,
+        signal: this.#stopping.signal,
+      },
+      (body) =>
+        readEventLists(body, LISTS, ({ list, value, text }) => {
+          const eventId = isJsonObject(value) ? told.add(value, text) : undefined;
+          if (eventId !== undefined && list === STATE) stateIds.add(eventId);
+        }),
+    );
+    const create = stateEvent(reader, room, 'm.room.create', '')?.eventId;
+    if (create === undefined || !stateIds.has(create)) {
+      throw new FederationError('bad_answer', server, 'it tells of a state without the create event of the room');
+    }
+    await receiver.takeIn(told);
+    return receiver.receiveMembers(receiving, entry, stateIds);
+  }
+
+  /** What came while not all members were known, in the order in which it came. */
+  async #judgeHeld(room: Position): Promise<void> {
+    const { reader, log, receiver, logger } = this.#options;
+    const receiving = this.#receivingRoom(room);
+    if (receiving === undefined) return;
+    for (const position of [...heldEventsOf(reader, room)]) {
+      if (this.#stopping.signal.aborted) return;
+      const record = await log.readAt(position);
+      const read = record && readPduRecord(record);
+      if (read === undefined) continue;
+      const origin = serverNameOf(read.pdu.sender) ?? '';
+      const verdict = await receiver.receiveHeld(receiving, origin, read.pdu, read.meta.eventId);
+      if (verdict.kind === 'accept') continue;
+      const { kind, step, reason } = verdict;
+      const { roomId } = receiving;
+      logger.info({ origin, roomId, eventId: read.meta.eventId, kind, step, reason }, 'an event was not let in');
+    }
+  }
+
+  #receivingRoom(room: Position): ReceivingRoom | undefined {
+    const row = roomById(this.#options.reader, room);
+    return row && receivingRoom(row.roomId, row.version);
+  }
+}
