@@ -30,7 +30,6 @@ import {
   settledPlaces,
   settledStates,
   state,
-  stateVersions,
   strippedStates,
   timeline,
   topology,
@@ -294,6 +293,20 @@ export function* knownServers(reader: Reader): Generator<string> {
 
 /** Whether any server but this one has joined members in some room. */
 export function hasOtherServers(reader: Reader, serverName: string): boolean {
+  const { frontier } = reader;
+  const last = lastLook;
+  if (last?.reader === reader && last.frontier === frontier && last.serverName === serverName) return last.answer;
+  const answer = findOtherServers(reader, serverName);
+  lastLook = { reader, frontier, serverName, answer };
+  return answer;
+}
+
+/** The last answer: with each commit several ask the same. Of one reader at one moment there is one answer. */
+let lastLook:
+  | { readonly reader: Reader; readonly frontier: Position; readonly serverName: string; readonly answer: boolean }
+  | undefined;
+
+function findOtherServers(reader: Reader, serverName: string): boolean {
   for (const [server] of reader.keys(serverRooms, { limit: 1 })) if (server !== serverName) return true;
   for (const _ of reader.keys(serverRooms, { gt: [serverName], limit: 1 })) return true;
   return false;

@@ -8,13 +8,12 @@
 import { listsChangedBetween, listsChangedFor } from '#projections/encryption/key-queries.ts';
 import type { Reader } from '#projections/engine/reader.ts';
 import {
-  eventAt,
   joinedMembers,
   membershipOf,
   membersOf,
   roomsOf,
-  stateChangesBetween,
   stateContent,
+  stateKeysChangedBetween,
   stateVersionAt,
   userRoomOf,
 } from '#projections/rooms/queries.ts';
@@ -127,9 +126,8 @@ async function membershipChanges({
     if (pacer.isDue) await pacer.pause();
     if (membership !== 'join' && changedAt <= since) continue;
     const after = since < 0 ? 0 : stateVersionAt(reader, room, since);
-    for (const position of stateChangesBetween(reader, room, after, stateVersionAt(reader, room, upTo))) {
-      const { type, stateKey } = eventAt(reader, position) ?? {};
-      if (type === 'm.room.member' && stateKey !== undefined) changes.push({ room, member: stateKey });
+    for (const { type, stateKey } of stateKeysChangedBetween(reader, room, after, stateVersionAt(reader, room, upTo))) {
+      if (type === 'm.room.member') changes.push({ room, member: stateKey });
     }
   }
   return changes;

@@ -2,7 +2,9 @@
 import fc from 'fast-check';
 import { afterEach, beforeEach, describe, expect, it } from 'vitest';
 import type { JsonObject } from '#protocol/pdu.ts';
+import { deviceListNews } from '#src/encryption/device-list-news.ts';
 import type { ForeignEvent, ForeignEventSpec } from '#src/rooms/receive/foreign-room.test-support.ts';
+import { sharedPacer } from '#src/sync/pacer.ts';
 import { type EventAnswer, type RoomAnswer, type SyncAnswer, sync } from '#test/client-api/sync-client.ts';
 import type { TestClient } from '#test/support/application.ts';
 import { startServerOn, TestNetwork, type TestServer } from '#test/support/federation.ts';
@@ -10,6 +12,7 @@ import { HostilePeer } from '#test/support/hostile-peer.ts';
 
 const ANN = '@ann:two.test';
 const BOB = '@bob:two.test';
+const CAROL = '@carol:two.test';
 const RUNS = 6;
 
 let one: TestServer;
@@ -113,6 +116,22 @@ describe('an event that a fork took away again', () => {
     expect(ids(room?.timeline.events)).toEqual([last.eventId]);
     expect(room?.timeline.limited).toBe(true);
     expect((room?.state?.events ?? []).map(({ type }) => type)).toEqual(['m.room.member']);
+  });
+});
+
+describe('a member whom a fork took away again', () => {
+  it('is somebody whose devices need not be followed any more, however long ago the client looked', async () => {
+    const fork = [...peer.room.ends];
+    await send({ sender: CAROL, type: 'm.room.member', stateKey: CAROL, content: { membership: 'join' }, prev: fork });
+    const { next_batch: since } = await sync(alice);
+    const seen = one.context.reader.frontier;
+    await send({ sender: ANN, type: 'm.room.join_rules', stateKey: '', content: { join_rule: 'invite' }, prev: fork });
+    expect((await currentState()).has(`m.room.member ${CAROL}`)).toBe(false);
+    expect(await sync(alice, { since })).toHaveProperty('device_lists', { left: [CAROL] });
+    const { reader } = one.context;
+    const question = { reader, viewer: alice.userId, since: seen, upTo: reader.frontier, pacer: sharedPacer };
+    const { changed, left } = await deviceListNews({ ...question, memberships: undefined });
+    expect([[...changed], [...left]]).toEqual([[], [CAROL]]);
   });
 });
 
