@@ -9,7 +9,13 @@ import { fileURLToPath } from 'node:url';
 import { afterAll, beforeAll, describe, expect, test } from 'vitest';
 import { coreProjections } from '#projections/catalogue.ts';
 import { ProjectionEngine } from '#projections/engine/engine.ts';
+import { Audit } from '#src/audit/audit.ts';
+import { StreamCommands } from '#src/commands/stream-command.ts';
 import { dataPaths } from '#src/data-paths.ts';
+import { silentLog } from '#src/log/logger.ts';
+import { openOperatorSocket } from '#src/operator/operator-socket.ts';
+import { recordRead } from '#src/operator/record-read.ts';
+import { newRecordId } from '#src/record-ids.ts';
 import {
   ANN,
   allKeys,
@@ -26,7 +32,7 @@ import { runCommandLine } from './run-command-line.ts';
 
 const MAIN = fileURLToPath(new URL('main.ts', import.meta.url));
 /** When the first event is recorded; each further look at the clock is a second later. */
-const START_MS = 1_800_000_000_000;
+const START_MS = 1_700_000_000_000;
 const STEP_MS = 1_000;
 /** Text that no form may take as it is. */
 const AWKWARD = 'a"b\\n<c>&\u0001\u202e\n]]>';
@@ -64,7 +70,16 @@ beforeAll(async () => {
     await log.close();
   };
   story = await tell(engine, log, clock);
-  answeredBeside = await Promise.all(someQuestions().map((args) => steleBeside(...args)));
+  // What a command that reads beside a server asks it for: to put that on record.
+  const commands = new StreamCommands({ log, caughtUp: () => engine.waitFor(log.head()) });
+  const socket = await openOperatorSocket({
+    dataDir,
+    endpoints: [recordRead],
+    context: { audit: new Audit({ commands, newRecordId }) },
+    log: silentLog(),
+  });
+  answeredBeside = await Promise.all(someQuestions().map((args) => beside('rooms', ...args)));
+  await socket.close();
   await stop();
 });
 
@@ -123,7 +138,11 @@ async function tell(engine: ProjectionEngine, log: Awaited<ReturnType<typeof ope
     'reject',
     'accept',
   ]);
-  return { foreign, roomId: foreign.roomId, join, topic, ban, evasion, seize, awkward, afterTopicMs };
+  // Known to authorise others before it has its place.
+  const late = foreign.add({ sender: ANN, type: 'm.room.name', stateKey: '', content: { name: 'late' } });
+  await receiver.receiveOutliers(foreign.room, 'a.org', [late.pdu]);
+  expect((await receiver.receive(foreign.room, 'a.org', late.pdu)).kind).toBe('accept');
+  return { foreign, roomId: foreign.roomId, late, join, topic, ban, evasion, seize, awkward, afterTopicMs };
 }
 
 interface Answer {
@@ -150,8 +169,8 @@ async function stele(...args: string[]): Promise<Answer> {
 }
 
 /** In a process of its own. */
-async function steleBeside(...args: string[]): Promise<Answer> {
-  const child = spawn(process.execPath, [MAIN, 'rooms', ...args, '--config', configFile], {
+async function beside(...args: string[]): Promise<Answer> {
+  const child = spawn(process.execPath, [MAIN, ...args, '--config', configFile], {
     stdio: ['ignore', 'pipe', 'pipe'],
   });
   let [out, err] = ['', ''];
@@ -186,11 +205,11 @@ function sorted(state: ReadonlyMap<string, string>): [string, string][] {
 
 describe('rooms state', () => {
   test('is the present one', async () => {
-    expect(sorted(await stateOf())).toEqual(sorted(story.awkward.after));
+    expect(sorted(await stateOf())).toEqual(sorted(story.late.after));
     const { status, out, err } = await stele('state', story.roomId);
     expect(status).toBe(0);
-    expect(err).toBe(`${story.awkward.after.size} keys.\n`);
-    expect(out.trimEnd().split('\n')).toHaveLength(story.awkward.after.size);
+    expect(err).toBe(`${story.late.after.size} keys.\n`);
+    expect(out.trimEnd().split('\n')).toHaveLength(story.late.after.size);
     expect(out).toContain(`m.room.topic ""  ${story.topic.eventId}  ${ANN}\n`);
     for (const character of ['\u0001', '\u202e']) expect(out).not.toContain(character);
   });
@@ -410,6 +429,14 @@ test('it is the same beside a running server and without one', async () => {
   for (const args of someQuestions()) answers.push(await stele(...args));
   expect(answeredBeside.map(({ status }) => status)).toEqual([0, 0, 0]);
   expect(answers).toEqual(answeredBeside);
+});
+
+test('with forks, rejections and promotions, a replay of the log gives the same tables to the byte', async () => {
+  expect((await stateOf()).get(JSON.stringify(['m.room.name', '']))).toBe(story.late.eventId);
+  const { status, out } = await beside('replay', '--check', '--json');
+  const { ok, tables } = JSON.parse(out) as { ok: boolean; tables: { table: string; differences: number }[] };
+  expect([status, ok, tables.filter(({ differences }) => differences > 0)]).toEqual([0, true, []]);
+  expect(tables.map(({ table }) => table)).toEqual(expect.arrayContaining(['rooms.events', 'rooms.withheld']));
 });
 
 test('without projections it says how to get them', async () => {
