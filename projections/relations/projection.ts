@@ -68,6 +68,8 @@ function bundledBit(relType: string): number {
 
 /** Moves what was noted for an event before it came. */
 function welcome(tx: Writer, event: Event): void {
+  // Nobody can have named an event of ours before we made it.
+  if (event.transaction !== undefined) return;
   const bits = tx.get(awaited, [event.eventId, event.room]);
   if (bits === undefined) return;
   tx.remove(awaited, [event.eventId, event.room]);

@@ -146,6 +146,23 @@ export const eventRow: ValueCodec<EventRow> = {
       followsCreate,
       claims,
     ] = packr.unpack(bytes) as Stored;
+    const isPlain = stateKey === null && redactedBy === null && relationType === null && fork === undefined;
+    // Nearly every event; spreading what may be there takes as long as all the rest.
+    if (isPlain && deviceId !== null && txnId !== null) {
+      const transaction = { deviceId, txnId };
+      return {
+        room,
+        eventId,
+        type,
+        sender,
+        originServerTs,
+        depth,
+        contentJson,
+        stateVersion,
+        transaction,
+        hasUrl,
+      };
+    }
     return {
       room,
       eventId,
