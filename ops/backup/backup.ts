@@ -2,10 +2,10 @@
  * Makes a generation of a backup, beside the server that writes or without one: the log up to a published checkpoint, its keys,
  * the media, and what is needed to go on from them. Whatever is in the folder already and is what it should be stays.
  */
-import { createHash } from 'node:crypto';
 import path from 'node:path';
 import { dataPaths } from '#src/data-paths.ts';
-import { diskFiles, errorCode, type FileSystem } from '#streams/embedded/files.ts';
+import { EvidenceFiles } from '#src/transparency/evidence-files.ts';
+import { diskFiles, type FileSystem } from '#streams/embedded/files.ts';
 import { readLogId } from '#streams/embedded/log-id.ts';
 import { logPaths } from '#streams/embedded/paths.ts';
 import { type LogPrefix, logPrefix } from '#streams/embedded/prefix.ts';
@@ -16,6 +16,7 @@ import type { NoteSigner } from '#streams/transparency/note.ts';
 import { readSigningKey } from '#streams/transparency/signing-key.ts';
 import { TileFiles } from '#streams/transparency/tile-files.ts';
 import { type Manifest, type MediaLine, type StoredFile, signManifest } from './manifest.ts';
+import { type Content, listContents, MediaCopy } from './media-copy.ts';
 import {
   backupPaths,
   generationId,
@@ -26,8 +27,8 @@ import {
   pathInGeneration,
   readManifest,
   readMediaList,
+  timestampPath,
 } from './repository.ts';
-import { seal, sealedBytes, sealedName, unseal } from './sealed-media.ts';
 import { BackupProblem, copyFile, type Digest, digestOf, type OnBytes, readSmall, writeWhole } from './stored-files.ts';
 
 /** Largest key file, in bytes: all are a line or two. */
@@ -119,7 +120,7 @@ class Backup {
           : `${checkpoint.size} records are published, but the log has a whole commit only up to ${prefix.records}. Run \`stele verify\`.`,
       );
     }
-    const contents = this.#options.withMedia === false ? [] : await this.#listMedia();
+    const contents = this.#options.withMedia === false ? [] : await listContents(this.#files, this.#paths.media);
     const madeAtMs = clock();
     const id = generationId(madeAtMs, prefix.records);
     const latest = await this.#latest();
@@ -256,38 +257,8 @@ class Backup {
     await writeWhole(this.#files, to, [wanted]);
   }
 
-  /** The files of the media folder that are whole. */
-  async #listMedia(): Promise<{ readonly sha256: string; readonly file: string; readonly bytes: number }[]> {
-    const found: { sha256: string; file: string; bytes: number }[] = [];
-    for (const prefix of await this.#files.list(this.#paths.media)) {
-      if (!/^[0-9a-f]{2}$/.test(prefix)) continue;
-      for (const rest of await this.#files.list(path.join(this.#paths.media, prefix))) {
-        if (!/^[0-9a-f]{62}$/.test(rest)) continue;
-        const file = path.join(this.#paths.media, prefix, rest);
-        const bytes = await this.#sizeOf(file);
-        if (bytes !== undefined) found.push({ sha256: prefix + rest, file, bytes });
-      }
-    }
-    return found;
-  }
-
-  async #sizeOf(file: string): Promise<number | undefined> {
-    try {
-      const opened = await this.#files.open(file, 'read');
-      try {
-        return await opened.size();
-      } finally {
-        await opened.close();
-      }
-    } catch (error) {
-      // Removed meanwhile.
-      if (errorCode(error) === 'ENOENT') return undefined;
-      throw error;
-    }
-  }
-
   async #copyMedia(
-    contents: readonly { readonly sha256: string; readonly file: string; readonly bytes: number }[],
+    contents: readonly Content[],
     masterKey: Buffer,
     latest: Manifest | undefined,
   ): Promise<MediaLine[]> {
@@ -297,74 +268,24 @@ class Backup {
         known.set(line.content, line);
       }
     }
+    const { folder, signal } = this.#options;
+    const copy = new MediaCopy({
+      files: this.#files,
+      folder,
+      masterKey,
+      onKept: (bytes) => this.#count(this.#kept, bytes),
+      onCopied: (bytes) => this.#count(this.#copied, bytes),
+      onWarning: (sentence) => this.#warnings.push(sentence),
+      ...(signal && { signal }),
+    });
     const lines: MediaLine[] = [];
-    for (const { sha256, file, bytes } of contents) {
-      this.#options.signal?.throwIfAborted();
-      const line = await this.#copyContent(sha256, file, masterKey, known.get(sha256));
+    for (const content of contents) {
+      signal?.throwIfAborted();
+      const line = await copy.put(content, known.get(content.sha256));
       if (line !== undefined) lines.push(line);
-      this.#onBytes(bytes);
+      this.#onBytes(content.bytes);
     }
     return lines;
-  }
-
-  async #copyContent(
-    sha256: string,
-    file: string,
-    masterKey: Buffer,
-    known: MediaLine | undefined,
-  ): Promise<MediaLine | undefined> {
-    const name = `media/${sealedName(masterKey, sha256)}`;
-    const target = path.join(this.#options.folder, name);
-    const there = await digestOf(this.#files, target);
-    if (there !== undefined && (known?.sha256 === there.sha256 || (await this.#opens(target, masterKey, sha256)))) {
-      this.#count(this.#kept, there.bytes);
-      const content = known?.content_bytes ?? (await this.#sizeOf(file)) ?? 0;
-      return { content: sha256, content_bytes: content, path: name, ...there };
-    }
-    try {
-      return await this.#sealContent(sha256, file, name, masterKey);
-    } catch (error) {
-      if (errorCode(error) === 'ENOENT') return undefined;
-      throw error;
-    }
-  }
-
-  async #sealContent(sha256: string, file: string, name: string, masterKey: Buffer): Promise<MediaLine | undefined> {
-    const target = path.join(this.#options.folder, name);
-    const source = await this.#files.open(file, 'read');
-    try {
-      const size = await source.size();
-      const hash = createHash('sha256');
-      const digest = await writeWhole(
-        this.#files,
-        target,
-        seal(source, masterKey, sha256, (plain) => hash.update(plain)),
-        this.#options.signal,
-      );
-      if (hash.digest('hex') !== sha256 || digest.bytes !== sealedBytes(size)) {
-        await this.#files.remove(target);
-        this.#warnings.push(`${file} is not what its name says, and was left out: it is damaged.`);
-        return undefined;
-      }
-      this.#count(this.#copied, digest.bytes);
-      return { content: sha256, content_bytes: size, path: name, ...digest };
-    } finally {
-      await source.close();
-    }
-  }
-
-  async #opens(target: string, masterKey: Buffer, sha256: string): Promise<boolean> {
-    const file = await this.#files.open(target, 'read');
-    try {
-      const hash = createHash('sha256');
-      for await (const chunk of unseal(file, masterKey, sha256)) hash.update(chunk);
-      return hash.digest('hex') === sha256;
-    } catch (error) {
-      if (error instanceof BackupProblem) return false;
-      throw error;
-    } finally {
-      await file.close();
-    }
   }
 
   async #writeMediaList(id: string, lines: readonly MediaLine[]): Promise<Manifest['media']> {
@@ -377,7 +298,10 @@ class Backup {
 
   async #writeNotes(id: string): Promise<StoredFile[]> {
     const history = await new TileFiles(this.#paths.transparency).history();
+    const evidence = new EvidenceFiles(this.#paths.transparency);
+    const witnessed = await evidence.witnessed();
     const notes: Record<string, string> = {
+      ...(witnessed !== undefined && { 'witnessed.checkpoint': witnessed }),
       'checkpoints.jsonl': history.map((entry) => `${JSON.stringify(entry)}\n`).join(''),
       'settings.json': `${JSON.stringify(this.#options.settings, undefined, 2)}\n`,
     };
@@ -385,6 +309,13 @@ class Backup {
     for (const [file, text] of Object.entries(notes)) {
       const name = pathInGeneration(id, file);
       const digest = await writeWhole(this.#files, path.join(this.#options.folder, name), [Buffer.from(text)]);
+      stored.push({ path: name, ...digest });
+    }
+    for (const file of await evidence.timestampFiles()) {
+      const digest = await digestOf(this.#files, file);
+      if (digest === undefined) continue;
+      const name = timestampPath(path.basename(file));
+      await this.#put(name, digest, (target) => copyFile(this.#files, file, target));
       stored.push({ path: name, ...digest });
     }
     return stored;

@@ -36,8 +36,8 @@ const manifestSchema = z.strictObject({
   segments: z.array(storedFile.extend({ first_position: count })).max(1_000_000),
   /** The list of media, one JSON object a line; null where media were left out. */
   media: storedFile.extend({ count, content_bytes: count }).nullable(),
-  /** Checkpoints of the past, and the settings as they were. */
-  notes: z.array(storedFile).max(16),
+  /** Checkpoints of the past, what others vouched for of them, and the settings as they were. */
+  notes: z.array(storedFile).max(1_000_000),
   key_files: z.array(z.strictObject({ number: count, nonce: z.string().regex(/^[0-9a-f]{48}$/) })).max(1_000_000),
 });
 

@@ -6,7 +6,15 @@ import { rm } from 'node:fs/promises';
 import path from 'node:path';
 import { diskFiles, type FileSystem } from '#streams/embedded/files.ts';
 import type { Manifest } from './manifest.ts';
-import { backupPaths, listGenerations, lockBackup, manifestPath, readManifest, readMediaList } from './repository.ts';
+import {
+  backupPaths,
+  listGenerations,
+  lockBackup,
+  manifestPath,
+  readManifest,
+  readMediaList,
+  timestampPath,
+} from './repository.ts';
 import { BackupProblem } from './stored-files.ts';
 
 /** Of what a generation is the last copy: records that no other has (of a log that was restored), files of media that no other has. */
@@ -91,6 +99,7 @@ async function neededFiles(files: FileSystem, folder: string, manifests: readonl
   const needed = new Set<string>();
   for (const manifest of manifests) {
     for (const { path: name } of manifest.segments) needed.add(name);
+    for (const { path: name } of manifest.notes) needed.add(name);
     for (const { path: name } of await readMediaList(files, folder, manifest)) needed.add(name);
   }
   return needed;
@@ -98,6 +107,7 @@ async function neededFiles(files: FileSystem, folder: string, manifests: readonl
 
 async function unneededFiles(files: FileSystem, folder: string, needed: ReadonlySet<string>): Promise<string[]> {
   const found = (await files.list(backupPaths(folder).segments)).map((name) => `segments/${name}`);
+  for (const name of await files.list(path.join(folder, timestampPath('')))) found.push(timestampPath(name));
   for (const prefix of await files.list(backupPaths(folder).media)) {
     for (const name of await files.list(path.join(backupPaths(folder).media, prefix))) {
       found.push(`media/${prefix}/${name}`);

@@ -2,6 +2,7 @@
  * A backup's folder. Files are shared by all generations and named by what is in them; a generation is a folder with a manifest.
  *
  *     segments/<first record>-<digest>.seg   a segment, or the beginning of the one that was being written
+ *     timestamps/…                           time stamps of checkpoints, and what they are of
  *     media/<2>/<62>                         sealed, see sealed-media.ts
  *     generations/<id>/manifest              signed; written last, so a generation is whole or is not there
  *     generations/<id>/…                     the list of media, past checkpoints, the settings
@@ -67,6 +68,16 @@ export async function listGenerations(files: FileSystem, folder: string): Promis
 /** Where a file of a generation's own is, below the backup's folder. */
 export function pathInGeneration(id: string, name: string): string {
   return `generations/${id}/${name}`;
+}
+
+/** Where a time stamp, or the checkpoint that it is of, is below the backup's folder. */
+export function timestampPath(name: string): string {
+  return `timestamps/${name}`;
+}
+
+/** The name of such a file, for a path that is one. */
+export function timestampName(file: string): string | undefined {
+  return /^timestamps\/([^/]+)$/.exec(file)?.[1];
 }
 
 /** Where a generation's manifest is, below the backup's folder. */

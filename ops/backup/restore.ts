@@ -8,14 +8,12 @@
  * not have one name. So the restored log signs with a new key under a new name, and the old key, where it is in the backup,
  * signs that the new one continues it.
  */
-import { randomBytes } from 'node:crypto';
 import { mkdir, rename, rm, rmdir, writeFile } from 'node:fs/promises';
 import path from 'node:path';
-import { BACKUP_RESTORED, BACKUPS_STREAM, type BackupRestored, backupRecord } from '#projections/backups/records.ts';
-import { coreProjections } from '#projections/catalogue.ts';
-import { ProjectionEngine } from '#projections/engine/engine.ts';
+import type { BackupRestored } from '#projections/backups/records.ts';
 import { contentDigests } from '#projections/media/projection.ts';
 import { dataPaths } from '#src/data-paths.ts';
+import { EvidenceFiles } from '#src/transparency/evidence-files.ts';
 import { diskFiles, errorCode, type FileSystem } from '#streams/embedded/files.ts';
 import { logPaths } from '#streams/embedded/paths.ts';
 import { type LogPrefix, logPrefix, type PrefixLimit } from '#streams/embedded/prefix.ts';
@@ -24,34 +22,25 @@ import { readErasedList } from '#streams/keyring/erased-list.ts';
 import { SLOTS_PER_FILE } from '#streams/keyring/key-file.ts';
 import { cutKeyring, keptKeyFileName } from '#streams/keyring/keyring-copy.ts';
 import { MasterKeyProblem, readMasterKey } from '#streams/keyring/master-key.ts';
-import { openLog, openLogReadOnly } from '#streams/open-log.ts';
+import { openLogReadOnly } from '#streams/open-log.ts';
 import { decodeHeader } from '#streams/record-format.ts';
-import { readCheckpoint } from '#streams/transparency/checkpoint.ts';
 import { type NoteVerifier, newSignerText, parseSigner, parseVerifier } from '#streams/transparency/note.ts';
 import { readSigningKey, SigningKeyError, successorName } from '#streams/transparency/signing-key.ts';
 import type { PastCheckpoint } from '#streams/transparency/tile-files.ts';
-import { TransparencyLog } from '#streams/transparency/transparency-log.ts';
 import { verifyFolder } from '../verify/verify-folder.ts';
 import type { KnownCheckpoint } from '../verify/verify-log.ts';
-import type { Manifest, MediaLine } from './manifest.ts';
-import {
-  backupPaths,
-  findGeneration,
-  keptKeyringPaths,
-  listGenerations,
-  readManifest,
-  readMediaList,
-} from './repository.ts';
+import { goOn } from './go-on.ts';
+import type { Manifest } from './manifest.ts';
+import { pastCheckpoints } from './past-checkpoints.ts';
+import { backupPaths, findGeneration, keptKeyringPaths, timestampName } from './repository.ts';
+import { openMedia } from './restored-media.ts';
 import { publishRestoredTree } from './restored-tree.ts';
-import { unseal } from './sealed-media.ts';
-import { BackupProblem, copyFile, digestOf, readSmall, writeWhole } from './stored-files.ts';
+import { BackupProblem, copyFile, readSmall, writeWhole } from './stored-files.ts';
 
 /** What a folder is called until the restore is done. */
 const UNFINISHED_SUFFIX = '.restoring';
 const UNFINISHED_MARK = 'this-restore-is-not-finished';
 const MAX_KEY_FILE_BYTES = 64 * 1024;
-const MAX_HISTORY_BYTES = 256 * 1024 * 1024;
-const RECORD_ID_BYTES = 16;
 
 /** What is restored, and where to. */
 export interface RestoreOptions {
@@ -133,6 +122,7 @@ async function prepare(to: string, unfinished: string): Promise<void> {
 class Restore {
   readonly #options: RestoreOptions;
   readonly #files: FileSystem;
+  readonly #dataDir: string;
   readonly #paths: ReturnType<typeof dataPaths>;
   readonly #log: ReturnType<typeof logPaths>;
   readonly #kept: ReturnType<typeof keptKeyringPaths>;
@@ -141,6 +131,7 @@ class Restore {
   constructor(options: RestoreOptions, unfinished: string) {
     this.#options = options;
     this.#files = options.files ?? diskFiles;
+    this.#dataDir = unfinished;
     this.#paths = dataPaths(unfinished);
     this.#log = logPaths(this.#paths.log);
     this.#kept = keptKeyringPaths(options.keyringFolder ?? backupPaths(options.folder).keyring);
@@ -156,7 +147,9 @@ class Restore {
     const masterKey = await this.#masterKey();
     const prefix = await this.#copySegments(manifest);
     const erasuresApplied = await this.#makeKeyring(manifest, prefix, masterKey);
-    const history = await this.#history(manifest, prefix.records);
+    const history = await pastCheckpoints(this.#files, folder, manifest, prefix.records, (warning) =>
+      this.#warnings.push(warning),
+    );
     const newKey = newSignerText(successorName(parseVerifier(manifest.log_key).name));
     const newSigner = parseSigner(newKey);
     await this.#writeKeys(newKey);
@@ -167,17 +160,32 @@ class Restore {
       history,
       oldSigner: await this.#oldSigner(manifest.log_key),
     });
+    await this.#copyTimestamps(manifest, prefix.records);
     const verified = await this.#verify(manifest, history, prefix.records, newSigner.verifier);
-    const restoredAtMs = clock();
-    const media = await this.#goOn(manifest, masterKey, {
+    const restored: BackupRestored = {
       generation: manifest.id,
       records: prefix.records,
       checkpoint: manifest.checkpoint,
       oldLogKey: manifest.log_key,
       newLogKey: newSigner.verifier.text,
       erasuresApplied,
-      restoredAtMs,
-    });
+      restoredAtMs: clock(),
+    };
+    const { onProgress, signal } = this.#options;
+    const onReplay = (done: number, total: number) => onProgress?.('replay', done, total);
+    const media = await goOn({ dataDir: this.#dataDir, signer: newSigner, restored, onReplay }, (reader) =>
+      openMedia({
+        folder,
+        mediaFolder: this.#paths.media,
+        manifest,
+        masterKey,
+        named: new Set(contentDigests(reader)),
+        files: this.#files,
+        onWarning: (warning) => this.#warnings.push(warning),
+        onProgress: (done, total) => onProgress?.('media', done, total),
+        ...(signal && { signal }),
+      }),
+    );
     return {
       generation: manifest.id,
       records: prefix.records,
@@ -322,32 +330,16 @@ class Restore {
     }
   }
 
-  /** Checkpoints of the old log that speak of no more than what is restored, oldest first. */
-  async #history(manifest: Manifest, records: number): Promise<PastCheckpoint[]> {
-    const { folder } = this.#options;
-    const entries: PastCheckpoint[] = [];
-    const note = manifest.notes.find(({ path: name }) => name.endsWith('/checkpoints.jsonl'));
-    if (note !== undefined) {
-      const file = path.join(folder, note.path);
-      if ((await digestOf(this.#files, file))?.sha256 !== note.sha256) {
-        throw new BackupProblem(`${file} is missing or not what the manifest says.`);
-      }
-      const text = (await readSmall(this.#files, file, MAX_HISTORY_BYTES))?.toString('utf8') ?? '';
-      for (const line of text.split('\n')) if (line !== '') entries.push(JSON.parse(line) as PastCheckpoint);
+  /** Time stamps of checkpoints that speak of no more than what is restored. */
+  async #copyTimestamps(manifest: Manifest, records: number): Promise<void> {
+    const evidence = new EvidenceFiles(this.#paths.transparency);
+    for (const { path: stored, sha256 } of manifest.notes) {
+      const name = timestampName(stored);
+      if (name === undefined || (EvidenceFiles.sizeIn(name) ?? records + 1) > records) continue;
+      const from = path.join(this.#options.folder, stored);
+      const digest = await copyFile(this.#files, from, evidence.timestampPath(name));
+      if (digest.sha256 !== sha256) throw new BackupProblem(`${from} is not what the manifest says: it is damaged.`);
     }
-    for (const id of await listGenerations(this.#files, folder)) {
-      if (id > manifest.id) break;
-      const other = await readManifest(this.#files, folder, id).catch((error: unknown) => {
-        if (!(error instanceof BackupProblem)) throw error;
-        this.#warnings.push(error.message);
-        return undefined;
-      });
-      if (other?.log_id !== manifest.log_id || other.log_key !== manifest.log_key) continue;
-      entries.push({ publishedAtMs: other.made_at_ms, checkpoint: other.checkpoint });
-    }
-    return entries
-      .filter(({ checkpoint }) => readCheckpoint(checkpoint).size <= records)
-      .sort((a, b) => readCheckpoint(a.checkpoint).size - readCheckpoint(b.checkpoint).size);
   }
 
   async #verify(manifest: Manifest, history: readonly PastCheckpoint[], records: number, verifier: NoteVerifier) {
@@ -371,96 +363,6 @@ class Restore {
       // The one that was signed for the restored log itself says nothing about the old one.
       checkpoints: report.checkpoints - 1,
     };
-  }
-
-  /** Lets the log go on: the record of the restore, the projections, the media. */
-  async #goOn(
-    manifest: Manifest,
-    masterKey: Buffer,
-    restored: BackupRestored,
-  ): Promise<{ mediaFiles: number; missingMedia: string[] }> {
-    const signer = await readSigningKey(this.#paths.logSigningKey);
-    let transparency: TransparencyLog | undefined;
-    const log = await openLog({
-      folder: this.#paths.log,
-      mustHaveAtLeast: restored.records,
-      onCommit: (leaves) => transparency?.add(leaves),
-    });
-    try {
-      transparency = await TransparencyLog.open({
-        folder: this.#paths.transparency,
-        signer,
-        leaves: { size: () => log.head() + 1, readLeaves: (index) => log.readLeaves(index - 1) },
-      });
-      await log.append(BACKUPS_STREAM, await log.revisionOf(BACKUPS_STREAM), [
-        backupRecord(randomBytes(RECORD_ID_BYTES), { kind: BACKUP_RESTORED, fields: restored }),
-      ]);
-      const engine = await ProjectionEngine.open({
-        dir: this.#paths.projections,
-        log,
-        projections: coreProjections,
-        safeCopies: false,
-        onProgress: ({ position, head }) => this.#options.onProgress?.('replay', position + 1, head + 1),
-      });
-      try {
-        return await this.#openMedia(manifest, masterKey, new Set(contentDigests(engine.reader)));
-      } finally {
-        await engine.close();
-      }
-    } finally {
-      await transparency?.close();
-      await log.close();
-    }
-  }
-
-  /** Opens the media that the restored log names, from this generation or an older one. */
-  async #openMedia(
-    manifest: Manifest,
-    masterKey: Buffer,
-    named: ReadonlySet<string>,
-  ): Promise<{ mediaFiles: number; missingMedia: string[] }> {
-    const lines = await this.#mediaOf(manifest, named);
-    const missingMedia: string[] = [];
-    let done = 0;
-    for (const content of named) {
-      this.#options.signal?.throwIfAborted();
-      const line = lines.get(content);
-      if (line === undefined || !(await this.#openContent(line, masterKey))) missingMedia.push(content);
-      this.#options.onProgress?.('media', ++done, named.size);
-    }
-    return { mediaFiles: named.size - missingMedia.length, missingMedia };
-  }
-
-  async #mediaOf(manifest: Manifest, named: ReadonlySet<string>): Promise<Map<string, MediaLine>> {
-    const { folder } = this.#options;
-    const lines = new Map<string, MediaLine>();
-    for (const id of (await listGenerations(this.#files, folder)).toReversed()) {
-      const other = id === manifest.id ? manifest : await readManifest(this.#files, folder, id).catch(() => undefined);
-      if (other?.log_id !== manifest.log_id) continue;
-      for (const line of await readMediaList(this.#files, folder, other).catch(() => [])) {
-        if (named.has(line.content) && !lines.has(line.content)) lines.set(line.content, line);
-      }
-    }
-    return lines;
-  }
-
-  async #openContent({ content, path: name }: MediaLine, masterKey: Buffer): Promise<boolean> {
-    const target = path.join(this.#paths.media, content.slice(0, 2), content.slice(2));
-    const file = await this.#files.open(path.join(this.#options.folder, name), 'read').catch(ifMissing);
-    if (file === undefined) return false;
-    try {
-      const digest = await writeWhole(this.#files, target, unseal(file, masterKey, content), this.#options.signal);
-      if (digest.sha256 === content) return true;
-      await this.#files.remove(target);
-      this.#warnings.push(`${name} does not hold what its place says; it was left out.`);
-      return false;
-    } catch (error) {
-      if (!(error instanceof BackupProblem) || error.cause !== undefined) throw error;
-      this.#warnings.push(error.message);
-      return false;
-    } finally {
-      await file.close();
-    }
   }
 }
 

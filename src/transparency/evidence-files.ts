@@ -9,6 +9,7 @@ import path from 'node:path';
 const TIMESTAMPS = 'timestamps';
 const WITNESSED = 'witnessed';
 const STAMP_NAME = /^(\d{16})-\d{8}T\d{9}Z\.tsr$/;
+const FILE_NAME = /^(\d{16})-\d{8}T\d{9}Z\.(?:tsr|checkpoint)$/;
 
 /** A time stamp and what it is of. */
 export interface StoredTimestamp {
@@ -66,6 +67,23 @@ export class EvidenceFiles {
       const checkpoint = await readFile(file.replace(/tsr$/, 'checkpoint')).catch(ifMissing);
       yield { file, size: Number(STAMP_NAME.exec(name)?.[1]), response: await readFile(file), checkpoint };
     }
+  }
+
+  /** Paths of all files of time stamps. */
+  async timestampFiles(): Promise<string[]> {
+    const files = (await this.#names()).map((name) => path.join(this.#folder, TIMESTAMPS, name));
+    return files.flatMap((file) => [file, file.replace(/tsr$/, 'checkpoint')]);
+  }
+
+  /** How many records a file of a time stamp is about; undefined for another name. */
+  static sizeIn(name: string): number | undefined {
+    const match = FILE_NAME.exec(name);
+    return match === null ? undefined : Number(match[1]);
+  }
+
+  /** Where a file of a time stamp is. */
+  timestampPath(name: string): string {
+    return path.join(this.#folder, TIMESTAMPS, name);
   }
 
   async #names(): Promise<string[]> {

@@ -35,7 +35,8 @@ export interface PastCheckpoint {
   readonly checkpoint: string;
 }
 
-function pastCheckpoint(line: string): PastCheckpoint | undefined {
+/** Reads a line of `checkpoints.jsonl`; undefined for one that is none. */
+export function parsePastCheckpoint(line: string): PastCheckpoint | undefined {
   try {
     const { publishedAtMs, checkpoint } = (JSON.parse(line) ?? {}) as Partial<PastCheckpoint>;
     return Number.isSafeInteger(publishedAtMs) && typeof checkpoint === 'string'
@@ -92,7 +93,7 @@ export class TileFiles {
     const text = (await readIfThere(this.historyPath))?.toString('utf8') ?? '';
     const lines = text.split('\n').slice(0, -1);
     return lines.map((line, index) => {
-      const entry = pastCheckpoint(line);
+      const entry = parsePastCheckpoint(line);
       if (entry !== undefined) return entry;
       throw new CheckpointError(
         `${this.historyPath}, line ${index + 1} is no checkpoint. Put the file back from a copy`,

@@ -135,6 +135,12 @@ describe.skipIf(!isAble)('a server with a time-stamp authority', () => {
     await log.close();
     expect(kinds).toHaveLength(1);
 
+    await server.steleJson('backup', server.path('copy'));
+    await server.steleJson('restore', server.path('copy'), '--to', server.path('restored'));
+    await server.configure('restored', settings);
+    expect(await server.steleJson('verify')).toMatchObject({ ok: true, timestamps: 1 });
+    await server.configure('data', settings);
+
     const token = await readFile(path.join(folder, name));
     token[token.length - 20] = (token[token.length - 20] ?? 0) ^ 1;
     await writeFile(path.join(folder, name), token);
