@@ -76,6 +76,8 @@ export class Erasures {
   readonly #options: ErasuresOptions;
   readonly #closing = new AbortController();
   readonly #running = new Map<string, Promise<ErasureOutcome>>();
+  /** Of requests that are open: by id, why the last attempt failed. */
+  readonly #failures = new Map<string, string>();
   #timer: NodeJS.Timeout | undefined;
   #pass: Promise<void> | undefined;
 
@@ -124,11 +126,40 @@ export class Erasures {
     return id;
   }
 
+  /** Begins to carry out a request; what goes wrong is in {@link failureOf}, and it is tried again. */
+  begin(id: string): void {
+    this.run(id).catch((error: unknown) => {
+      if (this.#closing.signal.aborted) return;
+      this.#options.logger.error({ err: error, erasure: id }, 'an erasure could not be carried out; it is tried again');
+      this.#retryLater(RETRY_MS);
+    });
+  }
+
+  /** Whether a request is being carried out. */
+  isRunning(id: string): boolean {
+    return this.#running.has(id);
+  }
+
+  /** Why the last attempt to carry out a request failed, if it did. */
+  failureOf(id: string): string | undefined {
+    return this.#failures.get(id);
+  }
+
   /** Carries out a request now, as far as holds let it. */
   run(id: string): Promise<ErasureOutcome> {
     let running = this.#running.get(id);
     if (running === undefined) {
-      running = this.#run(id).finally(() => this.#running.delete(id));
+      running = this.#run(id).then(
+        (outcome) => {
+          this.#failures.delete(id);
+          return outcome;
+        },
+        (error: unknown) => {
+          this.#failures.set(id, error instanceof Error ? error.message : String(error));
+          throw error;
+        },
+      );
+      running = running.finally(() => this.#running.delete(id));
       this.#running.set(id, running);
     }
     return running;
@@ -214,7 +245,12 @@ export class Erasures {
       }
     }
     if (nextMs === Number.POSITIVE_INFINITY || this.#closing.signal.aborted) return;
-    this.#timer = setTimeout(() => void this.#goOn(), Math.min(nextMs, MAX_TIMER_MS));
+    this.#retryLater(Math.min(nextMs, MAX_TIMER_MS));
+  }
+
+  #retryLater(delayMs: number): void {
+    clearTimeout(this.#timer);
+    this.#timer = setTimeout(() => void this.#goOn(), delayMs);
     this.#timer.unref();
   }
 

@@ -1,4 +1,5 @@
 /** From a record of the log to what of it may go: whose it is, of which class, and which sections. */
+import { AUDIT_STREAM } from '#projections/audit/records.ts';
 import type { ItemClass } from '#projections/compliance/records.ts';
 import { INBOX_ACKNOWLEDGED, INBOX_DELIVERED, readDelivered } from '#projections/encryption/inbox-records.ts';
 import { OUTBOX_QUEUED } from '#projections/encryption/outbox-records.ts';
@@ -55,16 +56,10 @@ const ACCOUNTABLE = [
   'server-holds',
   'server-erasures',
   'server-backups',
+  'server-witness',
 ];
 /** Streams of the server that hold what is about people. */
-const ABOUT_PEOPLE = [
-  'server-outbox-',
-  'server-remote_devices-',
-  'server-remote-devices-',
-  'server-remote_receipts-',
-  'server-remote-receipts-',
-  'server-reports',
-];
+const ABOUT_PEOPLE = ['server-outbox-', 'server-remote-devices-', 'server-remote-receipts-'];
 const ACCESS_LOG = 'server-content_reads';
 
 /** What of a record may go; empty for a record that holds nothing of anybody. */
@@ -78,7 +73,8 @@ export function itemsOf(record: LogRecord, ownerOf: OwnerOf, about?: string): Cl
   if (record.kind === REPORT_MADE) return reportItems(record);
   if (record.kind === EVIDENCE_CAPTURED) return capturedItems(record);
   if (ACCOUNTABLE.some((prefix) => stream.startsWith(prefix))) {
-    return mentioning(record, 'access_logs', about).map((item) => ({ ...item, neededFor: ACCOUNTABILITY }));
+    const itemClass = stream === AUDIT_STREAM ? 'access_logs' : 'account';
+    return mentioning(record, itemClass, about).map((item) => ({ ...item, neededFor: ACCOUNTABILITY }));
   }
   if (ABOUT_PEOPLE.some((prefix) => stream.startsWith(prefix))) {
     return mentioning(record, record.kind === OUTBOX_QUEUED ? 'to_device' : 'account', about);

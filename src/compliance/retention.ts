@@ -99,7 +99,7 @@ export class Retention {
     await scan({ ...this.#options, signal: this.#closing.signal }, async (item, record) => {
       for (const request of await this.#requestsFor(item, record)) {
         const verdict = decide(item, request, circumstances(item));
-        if (verdict.outcome === 'gone' || verdict.rule === 'not_due') continue;
+        if (verdict.outcome !== 'destroy' && !isDue(item, request, circumstances(item))) continue;
         const dueAtMs = dueAt(item, request, circumstances(item)) ?? untilMs;
         const pending = visit({ item, cause: request.cause, verdict, dueAtMs });
         if (pending !== undefined) await pending;

@@ -13,6 +13,11 @@ export function operatorOf(header: (name: string) => string | undefined): Actor 
   return { kind: 'operator', name: decodedHeader(header(OPERATOR_HEADER)) ?? 'unknown' };
 }
 
+/** Who asks over the socket, as one word for records: `operator:alice`. */
+export function nameOfOperator(header: (name: string) => string | undefined): string {
+  return `operator:${decodedHeader(header(OPERATOR_HEADER)) ?? 'unknown'}`;
+}
+
 export interface OperatorGuardOptions {
   readonly audit: Audit;
   readonly logger: Logger;

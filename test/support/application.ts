@@ -8,6 +8,7 @@ import { ProjectionEngine } from '#projections/engine/engine.ts';
 import { type SigningKey, signingKeyFromSeed } from '#protocol/signing.ts';
 import { PasswordHasher } from '#src/accounts/password-hasher.ts';
 import { createApplication, endpointsFor } from '#src/application.ts';
+import type { LogProof } from '#src/compliance/certificate.ts';
 import { type Config, settingsSchema } from '#src/config/schema.ts';
 import type { Context } from '#src/context.ts';
 import type { FederationNetwork } from '#src/federation/federation.ts';
@@ -120,6 +121,8 @@ export interface TestParts {
   readonly signingKey?: SigningKey;
   readonly replaceKey?: () => Promise<SigningKey>;
   readonly network?: FederationNetwork;
+  /** Default: certificates are not signed. */
+  readonly proof?: LogProof;
   /** To listen with TLS; without it plain HTTP, should the test listen at all. */
   readonly tls?: TlsCredentials;
 }

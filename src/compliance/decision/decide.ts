@@ -99,7 +99,9 @@ export function decide(item: Item, request: Request, circumstances: Circumstance
     const names = holdIds.join(', ');
     return { ...verdict('defer', 'hold', `It is on legal hold (${names}).`), holdIds };
   }
-  if (item.neededFor !== undefined) return verdict('keep', 'needed', item.neededFor);
+  // Logs of access and evidence are kept against those whom they are about, and have an end all the same.
+  const expires = request.cause === 'retention' && (item.class === 'access_logs' || item.class === 'evidence');
+  if (item.neededFor !== undefined && !expires) return verdict('keep', 'needed', item.neededFor);
   const lifetime = lifetimeOf(item, circumstances);
   const minUntilMs = item.recordedAtMs + lifetime.minMs;
   const mustStay = nowMs < minUntilMs && (request.cause !== 'erasure' || lifetime.legalBasis !== null);

@@ -1,0 +1,48 @@
+import { defineCommand, FINDING, SUCCESS } from '../command.ts';
+import { askServer } from '../operator-request.ts';
+
+interface HoldJson {
+  readonly hold_id: string;
+  readonly scope: Readonly<Record<string, string | number | undefined>>;
+  readonly case_id: string;
+  readonly reason: string;
+  readonly set_by: string;
+  readonly set_at: string;
+  readonly released: { readonly by: string; readonly at: string; readonly reason: string } | null;
+}
+
+/** `stele hold list` */
+export const command = defineCommand({
+  name: 'hold list',
+  summary: 'Show legal holds: what they cover, for which case, who set them',
+  usage: '[--all] [--case CASE]',
+  options: {
+    all: { type: 'boolean', description: 'Those that were released too' },
+    case: { type: 'string', value: 'CASE', description: 'Only those of this case' },
+  },
+  printsData: true,
+  run: async ({ options, loadConfig, json, print, say }) => {
+    const body = { all: options.all, ...(options.case !== undefined && { case_id: options.case }) };
+    const answer = await askServer(await loadConfig(), '/_stele/operator/holds/list', body);
+    if (answer.status !== 200) {
+      say(`stele: ${String(answer.body['error'])}`);
+      return FINDING;
+    }
+    for (const hold of answer.body['holds'] as readonly HoldJson[]) {
+      print(json ? JSON.stringify(hold) : lineOf(hold));
+    }
+    return SUCCESS;
+  },
+});
+
+function lineOf({ hold_id, scope, case_id, reason, set_by, set_at, released }: HoldJson): string {
+  const covers = Object.entries(scope).map(([name, value]) =>
+    typeof value === 'number'
+      ? `${name.replace(/_ms$/, '')}=${new Date(value).toISOString()}`
+      : `${name.replace(/_id$/, '')}=${value}`,
+  );
+  const end = released === null ? 'stands' : `released ${released.at} by ${released.by}: ${released.reason}`;
+  return [hold_id, set_at, `case=${case_id}`, ...covers, `by ${set_by}: ${reason}`, end]
+    .join('  ')
+    .replace(/\p{C}/gu, '\ufffd');
+}

@@ -1,0 +1,21 @@
+import { defineCommand, FINDING, SUCCESS, UsageError } from '../command.ts';
+import { askServer } from '../operator-request.ts';
+
+/** `stele hold release` */
+export const command = defineCommand({
+  name: 'hold release',
+  summary: 'Release a legal hold; what waited for it goes on',
+  usage: 'HOLD_ID --reason TEXT',
+  description: `
+With compliance.hold_four_eyes somebody else than who set the hold has to release it: who runs this command is known by their user
+of the operating system.`,
+  options: { reason: { type: 'string', value: 'TEXT', description: 'Why' } },
+  positionals: { min: 1, max: 1 },
+  run: async ({ options: { reason }, positionals: [holdId = ''], loadConfig, say }) => {
+    if (reason === undefined) throw new UsageError('releasing a hold needs --reason');
+    const body = { hold_id: holdId, reason };
+    const answer = await askServer(await loadConfig(), '/_stele/operator/holds/release', body);
+    say(answer.status === 200 ? 'The hold is released.' : `stele: ${String(answer.body['error'])}`);
+    return answer.status === 200 ? SUCCESS : FINDING;
+  },
+});

@@ -1,0 +1,26 @@
+import { defineCommand, FINDING, SUCCESS } from '../command.ts';
+import { askServer } from '../operator-request.ts';
+import { timeOption } from '../time-option.ts';
+
+/** `stele retention policy` */
+export const command = defineCommand({
+  name: 'retention policy',
+  summary: 'Show the retention policy that is, or was, in force',
+  usage: '[--at TIME]',
+  description: `
+The settings are recorded in the log whenever the server starts with others: this prints what was in force at a time, as JSON, and
+the position of the record that says so ('stele proof POSITION').`,
+  options: { at: { type: 'string', value: 'TIME', description: 'When', defaultText: 'now' } },
+  printsData: true,
+  run: async ({ options, loadConfig, json, print, say }) => {
+    const atMs = timeOption('--at', options.at);
+    const body = atMs === undefined ? {} : { at_ms: atMs };
+    const answer = await askServer(await loadConfig(), '/_stele/operator/retention/policy', body);
+    if (answer.status !== 200) {
+      say(`stele: ${String(answer.body['error'])}`);
+      return FINDING;
+    }
+    print(json ? JSON.stringify(answer.body) : JSON.stringify(answer.body, undefined, 2));
+    return SUCCESS;
+  },
+});

@@ -1,0 +1,97 @@
+import { z } from 'zod';
+import type { Hold } from '#projections/compliance/queries.ts';
+import type { Context } from '#src/context.ts';
+import { endpoint } from '#src/http/endpoint.ts';
+import { nameOfOperator } from './operator-guard.ts';
+
+const id = z.string().min(1).max(64);
+const text = z.string().min(1).max(4_000);
+const time = z.int().min(0);
+
+const scope = z.strictObject({
+  user_id: z.string().optional(),
+  room_id: z.string().optional(),
+  media_id: z.string().optional(),
+  from_ms: time.optional(),
+  to_ms: time.optional(),
+});
+
+type HoldsContext = Pick<Context, 'compliance'>;
+
+/** `POST /_stele/operator/holds/add` on the operator's socket: sets a legal hold, as `stele hold add` asks. */
+export const addHold = endpoint({
+  method: 'POST',
+  path: '/_stele/operator/holds/add',
+  auth: 'none',
+  rateLimit: 'none',
+  body: z.object({ scope, case_id: text, reason: text }),
+  audit: { action: 'hold.set', describe: ({ body }) => ({ caseId: body.case_id, after: body.scope }) },
+  handler: async ({ body, header }, { compliance }: HoldsContext) => {
+    const { user_id: userId, room_id: roomId, media_id: mediaId, from_ms: fromMs, to_ms: toMs } = body.scope;
+    const holdId = await compliance.holds.add({
+      scope: {
+        ...(userId !== undefined && { userId }),
+        ...(roomId !== undefined && { roomId }),
+        ...(mediaId !== undefined && { mediaId }),
+        ...(fromMs !== undefined && { fromMs }),
+        ...(toMs !== undefined && { toMs }),
+      },
+      caseId: body.case_id,
+      reason: body.reason,
+      by: nameOfOperator(header),
+    });
+    return { hold_id: holdId };
+  },
+});
+
+/** `POST /_stele/operator/holds/list`: the holds that stand, or all there ever were, as `stele hold list` asks. */
+export const listHolds = endpoint({
+  method: 'POST',
+  path: '/_stele/operator/holds/list',
+  auth: 'none',
+  rateLimit: 'none',
+  body: z.object({ all: z.boolean().default(false), case_id: text.optional() }),
+  audit: { action: 'hold.list' },
+  handler: async ({ body }, { compliance: { holds } }: HoldsContext) => {
+    const listed = body.all ? holds.all() : holds.standing();
+    return {
+      holds: listed.filter(({ caseId }) => body.case_id === undefined || caseId === body.case_id).map(holdJson),
+    };
+  },
+});
+
+/** `POST /_stele/operator/holds/release`: releases a hold, as `stele hold release` asks. */
+export const releaseHold = endpoint({
+  method: 'POST',
+  path: '/_stele/operator/holds/release',
+  auth: 'none',
+  rateLimit: 'none',
+  body: z.object({ hold_id: id, reason: text }),
+  audit: { action: 'hold.release', describe: ({ body }) => ({ target: { kind: 'hold', id: body.hold_id } }) },
+  handler: async ({ body, header }, { compliance }: HoldsContext) => {
+    await compliance.holds.release(body.hold_id, { by: nameOfOperator(header), reason: body.reason });
+    return {};
+  },
+});
+
+/** A hold as JSON. */
+export function holdJson({ id: holdId, scope: covered, caseId, reason, by, addedAtMs, released }: Hold): object {
+  return {
+    hold_id: holdId,
+    scope: {
+      user_id: covered.userId,
+      room_id: covered.roomId,
+      media_id: covered.mediaId,
+      from_ms: covered.fromMs,
+      to_ms: covered.toMs,
+    },
+    case_id: caseId,
+    reason,
+    set_by: by,
+    set_at: new Date(addedAtMs).toISOString(),
+    released:
+      released === null
+        ? null
+        : { by: released.by, reason: released.reason, at: new Date(released.atMs).toISOString() },
+  };
+}
