@@ -43,7 +43,8 @@ export async function withServer<Result>(
   }
 }
 
-async function isAnybodyThere(socketPath: string): Promise<boolean> {
+/** Whether a server answers on an operator socket. */
+export async function isAnybodyThere(socketPath: string): Promise<boolean> {
   const { promise, resolve, reject } = Promise.withResolvers<boolean>();
   const socket = connect(socketPath);
   socket.on('connect', () => resolve(true));

@@ -124,6 +124,8 @@ export interface AuditRecord {
 
 /** Undefined for records that are no entries, and where the key of section 0 was destroyed. */
 export function readAuditRecord(record: LogRecord): AuditRecord | undefined {
+  // Every record of the log comes by.
+  if (record.kind !== AUDIT_RECORDED && record.kind !== CONTENT_READ) return undefined;
   const [main, details] = record.sections;
   if (!main) return undefined;
   if (record.kind === CONTENT_READ) {
@@ -134,6 +136,5 @@ export function readAuditRecord(record: LogRecord): AuditRecord | undefined {
       detailsJson: '',
     };
   }
-  if (record.kind !== AUDIT_RECORDED) return undefined;
   return { facts: packr.unpack(main) as AuditFacts, detailsJson: details === null ? null : decoder.decode(details) };
 }

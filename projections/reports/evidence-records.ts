@@ -66,8 +66,9 @@ export function evidenceRecord(id: Uint8Array, head: EvidenceHead, contentJson: 
 
 /** What evidence is about; undefined for other records, and where that was destroyed. */
 export function readEvidenceHead(record: LogRecord): EvidenceHead | undefined {
+  if (record.kind !== EVIDENCE_CAPTURED) return undefined;
   const [head] = record.sections;
-  if (record.kind !== EVIDENCE_CAPTURED || !head) return undefined;
+  if (!head) return undefined;
   return packr.unpack(head) as EvidenceHead;
 }
 

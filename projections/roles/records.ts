@@ -76,7 +76,8 @@ export function roleRecord<Kind extends RoleRecordKind>(
 
 /** What a record of roles says; undefined for other kinds, and where its key was destroyed. */
 export function readRoleRecord(record: LogRecord): RoleRecord | undefined {
+  if (!Object.hasOwn(KINDS, record.kind)) return undefined;
   const [section] = record.sections;
-  if (!Object.hasOwn(KINDS, record.kind) || !section) return undefined;
+  if (!section) return undefined;
   return { kind: record.kind, fields: packr.unpack(section) } as RoleRecord;
 }

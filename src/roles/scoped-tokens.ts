@@ -28,8 +28,11 @@ export const MAX_SCOPED_TOKEN_LIFETIME_MS = 90 * 24 * 60 * 60 * 1000;
 export const MAX_SCOPED_TOKENS_PER_USER = 100;
 const TOKEN_BYTES = 32;
 const ID_BYTES = 12;
-/** What a scoped token is good for beside what needs a role: tools ask whose it is. */
-const OPEN_PATHS: ReadonlySet<string> = new Set(['/_matrix/client/v3/account/whoami', '/_matrix/client/versions']);
+/** What a scoped token is good for beside what declares a capability: tools ask whose it is, and who others are. */
+const OPEN_PATHS: ReadonlySet<string> = new Set([
+  '/_matrix/client/v3/account/whoami',
+  '/_matrix/client/v3/admin/whois/{userId}',
+]);
 
 export interface ScopedTokensOptions {
   readonly roles: Roles;

@@ -2,7 +2,9 @@
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
 import { type AuditQuery, auditPage, type FoundEntry } from '#projections/audit/queries.ts';
 import { AUDIT_STREAM } from '#projections/audit/records.ts';
+import { endpoints } from '#src/application.ts';
 import { startApplication, type TestApplication, type TestClient } from '#test/support/application.ts';
+import { createRoom } from '../client-api/sync-client.ts';
 
 let app: TestApplication;
 let admin: TestClient;
@@ -82,6 +84,31 @@ describe('an administrative request', () => {
     await app.context.repeats.flush(app.now() + 120_000);
     expect(entries({ actor: bob.userId, action: 'access.*' })).toMatchObject([refused, { ...refused, count: 4 }]);
   });
+});
+
+describe('a server administrator', () => {
+  it('who does in a room what only its moderators may is on record; a moderator is not', async () => {
+    const roomId = await createRoom(bob);
+    await bob.ok('PUT', `/directory/list/room/${roomId}`, { visibility: 'public' });
+    await bob.ok('PUT', `/directory/room/${encodeURIComponent('#one:localhost')}`, { room_id: roomId });
+    expect(entries({ room: roomId })).toEqual([]);
+    await admin.ok('PUT', `/directory/list/room/${roomId}`, { visibility: 'private' });
+    await admin.ok('PUT', `/directory/room/${encodeURIComponent('#two:localhost')}`, { room_id: roomId });
+    await admin.ok('DELETE', `/directory/room/${encodeURIComponent('#one:localhost')}`);
+    expect(entries({ room: roomId })).toMatchObject([
+      { action: 'room.publish', after: { visibility: 'private' }, actor: { userId: admin.userId, role: 'admin' } },
+      { action: 'room.alias', after: { alias: '#two:localhost' } },
+      { action: 'room.alias', before: { alias: '#one:localhost' } },
+    ]);
+  });
+});
+
+it('nobody has a way to change or remove entries', async () => {
+  for (const method of ['PUT', 'POST', 'DELETE'] as const) {
+    expect([method, (await admin.call(method, '/_stele/admin/audit', {})).status]).toEqual([method, 405]);
+  }
+  const audited = endpoints.filter(({ path }) => /audit/.test(path));
+  expect(audited.map(({ method }) => method)).toEqual(['GET']);
 });
 
 it('nothing of an entry is in what cannot be erased', async () => {

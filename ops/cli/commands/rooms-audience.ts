@@ -3,6 +3,7 @@ import { readDataFolder } from '../../rooms/data-folder.ts';
 import { quotedText } from '../../rooms/trace.ts';
 import { defineCommand, type ExitStatus, SUCCESS } from '../command.ts';
 import { count } from '../progress.ts';
+import { READ_OPTIONS, recordRead } from '../record-read.ts';
 import { sayingWhatIsNotThere } from '../stored-rooms.ts';
 
 /** `stele rooms audience` */
@@ -14,13 +15,16 @@ export const command = defineCommand({
 By the room's history visibility when the event was sent, and by everybody's membership then and since: a line for each user, with
 their membership at the event, and since when they could see it. It says who was allowed to see it, not who looked; and what
 other servers did with it nobody here knows. Works while the server runs.`,
-  options: {},
+  options: READ_OPTIONS,
   positionals: { min: 1, max: 1 },
   printsData: true,
-  run: ({ positionals, loadConfig, json, print, say }) =>
+  run: ({ options, positionals, loadConfig, json, print, say }) =>
     sayingWhatIsNotThere(say, async (): Promise<ExitStatus> => {
       const [eventId = ''] = positionals;
-      return readDataFolder((await loadConfig()).data_dir, async ({ reader }): Promise<ExitStatus> => {
+      const config = await loadConfig();
+      const target = { kind: 'event', id: eventId } as const;
+      await recordRead(config, { action: 'content.visible_to', target, command: 'rooms audience', options });
+      return readDataFolder(config.data_dir, async ({ reader }): Promise<ExitStatus> => {
         const audience = audienceOf(reader, eventId);
         if (json) {
           print(JSON.stringify(audience));

@@ -4,6 +4,7 @@ import type { ShownStateEvent } from '../../rooms/stored-state.ts';
 import { quotedText } from '../../rooms/trace.ts';
 import { defineCommand, type ExitStatus, SUCCESS } from '../command.ts';
 import { count } from '../progress.ts';
+import { READ_OPTIONS, recordRead } from '../record-read.ts';
 import { sayingWhatIsNotThere } from '../stored-rooms.ts';
 
 /** `stele rooms explain` */
@@ -19,14 +20,16 @@ after it. With --json one JSON object. Works while the server runs.
 Dispositions: accepted (on the timeline), backfilled (history that was fetched later), soft_failed (right where it stands, but
 not by the room's state when it came: kept, never shown), rejected (against the rules), outlier (known without its place in the
 graph), out_of_band (an invite or its end, in a room that the server is not in).`,
-  options: {},
+  options: READ_OPTIONS,
   positionals: { min: 1, max: 1 },
   printsData: true,
-  run: ({ positionals, loadConfig, json, print, say }) =>
+  run: ({ options, positionals, loadConfig, json, print, say }) =>
     sayingWhatIsNotThere(say, async (): Promise<ExitStatus> => {
       const [eventId = ''] = positionals;
-      const dataDir = (await loadConfig()).data_dir;
-      const explanation = await readDataFolder(dataDir, (folder) => explainEvent(folder, eventId));
+      const config = await loadConfig();
+      const target = { kind: 'event', id: eventId } as const;
+      await recordRead(config, { action: 'room.read', target, command: 'rooms explain', options });
+      const explanation = await readDataFolder(config.data_dir, (folder) => explainEvent(folder, eventId));
       if (json) print(JSON.stringify(explanation));
       else for (const line of explanationLines(explanation)) print(line);
       return SUCCESS;

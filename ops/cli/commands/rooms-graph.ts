@@ -2,6 +2,7 @@ import { readDataFolder, roomNamed } from '../../rooms/data-folder.ts';
 import { type GraphFormat, graphEvents, writeGraph } from '../../rooms/room-graph.ts';
 import { defineCommand, type ExitStatus, SUCCESS, UsageError } from '../command.ts';
 import { startProgress } from '../progress.ts';
+import { READ_OPTIONS, recordRead } from '../record-read.ts';
 import { sayingWhatIsNotThere } from '../stored-rooms.ts';
 
 const FORMATS: readonly GraphFormat[] = ['dot', 'graphml', 'ndjson'];
@@ -17,6 +18,7 @@ them: accepted, soft-failed, rejected, outliers. Edges lead to the events that a
 authorise it (auth_events; dotted in dot). dot is for Graphviz ('| dot -Tsvg'), graphml for Gephi, yEd and NetworkX, ndjson one
 JSON object an event. Works while the server runs.`,
   options: {
+    ...READ_OPTIONS,
     format: {
       type: 'string',
       value: 'FORMAT',
@@ -30,7 +32,10 @@ JSON object an event. Works while the server runs.`,
     sayingWhatIsNotThere(say, async (): Promise<ExitStatus> => {
       const format = formatOf(options.format, json);
       const [name = ''] = positionals;
-      return readDataFolder((await loadConfig()).data_dir, async (folder): Promise<ExitStatus> => {
+      const config = await loadConfig();
+      const target = { kind: 'room', id: name } as const;
+      await recordRead(config, { action: 'room.read', target, command: 'rooms graph', options });
+      return readDataFolder(config.data_dir, async (folder): Promise<ExitStatus> => {
         const room = roomNamed(folder.reader, name);
         const progress = startProgress({ label: 'Writing the graph', unit: 'events' });
         try {

@@ -24,14 +24,20 @@ export const sharedSecretRegister = endpoint({
     admin: z.boolean().default(false),
     inhibit_login: z.boolean().default(false),
   }),
-  handler: async ({ body, ip }, { accounts, config, audit }: Pick<Context, 'accounts' | 'config' | 'audit'>) => {
+  handler: async (
+    { body, ip },
+    { accounts, config, audit, repeats }: Pick<Context, 'accounts' | 'config' | 'audit' | 'repeats'>,
+  ) => {
     const secret = sharedSecret(config);
     const { nonce, username, password, admin: isAdmin } = body;
     if (!accounts.nonces.spend(nonce)) {
       throw new MatrixError('M_UNKNOWN', 'The nonce is not known, or not good any more.', { status: 400 });
     }
     if (!isVouchedFor({ nonce, username, password, isAdmin }, body.mac, secret)) {
-      throw forbidden('The mac is not the one of this account under the shared secret.');
+      const refusal = forbidden('The mac is not the one of this account under the shared secret.');
+      const entry = { actor: { kind: 'stranger' }, action: 'access.refuse', outcome: 'refused', ip } as const;
+      await repeats.note({ ...entry, why: refusal.message }, 'shared secret');
+      throw refusal;
     }
     const device = { deviceId: undefined, displayName: undefined, refreshes: false };
     const wished = accounts.checkUsername(username);

@@ -1,6 +1,8 @@
 import type { Device } from '#src/accounts/devices.ts';
+import type { Context } from '#src/context.ts';
 import { endpoint } from '#src/http/endpoint.ts';
 import { forbidden } from '#src/http/errors.ts';
+import { roleHas } from '#src/roles/capabilities.ts';
 import { type AdminContext, targetUser } from './target-user.ts';
 
 /**
@@ -15,13 +17,15 @@ export const whois = endpoint({
   rateLimit: 'read',
   audit: {
     action: 'user.read',
-    describe: ({ params, requester }) => (requester.userId === params.userId ? null : {}),
+    describe: ({ params, requester }, { roles }: Pick<Context, 'roles'>) => {
+      if (requester.userId === params.userId) return null;
+      const isAllowed = roles.standings(requester).some(({ role }) => roleHas(role, 'users.read'));
+      if (!isAllowed) throw forbidden('Only server administrators may ask about others.');
+      return {};
+    },
   },
-  handler: ({ params, requester }, context: AdminContext) => {
+  handler: ({ params }, context: AdminContext) => {
     const { userId } = params;
-    if (!requester.isAdmin && requester.userId !== userId) {
-      throw forbidden('Only server administrators may ask about others.');
-    }
     targetUser(context, userId);
     const devices = context.accounts.devices.list(userId);
     return {

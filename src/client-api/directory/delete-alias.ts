@@ -1,6 +1,8 @@
+import { actorOf } from '#src/audit/actor.ts';
 import type { Context } from '#src/context.ts';
 import { endpoint } from '#src/http/endpoint.ts';
 import { forbidden, MatrixError } from '#src/http/errors.ts';
+import { ADMINISTRATOR } from '#src/roles/standing.ts';
 
 /**
  * `DELETE /_matrix/client/v3/directory/room/{roomAlias}`: removes an alias: who made it may, and who may set the room's
@@ -12,12 +14,20 @@ export const deleteAlias = endpoint({
   path: '/_matrix/client/v3/directory/room/{roomAlias}',
   auth: 'user',
   rateLimit: 'write',
-  handler: async ({ params, requester }, context: Context) => {
+  handler: async ({ params, requester, ip }, context: Context) => {
     const { roomId, creator } = context.directory.resolve(params.roomAlias);
-    const isAllowed =
-      requester.isAdmin || creator === requester.userId || maySetAliases(context, roomId, requester.userId);
-    if (!isAllowed)
-      throw forbidden('Only who made an alias, or who may set the canonical alias of its room, may remove it.');
+    if (creator !== requester.userId && !maySetAliases(context, roomId, requester.userId)) {
+      if (!requester.isAdmin) {
+        throw forbidden('Only who made an alias, or who may set the canonical alias of its room, may remove it.');
+      }
+      const entry = {
+        actor: actorOf(requester, ADMINISTRATOR),
+        target: { kind: 'room', id: roomId } as const,
+        roomId,
+        ip,
+      };
+      await context.audit.record({ ...entry, action: 'room.alias', before: { alias: params.roomAlias } });
+    }
     await context.directory.remove(params.roomAlias);
     await dropFromCanonicalAlias(context, roomId, params.roomAlias, requester.userId);
     return {};
