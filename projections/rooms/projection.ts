@@ -17,6 +17,7 @@ import { applyEventHeld, applyMembersAwaited, applyMembersTold } from './partial
 import { EVENT_HELD_KIND, MEMBERS_AWAITED_KIND, MEMBERS_TOLD_KIND } from './partial-records.ts';
 import { PDU_KIND } from './pdu-record.ts';
 import { noteRevision, placeEvent } from './place-event.ts';
+import { applyHistoryPurged, DESTRUCTION_DECIDED_KIND } from './purged-history.ts';
 import { events, givenStates, referenceHashes, roomIds, rooms, roomTables, transactions, userRooms } from './tables.ts';
 import { applyStateTaken } from './take-state.ts';
 import { STATE_TAKEN_KIND } from './taken-state-record.ts';
@@ -55,6 +56,9 @@ export const roomsProjection: Projection = {
         break;
       case ROOM_FORGOTTEN_KIND:
         applyForgotten(tx, record);
+        break;
+      case DESTRUCTION_DECIDED_KIND:
+        applyHistoryPurged(tx, record);
         break;
     }
   },

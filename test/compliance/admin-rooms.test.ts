@@ -181,3 +181,40 @@ describe('a room that is removed', () => {
     expect(await admin.call('GET', '/_synapse/admin/v2/rooms/delete_status/none')).toMatchObject({ status: 404 });
   });
 });
+
+describe('history that is purged', () => {
+  it('is gone from the room, and its state is not', async () => {
+    const room = await create(alice, { name: 'Long ago' });
+    const say = async (body: string, content: object = { msgtype: 'm.text', body }) =>
+      String((await alice.ok('PUT', `/rooms/${room}/send/m.room.message/${body}`, content))['event_id']);
+    await say('one');
+    await say('empty', {});
+    await alice.ok('PUT', `/rooms/${room}/state/m.room.topic`, { topic: 'kept' });
+    const two = await say('two');
+    const three = await say('three');
+    const { purge_id: id } = await admin.ok(
+      'POST',
+      `/_synapse/admin/v1/purge_history/${room}/${encodeURIComponent(three)}`,
+      {},
+    );
+    await app.context.tasks.settled();
+    expect(await admin.ok('GET', `/_synapse/admin/v1/purge_history_status/${String(id)}`)).toEqual({
+      status: 'complete',
+    });
+    const { chunk } = (await alice.ok('GET', `/rooms/${room}/messages?dir=b&limit=50`)) as unknown as {
+      chunk: { event_id: string }[];
+    };
+    expect(chunk.map(({ event_id }) => event_id)).toEqual([three]);
+    const { rooms } = (await alice.ok('GET', '/sync')) as unknown as {
+      rooms: { join: Record<string, { timeline: { events: object[] }; state: { events: { type: string }[] } }> };
+    };
+    expect(rooms.join[room]?.timeline.events).toMatchObject([{ event_id: three, content: { body: 'three' } }]);
+    const types = rooms.join[room]?.state.events.map(({ type }) => type);
+    expect(types).toEqual(expect.arrayContaining(['m.room.create', 'm.room.name', 'm.room.topic', 'm.room.member']));
+    expect(await alice.ok('GET', `/rooms/${room}/event/${encodeURIComponent(two)}`)).toMatchObject({ content: {} });
+    expect(await admin.call('POST', `/_synapse/admin/v1/purge_history/${room}/$none`, {})).toMatchObject({
+      status: 404,
+    });
+    expect(await admin.call('POST', `/_synapse/admin/v1/purge_history/${room}`, {})).toMatchObject({ status: 400 });
+  });
+});
