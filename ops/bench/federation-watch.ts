@@ -5,7 +5,6 @@ import type { BenchServer, BenchUser } from './server.ts';
 
 /** Servers that are played beside the one that is measured. */
 export const ORIGINS = 20;
-const PROBE_EVERY_MS = 5;
 const CLOCK_TICKS_PER_S = 100;
 
 export type FederatedServer = BenchServer & { readonly name: string };
@@ -14,7 +13,7 @@ export type FederatedServer = BenchServer & { readonly name: string };
 export interface Watched {
   readonly ms: number;
   readonly cpuSeconds: number;
-  /** The longest that a small request took meanwhile. */
+  /** The longest that the event loop of the server did not turn, as the server itself measures it. */
   readonly longestPauseMs: number;
 }
 
@@ -27,25 +26,17 @@ export async function join(user: BenchUser, room: PeerRoom): Promise<void> {
 /** Does something, and finds out what it cost the server. */
 export async function watched(server: BenchServer, work: () => Promise<void>): Promise<Watched> {
   const before = await cpuSeconds(server.pid);
-  let isDone = false;
-  let longestPauseMs = 0;
-  const probe = (async () => {
-    while (!isDone) {
-      const askedMs = performance.now();
-      await (await fetch(`http://${server.host}:${server.port}/_matrix/client/versions`)).arrayBuffer();
-      longestPauseMs = Math.max(longestPauseMs, performance.now() - askedMs);
-      await new Promise((resolve) => setTimeout(resolve, PROBE_EVERY_MS));
-    }
-  })();
+  // The server forgets the longest pause when it has told it.
+  await longestPauseMs(server);
   const startedMs = performance.now();
-  try {
-    await work();
-  } finally {
-    isDone = true;
-  }
+  await work();
   const ms = performance.now() - startedMs;
-  await probe;
-  return { ms, cpuSeconds: (await cpuSeconds(server.pid)) - before, longestPauseMs };
+  return { ms, cpuSeconds: (await cpuSeconds(server.pid)) - before, longestPauseMs: await longestPauseMs(server) };
+}
+
+async function longestPauseMs({ host, port }: BenchServer): Promise<number> {
+  const metrics = await (await fetch(`http://${host}:${port}/_stele/metrics`)).text();
+  return Number(/^nodejs_eventloop_lag_max_seconds (\S+)$/m.exec(metrics)?.[1] ?? Number.NaN) * 1000;
 }
 
 async function cpuSeconds(pid: number): Promise<number> {

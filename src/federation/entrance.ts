@@ -3,10 +3,11 @@
  * https://spec.matrix.org/v1.19/server-server-api/#joining-rooms
  */
 import type { Reader } from '#projections/engine/reader.ts';
-import { eventAt, findRoom, referenceHashOf, userRoomOf } from '#projections/rooms/queries.ts';
+import { eventAt, findRoom, referenceHashOf, strippedStateOf, userRoomOf } from '#projections/rooms/queries.ts';
 import type { BuiltEvent, EventDraft } from '#protocol/build-event.ts';
 import { eventReference } from '#protocol/event-references.ts';
 import { serverNameOf } from '#protocol/identifiers.ts';
+import { parseJson } from '#protocol/json-limits.ts';
 import { isJsonObject } from '#protocol/json-object.ts';
 import type { EventReference, JsonObject } from '#protocol/pdu.ts';
 import { type RoomVersionRules, roomVersionRules, SUPPORTED_ROOM_VERSIONS } from '#protocol/room-version.ts';
@@ -140,7 +141,7 @@ export class Entrance {
     }
   }
 
-  /** The server of whoever invited somebody, and those in the room's and the user's past. */
+  /** The server of whoever invited somebody, those that are named, and those of whom somebody was told with the invite or the knock. */
   #serversFor(userId: string, roomId: string, via: readonly string[]): string[] {
     const { reader, serverName } = this.#options;
     const room = findRoom(reader, roomId);
@@ -148,7 +149,14 @@ export class Entrance {
     const event = known && eventAt(reader, known.event);
     const inviter = event?.sender === userId ? undefined : serverNameOf(event?.sender ?? '');
     const own = serverNameOf(roomId);
-    const servers = [...(inviter === undefined ? [] : [inviter]), ...via, ...(own === undefined ? [] : [own])];
+    const told = room && strippedStateOf(reader, room.id, userId);
+    const tellers = told === undefined ? [] : sendersIn(told).flatMap((sender) => serverNameOf(sender) ?? []);
+    const servers = [
+      ...(inviter === undefined ? [] : [inviter]),
+      ...via,
+      ...(own === undefined ? [] : [own]),
+      ...tellers,
+    ];
     return [...new Set(servers)].filter((server) => server !== serverName).slice(0, MAX_SERVERS_TRIED);
   }
 
@@ -341,6 +349,12 @@ function checkCreateEvent(
       ? idOfTold(create, rules) === `$${roomId.slice(1)}`
       : create.room_id === roomId;
   if (!isIts) throw new FederationError('bad_answer', server, 'it tells of another room');
+}
+
+/** Who sent the stripped events in a JSON text. */
+function sendersIn(strippedJson: string): string[] {
+  const events = parseJson(strippedJson);
+  return objectsIn(events).flatMap(({ sender }) => (typeof sender === 'string' ? [sender] : []));
 }
 
 /** Our event, with the signature of the other server where that vouches for it. */

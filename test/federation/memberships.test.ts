@@ -77,6 +77,20 @@ describe.each(['1', '6', '10', '11', '12'])('a room of version %s', (version) =>
 });
 
 describe.each(['7', '11', '12'])('a room of version %s that one can knock on', (version) => {
+  it('hears that a knock is taken back', async () => {
+    const initial_state = [{ type: 'm.room.join_rules', state_key: '', content: { join_rule: 'knock' } }];
+    const made = await alice.ok('POST', '/createRoom', {
+      preset: 'private_chat',
+      room_version: version,
+      initial_state,
+    });
+    const roomId = String(made['room_id']);
+    await bob.ok('POST', `/knock/${encodeURIComponent(roomId)}?via=one.test`, {});
+    expect(await membershipOf(alice, roomId, bob.userId)).toBe('knock');
+    await bob.ok('POST', path(roomId, '/leave'), {});
+    expect(await membershipOf(alice, roomId, bob.userId)).toBe('leave');
+  });
+
   it('hears the knock, and lets in', async () => {
     const initial_state = [{ type: 'm.room.join_rules', state_key: '', content: { join_rule: 'knock' } }];
     const { room_id: roomId } = (await alice.ok('POST', '/createRoom', {
