@@ -47,6 +47,20 @@ export async function stateAt(
   return stateShownBefore(reader, room, Math.min(position, reader.frontier) + 1);
 }
 
+/** Position of the last record of the log at a moment that a text names; undefined for a text that names none of this room. */
+export async function positionOf(
+  reader: Reader,
+  log: Pick<EventLog, 'readAt'>,
+  room: Room,
+  text: string,
+): Promise<Position | undefined> {
+  const moment = parseMoment(text);
+  if (moment?.kind === 'time') return lastRecordBy(log, reader.frontier, moment.timeMs);
+  if (moment?.kind !== 'event') return moment?.position;
+  const event = knownEvent(reader, moment.eventId);
+  return event === undefined || event.row.room !== room.id ? undefined : (event.row.fork?.place ?? event.position);
+}
+
 /** The present state of a room. */
 export function presentState(reader: Reader, room: Room): StateRef {
   return { branch: MAIN_LINE, version: headOf(reader, room.id)?.stateVersion ?? 0 };

@@ -9,6 +9,7 @@ import { purgeHistory, purgeHistoryStatus } from './purge-history.ts';
 import { getRoomBlock, putRoomBlock } from './room-block.ts';
 import { roomDetails } from './room-details.ts';
 import { roomMembers, roomState } from './room-state.ts';
+import { fetchEvent, roomEventContext, roomMessages } from './room-timeline.ts';
 
 /** Rooms, as administrators see and change them. */
 export const adminRoomEndpoints: readonly Endpoint<Context>[] = [
@@ -16,6 +17,9 @@ export const adminRoomEndpoints: readonly Endpoint<Context>[] = [
   roomDetails,
   roomMembers,
   roomState,
+  roomMessages,
+  roomEventContext,
+  fetchEvent,
   getRoomBlock,
   putRoomBlock,
   deleteRoom,
