@@ -6,6 +6,7 @@ import type { BenchResult } from './result.ts';
 const BENCHMARKS: Readonly<Record<string, () => Promise<BenchResult | readonly BenchResult[]>>> = {
   append: async () => (await import('./append.ts')).runAppendBench(),
   send: async () => (await import('./send.ts')).runSendBench(),
+  audit: async () => (await import('./audit.ts')).runAuditBench(),
   'fan-out': async () => (await import('./fan-out.ts')).runFanOutBench(),
   sync: async () => (await import('./sync.ts')).runSyncBench(),
   'sliding-sync': async () => (await import('./sliding-sync.ts')).runSlidingSyncBench(),

@@ -40,6 +40,11 @@ export async function startServer(nodeArguments: readonly string[] = []): Promis
   return start(await freePort(), {}, nodeArguments);
 }
 
+/** The same with other settings than usual. */
+export async function startServerWith(settings: object): Promise<BenchServer> {
+  return start(await freePort(), settings, []);
+}
+
 /** The same as a server that others can reach with TLS, under the name `localhost` with a port. */
 export async function startFederatedServer(
   tls: { readonly ca: string; readonly cert: string; readonly key: string },
