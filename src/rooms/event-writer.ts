@@ -1,5 +1,6 @@
 /** Makes signed events of what local users want to send. */
 import type { Reader } from '#projections/engine/reader.ts';
+import { contentOf } from '#projections/rooms/event-content.ts';
 import { type PduMeta, pduRecord, type Transaction } from '#projections/rooms/pdu-record.ts';
 import { eventById, roomById } from '#projections/rooms/queries.ts';
 import { authEventTypes } from '#protocol/auth/auth-events.ts';
@@ -9,7 +10,6 @@ import { type BuiltEvent, buildEvent, type EventDraft } from '#protocol/build-ev
 import { CanonicalJsonError, canonicalJson } from '#protocol/canonical-json.ts';
 import { numberStrictness } from '#protocol/hashing.ts';
 import { isUserId } from '#protocol/identifiers.ts';
-import { parseJson } from '#protocol/json-limits.ts';
 import type { JsonObject, JsonValue, Pdu } from '#protocol/pdu.ts';
 import { type PowerLevels, powerLevelsOf } from '#protocol/power-levels.ts';
 import { redactContent, redactedEventIdOf, splitPdu } from '#protocol/redaction.ts';
@@ -203,7 +203,7 @@ export class EventWriter {
     if (original.sender !== pdu.sender && levels.powerLevelOf(pdu.sender) < levels.redact) {
       throw new MatrixError('M_FORBIDDEN', 'You may not redact the events of others in this room.');
     }
-    const content = parseJson(original.contentJson) as JsonObject;
+    const content = contentOf(original);
     return { eventId: target, content: redactContent({ type: original.type, content }, head.rules) };
   }
 }
