@@ -1,4 +1,6 @@
 /** `stele backup` on a data folder, with the server running and without. */
+import { spawn } from 'node:child_process';
+import { once } from 'node:events';
 import { mkdir, open, readdir, readFile, rm, writeFile } from 'node:fs/promises';
 import path from 'node:path';
 import { afterEach, beforeEach, describe, expect, test } from 'vitest';
@@ -117,6 +119,24 @@ describe('stele backup', () => {
     expect(report.kept.files).toBeGreaterThanOrEqual(1);
     expect(report.mediaFiles).toBe(2);
     expect((await allFiles(server.path('copy'))).filter((name) => name.endsWith('.part'))).toEqual([]);
+  });
+
+  test('a run that was killed at any moment goes on, and nobody takes what it left for a backup', async () => {
+    await upload('one file');
+    await upload('another file');
+    await server.stop();
+    for (const share of [0, 0.9, 1]) {
+      const script = path.join(import.meta.dirname, 'killed-backup.test-support.ts');
+      const child = spawn(process.execPath, [script, JSON.stringify(optionsFor(server.path('copy'))), `${share}`]);
+      const [, signal] = (await once(child, 'exit')) as [number | null, string | null];
+      expect(signal).toBe('SIGKILL');
+      const { status, err } = await server.stele('restore', server.path('copy'), '--to', server.path('restored'));
+      expect({ status, err }).toEqual({ status: 1, err: expect.stringContaining('there is no backup in') });
+    }
+    const report = await makeBackup(optionsFor(server.path('copy')));
+    expect(report).toMatchObject({ mediaFiles: 2, warnings: [] });
+    expect((await allFiles(server.path('copy'))).filter((name) => name.endsWith('.part'))).toEqual([]);
+    expect((await server.stele('drill', server.path('copy'), '--no-record')).status).toBe(0);
   });
 
   test('a full disk: it says so, leaves nothing half, and the next run goes on', async () => {
