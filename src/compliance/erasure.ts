@@ -194,9 +194,10 @@ export class Erasures {
     const peersAsked = erasure.asksPeers && erasure.state === 'requested' ? await askPeers(userId) : 0;
     if (isActiveUser(reader, userId)) await deactivate(userId);
     const ledger = new Ledger({ ...this.#options, cause: 'erasure', requestId: id });
-    const circumstances = { policy, holds: holds.standing(), nowMs: clock() };
+    const nowMs = clock();
     await scan({ ...this.#options, about: userId, signal: this.#closing.signal }, (item) => {
       if (!item.userIds.includes(userId)) return undefined;
+      const circumstances = { policy, holds: holds.standing(), nowMs };
       return ledger.take(item, decide(item, { cause: 'erasure', userId }, circumstances));
     });
     await ledger.flush();

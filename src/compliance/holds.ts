@@ -26,19 +26,26 @@ export interface NewHold {
 
 export class Holds {
   readonly #options: HoldsOptions;
+  #standing: readonly Hold[] | undefined;
+  #standingAt = 0;
   readonly #onReleased = new Set<() => void>();
 
   constructor(options: HoldsOptions) {
     this.#options = options;
   }
 
-  /** Those that stand. */
-  standing(): Hold[] {
-    return standingHolds(this.#options.reader);
+  /** Those that stand now; to be asked for each decision, so that one which was set meanwhile counts. */
+  standing(): readonly Hold[] {
+    const { frontier } = this.#options.reader;
+    if (this.#standing === undefined || frontier !== this.#standingAt) {
+      this.#standing = standingHolds(this.#options.reader);
+      this.#standingAt = frontier;
+    }
+    return this.#standing;
   }
 
   /** All there ever were. */
-  all(): Hold[] {
+  all(): readonly Hold[] {
     return allHolds(this.#options.reader);
   }
 

@@ -174,11 +174,10 @@ export class Retention {
 
   #circumstances(nowMs: number): (item: ClassifiedItem) => Circumstances {
     const { reader, holds, policy } = this.#options;
-    const standing = holds.standing();
     const rooms = new Map<string, RoomRetention | undefined>();
     return ({ roomId }) => {
       if (roomId !== undefined && !rooms.has(roomId)) rooms.set(roomId, roomRetention(reader, roomId));
-      return { policy, holds: standing, nowMs, room: roomId === undefined ? undefined : rooms.get(roomId) };
+      return { policy, holds: holds.standing(), nowMs, room: roomId === undefined ? undefined : rooms.get(roomId) };
     };
   }
 
