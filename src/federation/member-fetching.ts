@@ -167,7 +167,7 @@ export class MemberFetching {
 
   /** The state before the entry, as a server tells it. https://spec.matrix.org/v1.19/server-server-api/#get_matrixfederationv1stateroomid */
   async #askFor(room: Position, { roomId, entry }: PartialRoom, server: string): Promise<boolean> {
-    const { client, receiver, reader } = this.#options;
+    const { client, receiver, reader, logger } = this.#options;
     const receiving = this.#receivingRoom(room);
     if (receiving === undefined) throw new FederationError('refused', server, 'the version of the room is not known');
     const told = receiver.toldEvents(receiving, server);
@@ -193,7 +193,9 @@ export class MemberFetching {
       throw new FederationError('bad_answer', server, 'it tells of a state without the create event of the room');
     }
     await receiver.takeIn(told);
-    return receiver.receiveMembers(receiving, entry, stateIds);
+    const isDone = await receiver.receiveMembers(receiving, entry, stateIds);
+    if (isDone) logger.info({ server, roomId, events: stateIds.size }, 'all members of a room are known');
+    return isDone;
   }
 
   /** What came while not all members were known, in the order in which it came. */
