@@ -6,6 +6,7 @@ import { join } from 'node:path';
 import type { FastifyInstance } from 'fastify';
 import { accountsProjection } from '#projections/accounts/projection.ts';
 import { auditProjection } from '#projections/audit/projection.ts';
+import { backupsProjection } from '#projections/backups/projection.ts';
 import { ProjectionEngine } from '#projections/engine/engine.ts';
 import { identityBindingsProjection } from '#projections/identity-bindings/projection.ts';
 import { signingKeyFromSeed } from '#protocol/signing.ts';
@@ -73,7 +74,7 @@ export interface ServerOptions {
 export async function startAccounts(options: ServerOptions = {}): Promise<AccountsServer> {
   const dir = await mkdtemp(join(tmpdir(), 'stele-accounts-'));
   const log = openMemoryLog();
-  const projections = [accountsProjection, auditProjection, identityBindingsProjection];
+  const projections = [accountsProjection, auditProjection, backupsProjection, identityBindingsProjection];
   const engine = await ProjectionEngine.open({ dir, log, projections, safeCopies: false });
   const settings = settingsSchema.parse({
     server_name: 'example.org',
