@@ -3,13 +3,17 @@
 //
 //	checklog tiles FOLDER VERIFIER_KEY [OLDER_CHECKPOINT_FILE…] < lines of "INDEX LEAF_HASH_HEX"
 //	checklog proof VERIFIER_KEY PROOF_FILE…
+//	checklog cosigned VERIFIER_KEY CHECKPOINT_FILE WITNESS_KEY…
 //
 // It prints a line for each thing that holds and ends with status 1 at the first that does not.
 package main
 
 import (
 	"bufio"
+	"crypto/ed25519"
 	"crypto/sha256"
+	"encoding/base64"
+	"encoding/binary"
 	"encoding/hex"
 	"encoding/json"
 	"errors"
@@ -38,8 +42,10 @@ func run(args []string, in io.Reader, out io.Writer) error {
 		return checkTiles(args[1], args[2], args[3:], in, out)
 	case len(args) >= 3 && args[0] == "proof":
 		return checkProofs(args[1], args[2:], out)
+	case len(args) >= 4 && args[0] == "cosigned":
+		return checkCosigned(args[1], args[2], args[3:], out)
 	}
-	return errors.New("usage: checklog tiles FOLDER KEY [CHECKPOINT…] | checklog proof KEY FILE…")
+	return errors.New("usage: checklog tiles FOLDER KEY [CHECKPOINT…] | checklog proof KEY FILE… | checklog cosigned KEY FILE WITNESS_KEY…")
 }
 
 // openCheckpoint verifies a checkpoint and reads its head (https://c2sp.org/tlog-checkpoint).
@@ -58,6 +64,63 @@ func openCheckpoint(text []byte, key string) (tlog.Tree, error) {
 	}
 	// The Go checksum database has another first line and is otherwise the same.
 	return tlog.ParseTree([]byte("go.sum database tree\n" + lines[1] + "\n" + lines[2] + "\n"))
+}
+
+// cosigner verifies the Ed25519 cosignatures of a witness (https://c2sp.org/tlog-cosignature), as note asks for it.
+type cosigner struct {
+	name string
+	hash uint32
+	key  ed25519.PublicKey
+	time uint64
+}
+
+func newCosigner(vkey string) (*cosigner, error) {
+	name, rest, _ := strings.Cut(vkey, "+")
+	hash, encoded, _ := strings.Cut(rest, "+")
+	key, err := base64.StdEncoding.DecodeString(encoded)
+	if err != nil || len(key) != 1+ed25519.PublicKeySize || key[0] != 4 {
+		return nil, fmt.Errorf("%q is no key of a witness", vkey)
+	}
+	digest := sha256.Sum256(append([]byte(name+"\n"), key...))
+	id := binary.BigEndian.Uint32(digest[:])
+	if fmt.Sprintf("%08x", id) != hash {
+		return nil, fmt.Errorf("the id in %q is not that of its key", vkey)
+	}
+	return &cosigner{name: name, hash: id, key: key[1:]}, nil
+}
+
+func (c *cosigner) Name() string    { return c.name }
+func (c *cosigner) KeyHash() uint32 { return c.hash }
+
+func (c *cosigner) Verify(text, sig []byte) bool {
+	if len(sig) != 8+ed25519.SignatureSize {
+		return false
+	}
+	c.time = binary.BigEndian.Uint64(sig)
+	message := fmt.Sprintf("cosignature/v1\ntime %d\n%s", c.time, text)
+	return ed25519.Verify(c.key, []byte(message), sig[8:])
+}
+
+func checkCosigned(key, file string, witnessKeys []string, out io.Writer) error {
+	text, err := os.ReadFile(file)
+	if err != nil {
+		return err
+	}
+	tree, err := openCheckpoint(text, key)
+	if err != nil {
+		return err
+	}
+	for _, witnessKey := range witnessKeys {
+		witness, err := newCosigner(witnessKey)
+		if err != nil {
+			return err
+		}
+		if _, err := note.Open(text, note.VerifierList(witness)); err != nil {
+			return fmt.Errorf("%s: %w", witness.name, err)
+		}
+		fmt.Fprintf(out, "cosigned %d %s %d\n", tree.N, witness.name, witness.time)
+	}
+	return nil
 }
 
 // folderTiles reads tiles from the folder that a log would serve.
