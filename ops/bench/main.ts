@@ -24,6 +24,7 @@ const BENCHMARKS: Readonly<Record<string, () => Promise<BenchResult | readonly B
   outbound: async () => (await import('./outbound.ts')).runOutboundBench(),
   media: async () => (await import('./media.ts')).runMediaBench(),
   export: async () => (await import('./export.ts')).runExportBench(),
+  erasure: async () => (await import('./erasure.ts')).runErasureBench(),
   resources: async () => (await import('./resources.ts')).runResourcesBench(),
 };
 
