@@ -95,6 +95,14 @@ export const recordKinds = {
     version: 1,
     says: 'A token that lets people register was made.',
   },
+  'registration_token.changed': {
+    version: 1,
+    says: 'A token that lets people register is good for another number of them, or until another time.',
+  },
+  'registration_token.removed': {
+    version: 1,
+    says: 'A token that let people register does so no more.',
+  },
   'room.forgotten': {
     version: 1,
     says: 'A user took a room that they had left out of their history.',

@@ -32,7 +32,7 @@ export const accountsProjection: Projection = {
   apply(tx, record) {
     const read = readAccountRecord(record);
     if (read === undefined) return;
-    if (read.kind === 'registration_token.created') createRegistrationToken(tx, read.fields);
+    if (isOfToken(read)) applyToToken(tx, read);
     else if (read.kind === 'user.registered') register(tx, record, read.fields);
     else applyToUser(tx, record, read);
   },
@@ -43,9 +43,23 @@ export function accountTopic(userId: string): string {
   return `account:${userId}`;
 }
 
-function createRegistrationToken(tx: Writer, fields: AccountRecords['registration_token.created']): void {
-  const { token, usesAllowed, expiresAtMs } = fields;
-  tx.put(registrationTokens, [token], { usesAllowed, completed: 0, expiresAtMs });
+type TokenRecord = Extract<AccountRecord, { kind: `registration_token.${string}` }>;
+
+function isOfToken(read: AccountRecord): read is TokenRecord {
+  return read.kind.startsWith('registration_token.');
+}
+
+function applyToToken(tx: Writer, { kind, fields }: TokenRecord): void {
+  const { token } = fields;
+  const row = tx.get(registrationTokens, [token]);
+  if (kind === 'registration_token.removed') {
+    tx.remove(registrationTokens, [token]);
+    return;
+  }
+  const { usesAllowed, expiresAtMs } = fields as AccountRecords['registration_token.created'];
+  if (kind === 'registration_token.changed' && row === undefined) return;
+  const completed = kind === 'registration_token.changed' ? (row?.completed ?? 0) : 0;
+  tx.put(registrationTokens, [token], { usesAllowed, completed, expiresAtMs });
 }
 
 function register(tx: Writer, record: LogRecord, fields: AccountRecords['user.registered']): void {
@@ -85,7 +99,7 @@ function useRegistrationToken(tx: Writer, token: string): void {
 }
 
 /** A record of a user who is there. */
-type UserRecord = Exclude<AccountRecord, { kind: 'user.registered' | 'registration_token.created' }>;
+type UserRecord = Exclude<AccountRecord, TokenRecord | { kind: 'user.registered' }>;
 
 function applyToUser(tx: Writer, record: LogRecord, read: UserRecord): void {
   const userId = tx.get(userStreams, [record.stream]);

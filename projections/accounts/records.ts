@@ -74,6 +74,13 @@ export interface AccountRecords {
     readonly usesAllowed: number | null;
     readonly expiresAtMs: number | null;
   };
+  /** As `registration_token.created`; what was used of it stays used. */
+  'registration_token.changed': {
+    readonly token: string;
+    readonly usesAllowed: number | null;
+    readonly expiresAtMs: number | null;
+  };
+  'registration_token.removed': { readonly token: string };
 }
 
 export type AccountRecordKind = keyof AccountRecords & RecordKind;
@@ -145,6 +152,8 @@ const ACCOUNT_KINDS: Readonly<Record<AccountRecordKind, true>> = {
   'session.refreshed': true,
   'session.confirmed': true,
   'registration_token.created': true,
+  'registration_token.changed': true,
+  'registration_token.removed': true,
 };
 
 function isAccountKind(kind: string): kind is AccountRecordKind {

@@ -3,10 +3,10 @@
  * https://spec.matrix.org/v1.19/client-server-api/#token-authenticated-registration
  */
 import { accountRecord, REGISTRATION_TOKENS_STREAM } from '#projections/accounts/records.ts';
-import { registrationTokens } from '#projections/accounts/tables.ts';
+import { type RegistrationTokenRow, registrationTokens } from '#projections/accounts/tables.ts';
 import type { Reader } from '#projections/engine/reader.ts';
 import type { StreamCommands } from '#src/commands/stream-command.ts';
-import { invalidParam } from '#src/http/errors.ts';
+import { invalidParam, notFound } from '#src/http/errors.ts';
 import { newOpaqueId, type RandomBytes } from './secrets.ts';
 
 /** https://spec.matrix.org/v1.19/appendices/#opaque-identifiers, at most 64 characters. */
@@ -20,6 +20,20 @@ export interface RegistrationTokenRequest {
   readonly usesAllowed?: number | undefined;
   /** Milliseconds since the epoch; never when undefined. */
   readonly expiresAtMs?: number | undefined;
+}
+
+/** Another number of uses, or another expiry; null for no bound. */
+export interface RegistrationTokenChange {
+  readonly usesAllowed?: number | null | undefined;
+  readonly expiresAtMs?: number | null | undefined;
+}
+
+/** A token as administrators see it. */
+export interface RegistrationToken extends RegistrationTokenRow {
+  readonly token: string;
+  /** Registrations under way with it. */
+  readonly pending: number;
+  readonly isValid: boolean;
 }
 
 export interface RegistrationTokensOptions {
@@ -48,12 +62,8 @@ export class RegistrationTokens {
   async create({ token, usesAllowed, expiresAtMs }: RegistrationTokenRequest): Promise<string> {
     const made = token ?? newOpaqueId(this.#random);
     if (!TOKEN.test(made)) throw invalidParam('A registration token has 1 to 64 characters out of A-Z a-z 0-9 . _ ~ -');
-    if (usesAllowed !== undefined && (!Number.isSafeInteger(usesAllowed) || usesAllowed < 0)) {
-      throw invalidParam('The number of uses must be a whole number.');
-    }
-    if (expiresAtMs !== undefined && (!Number.isSafeInteger(expiresAtMs) || expiresAtMs <= this.#clock())) {
-      throw invalidParam('The expiry must be a time in the future.');
-    }
+    checkUses(usesAllowed);
+    checkExpiry(expiresAtMs, this.#clock());
     const { result } = await this.#commands.run(REGISTRATION_TOKENS_STREAM, () => {
       if (this.#reader.has(registrationTokens, [made]))
         throw invalidParam('There is such a registration token already.');
@@ -62,6 +72,63 @@ export class RegistrationTokens {
       return { records: [accountRecord(id, 'registration_token.created', fields)], result: made };
     });
     return result;
+  }
+
+  /** All tokens, in order. */
+  list(): RegistrationToken[] {
+    return Array.from(this.#reader.range(registrationTokens), ({ key: [token], value }) =>
+      this.#described(token, value),
+    );
+  }
+
+  /** Undefined if there is no such token. */
+  find(token: string): RegistrationToken | undefined {
+    const row = TOKEN.test(token) ? this.#reader.get(registrationTokens, [token]) : undefined;
+    return row && this.#described(token, row);
+  }
+
+  /**
+   * Changes what a token is good for: what is undefined stays, null takes a bound away.
+   * Throws `M_NOT_FOUND` if there is no such token, `M_INVALID_PARAM` if one of the values makes no sense.
+   */
+  async change(token: string, { usesAllowed, expiresAtMs }: RegistrationTokenChange): Promise<void> {
+    checkUses(usesAllowed ?? undefined);
+    checkExpiry(expiresAtMs ?? undefined, this.#clock());
+    await this.#commands.run(REGISTRATION_TOKENS_STREAM, () => {
+      const known = this.find(token);
+      if (known === undefined) throw notFound('There is no such registration token.');
+      const fields = {
+        token,
+        usesAllowed: usesAllowed === undefined ? known.usesAllowed : usesAllowed,
+        expiresAtMs: expiresAtMs === undefined ? known.expiresAtMs : expiresAtMs,
+      };
+      return {
+        records: [accountRecord(this.#random(RECORD_ID_BYTES), 'registration_token.changed', fields)],
+        result: undefined,
+      };
+    });
+  }
+
+  /** Takes a token away. Throws `M_NOT_FOUND` if there is none. */
+  async remove(token: string): Promise<void> {
+    await this.#commands.run(REGISTRATION_TOKENS_STREAM, () => {
+      if (this.find(token) === undefined) throw notFound('There is no such registration token.');
+      return {
+        records: [accountRecord(this.#random(RECORD_ID_BYTES), 'registration_token.removed', { token })],
+        result: undefined,
+      };
+    });
+  }
+
+  #described(token: string, { usesAllowed, completed, expiresAtMs }: RegistrationTokenRow): RegistrationToken {
+    return {
+      token,
+      usesAllowed,
+      completed,
+      expiresAtMs,
+      pending: this.#pending.get(token) ?? 0,
+      isValid: this.isValid(token),
+    };
   }
 
   /** Whether somebody could register with it now. */
@@ -92,5 +159,17 @@ export class RegistrationTokens {
     const row = this.#reader.get(registrationTokens, [token]);
     if (row === undefined || (row.expiresAtMs !== null && row.expiresAtMs <= this.#clock())) return 0;
     return row.usesAllowed === null ? Number.POSITIVE_INFINITY : row.usesAllowed - row.completed;
+  }
+}
+
+function checkUses(usesAllowed: number | undefined): void {
+  if (usesAllowed !== undefined && (!Number.isSafeInteger(usesAllowed) || usesAllowed < 0)) {
+    throw invalidParam('The number of uses must be a whole number.');
+  }
+}
+
+function checkExpiry(expiresAtMs: number | undefined, nowMs: number): void {
+  if (expiresAtMs !== undefined && (!Number.isSafeInteger(expiresAtMs) || expiresAtMs <= nowMs)) {
+    throw invalidParam('The expiry must be a time in the future.');
   }
 }

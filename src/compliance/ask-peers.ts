@@ -1,17 +1,12 @@
 /** Asks other servers to forget what a user wrote: by redactions in the user's name, where they are in a room together. */
-import { setImmediate as nextTurn } from 'node:timers/promises';
 import type { Reader } from '#projections/engine/reader.ts';
-import { eventAt, findRoom, joinedRoomIds, serversIn, timelineBackwards } from '#projections/rooms/queries.ts';
+import { findRoom, joinedRoomIds, serversIn } from '#projections/rooms/queries.ts';
 import { MatrixError } from '#src/http/errors.ts';
+import { messagesOfUser } from '#src/rooms/messages-of-user.ts';
 import type { Rooms } from '#src/rooms/rooms.ts';
-import { BEFORE_FIRST, type Position } from '#streams/event-log.ts';
 
-/** Events that are looked at in one turn of the event loop. */
-const EVENTS_PER_TURN = 200;
 /** Redactions that wait for the disk together. */
 const SENT_AT_ONCE = 16;
-/** Above any place. */
-const MAX_PLACE = 2 ** 48 - 1;
 const REASON = 'The sender asked for erasure.';
 
 export interface AskPeersContext {
@@ -29,7 +24,7 @@ export async function askPeers({ reader, rooms, serverName }: AskPeersContext, u
   for (const roomId of [...joinedRoomIds(reader, userId)]) {
     const room = findRoom(reader, roomId);
     if (room === undefined || ![...serversIn(reader, room.id)].some((server) => server !== serverName)) continue;
-    const eventIds = await messagesOf(reader, room.id, userId);
+    const eventIds = await messagesOfUser(reader, room.id, userId);
     for (let at = 0; at < eventIds.length; at += SENT_AT_ONCE) {
       const sent = await Promise.all(
         eventIds.slice(at, at + SENT_AT_ONCE).map((redacts) => redact(rooms, roomId, userId, redacts)),
@@ -38,24 +33,6 @@ export async function askPeers({ reader, rooms, serverName }: AskPeersContext, u
     }
   }
   return asked;
-}
-
-async function messagesOf(reader: Reader, room: Position, userId: string): Promise<string[]> {
-  const found: string[] = [];
-  let upTo = MAX_PLACE;
-  for (;;) {
-    let looked = 0;
-    for (const { place, position } of timelineBackwards(reader, room, BEFORE_FIRST, upTo)) {
-      upTo = place - 1;
-      looked++;
-      const event = eventAt(reader, position);
-      const isMessage = event?.sender === userId && event.stateKey === undefined && event.type !== 'm.room.redaction';
-      if (isMessage && event.redactedBy === undefined) found.push(event.eventId);
-      if (looked === EVENTS_PER_TURN) break;
-    }
-    if (looked < EVENTS_PER_TURN) return found;
-    await nextTurn();
-  }
 }
 
 async function redact(rooms: Rooms, roomId: string, sender: string, redacts: string): Promise<boolean> {

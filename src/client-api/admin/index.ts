@@ -21,6 +21,7 @@ import {
 import { createToken, listTokens, revokeToken } from './roles/tokens.ts';
 import { adminRoomEndpoints } from './rooms/index.ts';
 import { postServerNotice, putServerNotice } from './send-server-notice.ts';
+import { adminServerEndpoints } from './server/index.ts';
 import { adminUserEndpoints } from './users/index.ts';
 import { whois } from './whois.ts';
 
@@ -29,6 +30,7 @@ export const adminEndpoints: readonly Endpoint<Context>[] = [
   whois,
   ...adminUserEndpoints,
   ...adminRoomEndpoints,
+  ...adminServerEndpoints,
   getSuspend,
   putSuspend,
   getLock,

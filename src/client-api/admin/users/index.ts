@@ -5,6 +5,7 @@ import { getAdministrator, putAdministrator } from './administrator.ts';
 import { closeAccount } from './close-account.ts';
 import { listUsers, listUsersWithClosed } from './list-users.ts';
 import { logInAs } from './log-in-as.ts';
+import { redactUser, redactUserStatus } from './redact-user.ts';
 import { resetPassword } from './reset-password.ts';
 import { userAccountData } from './user-account-data.ts';
 import { deleteUserDevice, deleteUserDevices, getUserDevice, listUserDevices, putUserDevice } from './user-devices.ts';
@@ -33,4 +34,6 @@ export const adminUserEndpoints: readonly Endpoint<Context>[] = [
   deleteUserDevices,
   userPushers,
   usernameAvailable,
+  redactUser,
+  redactUserStatus,
 ];
