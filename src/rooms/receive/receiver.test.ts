@@ -7,7 +7,7 @@ import { afterEach, describe, expect, it } from 'vitest';
 import { ProjectionEngine } from '#projections/engine/engine.ts';
 import { check } from '#projections/engine/replay.ts';
 import { stateAfter, stateBefore } from '#projections/rooms/event-row.ts';
-import { knownEvent } from '#projections/rooms/known-events.ts';
+import { knownEvent, resolutionEventAt } from '#projections/rooms/known-events.ts';
 import { roomsProjection } from '#projections/rooms/projection.ts';
 import {
   eventAt,
@@ -21,7 +21,11 @@ import {
   timelineBackwards,
 } from '#projections/rooms/queries.ts';
 import { MAIN_LINE, type StateRef, stateEntriesAt } from '#projections/rooms/state/index.ts';
-import type { JsonObject } from '#protocol/pdu.ts';
+import { contentHash, eventIdOf } from '#protocol/hashing.ts';
+import { parseJsonExactly } from '#protocol/json-limits.ts';
+import type { JsonObject, Pdu } from '#protocol/pdu.ts';
+import { redact } from '#protocol/redaction.ts';
+import { signJson } from '#protocol/signing.ts';
 import { MatrixError } from '#src/http/errors.ts';
 import { openMemoryLog } from '#streams/memory/memory-log.ts';
 import { Rooms } from '../rooms.ts';
@@ -201,6 +205,27 @@ describe('an event of another server', () => {
       kind: 'accept',
     });
     expect(eventById(it.reader, eventId)?.contentJson).toBe('{}');
+  });
+
+  it('keeps its numbers and its time to the last digit before version 6, and a replay does too', async () => {
+    const it = await entered('3');
+    const { rules } = it.foreign;
+    const plain = it.add({ sender: ANN, type: 'm.room.power_levels', stateKey: '', content: {} });
+    const { hashes: _, signatures: __, ...draft } = plain.pdu;
+    const levels =
+      '{"events":{"x":1e1},"huge":-100000000000000000000001,"users":{"@ann:a.org":100,"@bob:b.org":50.75}}';
+    const [time, content] = ['9007199254740993', levels].map((text) => parseJsonExactly(text));
+    const unhashed = { ...draft, content, origin_server_ts: time } as JsonObject;
+    const hashed = { ...unhashed, hashes: { sha256: contentHash(unhashed, rules) } } as unknown as Pdu;
+    const { signatures } = signJson(redact(hashed, rules), 'a.org', keyOfServer('a.org'), 'loose');
+    const pdu = { ...hashed, signatures } as Pdu;
+    const eventId = eventIdOf(pdu, rules);
+    expect(await it.receiver.receive(it.foreign.room, 'a.org', pdu)).toEqual({ kind: 'accept' });
+    const known = knownEvent(it.reader, eventId) ?? expect.fail();
+    expect(known.row).toMatchObject({ contentJson: levels.replace('1e1', '10.0'), originServerTs: 2 ** 53 });
+    const room = { id: known.row.room, roomId: it.foreign.roomId, rules };
+    expect(resolutionEventAt(it.reader, room, known.position)?.originServerTs).toBe(9007199254740993n);
+    expect(await it.isReplayedEqual()).toBe(true);
   });
 
   it('is recorded once, whoever sends it how often', async () => {
