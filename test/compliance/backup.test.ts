@@ -69,6 +69,27 @@ describe('stele backup', () => {
     expect(await readdir(server.path('copy'))).not.toContain('keyring');
   });
 
+  test('while people write, each generation is of one published moment and can be restored', async () => {
+    const stop = new AbortController();
+    const writing = Promise.all(
+      [1, 2, 3].map(async (writer) => {
+        for (let number = 0; !stop.signal.aborted; number++) await server.say(ada, room, `writer ${writer}: ${number}`);
+      }),
+    );
+    const made: Record<string, unknown>[] = [];
+    for (let run = 0; run < 3; run++) {
+      made.push(await server.steleJson('backup', server.path('copy')));
+      await server.say(ada, room, `after run ${run}`);
+    }
+    stop.abort();
+    await writing;
+    for (const { id, records, warnings } of made) {
+      expect(warnings).toEqual([]);
+      const drilled = await server.steleJson('drill', server.path('copy'), '--no-record', '--generation', String(id));
+      expect(drilled).toMatchObject({ passed: true, records, findings: [] });
+    }
+  });
+
   test('the manifest is signed by the log, and names its checkpoint', async () => {
     const checkpoint = await server.published();
     const { id, records } = await server.steleJson('backup', server.path('copy'));
