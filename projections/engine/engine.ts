@@ -201,13 +201,13 @@ export class ProjectionEngine {
    * then removes the old files and every safe copy. After the keys of sections were destroyed, nothing is left in this folder
    * of what they said: not in free pages, nor in gaps of used ones; and the tables are what a replay gives.
    *
-   * One at a time: a second call waits for the first and begins anew. Rejects with what went wrong; the tables in use then
+   * `signal` ends it early. One at a time: a second call waits for the first and begins anew. Rejects with what went wrong; the tables in use then
    * stay in use. What it takes of the event loop comes in small pieces.
    */
-  async renew(options: { readonly buildAhead?: BuildAhead } = {}): Promise<Renewed> {
+  async renew(options: { readonly buildAhead?: BuildAhead; readonly signal?: AbortSignal } = {}): Promise<Renewed> {
     while (this.#renewing !== undefined) await this.#renewing.catch(() => undefined);
     if (this.#isClosed || this.#failure !== undefined) throw this.#stopped();
-    this.#renewing = this.#renew(options.buildAhead);
+    this.#renewing = this.#renew(options.buildAhead, options.signal);
     try {
       return await this.#renewing;
     } finally {
@@ -221,7 +221,7 @@ export class ProjectionEngine {
     return () => this.#renewalListeners.delete(listener);
   }
 
-  async #renew(buildAhead: BuildAhead | undefined): Promise<Renewed> {
+  async #renew(buildAhead: BuildAhead | undefined, signal: AbortSignal | undefined): Promise<Renewed> {
     await this.#copying?.catch(() => undefined);
     const old = this.#applier.environment;
     const { renewed } = await renewedApplier({
@@ -229,7 +229,8 @@ export class ProjectionEngine {
       projections: this.#projections,
       log: this.#log,
       buildAhead,
-      isStopped: () => this.#isClosed || this.#failure !== undefined,
+      signal,
+      isStopped: () => this.#isClosed || this.#failure !== undefined || signal?.aborted === true,
       take: (applier) => {
         if (this.#isClosed || this.#failure !== undefined || applier.position !== this.frontier) throw this.#stopped();
         this.#applier = applier;

@@ -15,7 +15,7 @@ const RECORDS_PER_TURN = 64;
  * Applies the log to the empty environment at a path, as far as it likes, and closes it. It must read keys that were destroyed
  * before it was called as destroyed.
  */
-export type BuildAhead = (path: string) => Promise<void>;
+export type BuildAhead = (path: string, signal?: AbortSignal) => Promise<void>;
 
 /** What was built. */
 export interface Renewed {
@@ -28,6 +28,8 @@ export interface RenewalOptions {
   readonly projections: readonly Projection[];
   readonly log: ProjectedLog;
   readonly buildAhead: BuildAhead | undefined;
+  /** Ends the work of `buildAhead`. */
+  readonly signal: AbortSignal | undefined;
   /** Whether there is no use in going on. */
   readonly isStopped: () => boolean;
   /**
@@ -50,7 +52,7 @@ export async function renewedApplier(options: RenewalOptions): Promise<{ readonl
   try {
     if (buildAhead !== undefined) {
       await environment.close();
-      await buildAhead(environment.path);
+      await buildAhead(environment.path, options.signal);
       environment = folder.resume(environment.path);
     }
     const applier = new Applier(environment, projections);

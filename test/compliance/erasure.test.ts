@@ -133,6 +133,17 @@ describe('erasing a user', () => {
     expect(await app.context.compliance.erasures.certificate(erasure.id)).toEqual(certificate);
   });
 
+  it('is not said to be done when the server stops before it is', async () => {
+    await live(subject);
+    const { compliance } = app.context;
+    const id = await compliance.erasures.request({ userId: subject.userId, ...by });
+    const running = compliance.erasures.run(id);
+    running.catch(() => undefined);
+    await compliance.close();
+    await expect(running).rejects.toThrow();
+    expect(compliance.erasures.find(id)).toMatchObject({ state: 'requested', certificateAt: null });
+  });
+
   it('of whom there is nothing here is refused', async () => {
     await expect(erase('@nobody:localhost')).rejects.toThrow(/no such user/);
   });

@@ -71,6 +71,11 @@ export interface Finished {
   readonly media: number;
 }
 
+/** The server stops before what was decided is all gone. */
+export class DestructionStopped extends Error {
+  override readonly name = 'DestructionStopped';
+}
+
 const NOTHING: Finished = { sections: 0, media: 0 };
 
 export class Destruction {
@@ -79,7 +84,7 @@ export class Destruction {
   #waiting: Promise<Finished> | undefined;
   #retryTimer: NodeJS.Timeout | undefined;
   #soonTimer: NodeJS.Timeout | undefined;
-  #isClosed = false;
+  readonly #closing = new AbortController();
 
   constructor(options: DestructionOptions) {
     this.#options = options;
@@ -122,7 +127,7 @@ export class Destruction {
 
   /** The same in a while, together with what is decided until then: for what comes one by one. */
   finishSoon(): void {
-    if (this.#isClosed || this.#soonTimer !== undefined) return;
+    if (this.#closing.signal.aborted || this.#soonTimer !== undefined) return;
     this.#soonTimer = setTimeout(() => {
       this.#soonTimer = undefined;
       void this.resume();
@@ -134,7 +139,7 @@ export class Destruction {
   async resume(): Promise<Finished> {
     const { log, reader, logger } = this.#options;
     const pending = unfinishedDestructions(reader);
-    if (pending.length === 0 || this.#isClosed) return NOTHING;
+    if (pending.length === 0 || this.#closing.signal.aborted) return NOTHING;
     try {
       for (const position of pending) {
         const record = await log.readAt(position);
@@ -143,7 +148,7 @@ export class Destruction {
       }
       return await this.finish();
     } catch (error) {
-      if (this.#isClosed) return NOTHING;
+      if (this.#closing.signal.aborted) return NOTHING;
       logger.error({ err: error }, 'what was decided to be destroyed is not all gone; it is tried again in a minute');
       this.#retryTimer = setTimeout(() => void this.resume(), RETRY_MS);
       this.#retryTimer.unref();
@@ -151,8 +156,9 @@ export class Destruction {
     }
   }
 
+  /** Stops what is under way; it is gone on with at the next start. */
   async close(): Promise<void> {
-    this.#isClosed = true;
+    this.#closing.abort();
     clearTimeout(this.#retryTimer);
     clearTimeout(this.#soonTimer);
     await this.#waiting?.catch(() => undefined);
@@ -163,9 +169,13 @@ export class Destruction {
     const { log, reader, engine, search, removeFile, dropCaches, buildAhead, newRecordId } = this.#options;
     const pending = unfinishedDestructions(reader);
     const upTo = pending.at(-1);
-    if (upTo === undefined || this.#isClosed) return NOTHING;
-    await engine.renew(buildAhead && { buildAhead });
+    if (upTo === undefined) return NOTHING;
+    const { signal } = this.#closing;
+    if (signal.aborted) throw new DestructionStopped('the server stops; what was decided goes at the next start');
+    await engine.renew({ signal, ...(buildAhead && { buildAhead }) });
     await search.renew();
+    // An index that was closed before has not removed anything.
+    if (signal.aborted) throw new DestructionStopped('the server stops; what was decided goes at the next start');
     let sections = 0;
     let media = 0;
     for (const position of pending) {
