@@ -41,11 +41,12 @@ export async function toldState(
   eventIds: Iterable<string>,
 ): Promise<StateMap> {
   const state: StateMap = new Map();
+  const room = findRoom(reader, roomId)?.id;
   for (const eventId of eventIds) {
     if (sharedPacer.isDue) await sharedPacer.pause();
     const known = knownEvent(reader, eventId);
     if (known?.row.stateKey === undefined || known.disposition === 'rejected') continue;
-    if (known.row.room !== findRoom(reader, roomId)?.id) continue;
+    if (known.row.room !== room) continue;
     state.set(stateKeyOf(known.row.type, known.row.stateKey), known.position);
   }
   return state;
