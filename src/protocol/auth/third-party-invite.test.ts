@@ -1,5 +1,6 @@
 import { describe, expect, test } from 'vitest';
 import { encodeBase64, encodeBase64Url } from '../base64.ts';
+import { parseJsonExactly } from '../json-limits.ts';
 import type { JsonObject, JsonValue } from '../pdu.ts';
 import { signingKeyFromSeed, signJson } from '../signing.ts';
 import { ALICE, BANNED, BOB, BOTH, expectVerdict, judge, MOD, stateEvent } from './room.test-support.ts';
@@ -10,6 +11,14 @@ const OTHER_KEY = signingKeyFromSeed('ed25519:0', new Uint8Array(32).fill(4));
 const PUBLIC = encodeBase64(KEY.publicKey);
 
 const SIGNED = signJson({ mxid: BOB, token: 'tok' }, 'id.example.org', KEY);
+
+/** As Python signs it: `1.0` is not `1`. */
+const WITH_NUMBERS = signJson(
+  { mxid: BOB, token: 'tok', n: parseJsonExactly('[1.0,0.5,1e2]') },
+  'id.example.org',
+  KEY,
+  'loose',
+);
 
 function pending(content: JsonObject, sender = MOD) {
   return stateEvent('m.room.third_party_invite', 'tok', content, sender);
@@ -47,6 +56,7 @@ describe.each(BOTH)('redeeming an invite by third-party identifier in room versi
       { pending: { public_key: 5, public_keys: [null, {}, { public_key: '!' }, { public_key: PUBLIC }] } },
       'allow',
     ],
+    ['with numbers as they were signed', { invite: { signed: WITH_NUMBERS } }, 'allow'],
     ['when banned', { target: BANNED }, '4.4.1.1'],
     ['without a signed part', { invite: {} }, '4.4.1.2'],
     ['that is no object', { invite: 'x' }, '4.4.1.2'],
@@ -59,7 +69,7 @@ describe.each(BOTH)('redeeming an invite by third-party identifier in room versi
     ['without any key', { pending: {} }, '4.4.1.8'],
     ['unsigned', { invite: { signed: { mxid: BOB, token: 'tok' } } }, '4.4.1.8'],
     ['changed after signing', { invite: { signed: { ...SIGNED, more: 1 } } }, '4.4.1.8'],
-    ['with what cannot be signed', { invite: { signed: { ...SIGNED, more: 0.5 } } }, '4.4.1.8'],
+    ['with what cannot be signed', { invite: { signed: { ...SIGNED, more: '\ud800' } } }, '4.4.1.8'],
     [
       'with signatures that are none',
       { invite: { signed: { ...SIGNED, signatures: { a: 1, b: { 'ed25519:0': 1, 'rsa:0': 'AAAA' } } } } },
