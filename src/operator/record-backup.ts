@@ -1,4 +1,3 @@
-import { userInfo } from 'node:os';
 import { z } from 'zod';
 import {
   BACKUP_DRILLED,
@@ -10,6 +9,7 @@ import {
 } from '#projections/backups/records.ts';
 import type { Context } from '#src/context.ts';
 import { endpoint } from '#src/http/endpoint.ts';
+import { operatorOf } from './operator-guard.ts';
 
 /** Longest text of a field, in characters. */
 const MAX_TEXT = 100_000;
@@ -58,11 +58,11 @@ export const recordBackup = endpoint({
   auth: 'none',
   rateLimit: 'none',
   body: bodySchema,
-  handler: async ({ body: { record } }, context: Pick<Context, 'audit' | 'commands' | 'newRecordId'>) => {
+  handler: async ({ body: { record }, header }, context: Pick<Context, 'audit' | 'commands' | 'newRecordId'>) => {
     const { audit, commands, newRecordId } = context;
     const id = record.kind === BACKUP_PRUNED ? record.fields.removed.join(' ') : record.fields.generation;
     await audit.record({
-      actor: { kind: 'operator', name: userInfo().username },
+      actor: operatorOf(header),
       action: ACTIONS[record.kind],
       target: { kind: 'backup', id },
       after: record,

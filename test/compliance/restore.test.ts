@@ -1,5 +1,6 @@
 /** `stele restore` and `stele drill`: what comes back, what must not, and what goes on differently. */
 import { appendFile, mkdir, readdir, readFile, rm, truncate, writeFile } from 'node:fs/promises';
+import { userInfo } from 'node:os';
 import path from 'node:path';
 import { afterEach, beforeEach, describe, expect, test } from 'vitest';
 import { openNote, parseVerifier } from '#streams/transparency/note.ts';
@@ -278,6 +279,12 @@ describe('stele drill', () => {
     for await (const { kind } of log.readStream('server-backups')) kinds.push(kind);
     await log.close();
     expect(kinds).toEqual(['backup.made', 'backup.drilled']);
+    const entries = (await server.stele('audit', '--json')).out.split('\n').map((line) => JSON.parse(line));
+    const ours = entries.filter(({ action }) => String(action).startsWith('backup.'));
+    expect(ours.map(({ action, actor }) => [action, actor.name]).sort()).toEqual([
+      ['backup.drill', userInfo().username],
+      ['backup.make', userInfo().username],
+    ]);
   });
 
   test('of a damaged backup fails, and that is on record too', async () => {
