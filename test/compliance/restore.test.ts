@@ -186,6 +186,29 @@ describe('stele restore', () => {
     }
   });
 
+  test('a user who was erased after the backup does not come back, nor their files, in any byte', async () => {
+    const eve = await server.register('eve');
+    const own = await server.makeRoom(eve);
+    await server.say(eve, own, 'a confession of eve');
+    const picture = Buffer.from('a picture of eve');
+    await server.ok('POST', '/_matrix/media/v3/upload', { token: eve.token, bytes: picture });
+    await server.published();
+    await server.steleJson('backup', server.path('copy'), '--keyring', server.path('keys'));
+    const erased = await server.stele('erase', eve.userId, '--reason', 'she asked', '--case', 'GDPR-1');
+    expect(erased.status, erased.err).toBe(0);
+    await server.stop();
+    const report = await restore('--keyring', server.path('keys'));
+    expect(Number(report['erasuresApplied'])).toBeGreaterThan(0);
+    await serve('restored');
+    expect((await server.call('GET', '/account/whoami', { token: eve.token })).status).toBe(401);
+    await server.stop();
+    for (const entry of await readdir(server.path('restored'), { recursive: true, withFileTypes: true })) {
+      if (!entry.isFile()) continue;
+      const bytes = await readFile(path.join(entry.parentPath, entry.name));
+      for (const text of ['confession of eve', 'picture of eve']) expect(bytes.includes(text), entry.name).toBe(false);
+    }
+  });
+
   test('one-time keys are never given out twice: they are void, and counts say that new ones are needed', async () => {
     await upload(ada, ['AAAA', 'BBBB']);
     await server.published();
