@@ -70,6 +70,8 @@ describe('stele backup', () => {
   });
 
   test('while people write, each generation is of one published moment and can be restored', async () => {
+    const published = async () => (await server.call('GET', '/_stele/log/checkpoint')).status;
+    await expect.poll(published, { timeout: 60_000 }).toBe(200);
     const stop = new AbortController();
     const writing = Promise.all(
       [1, 2, 3].map(async (writer) => {
