@@ -4,6 +4,7 @@
  */
 import {
   type Appended,
+  BEFORE_FIRST,
   Conflict,
   type EventLog,
   type LogRecord,
@@ -43,6 +44,10 @@ export const MAX_SUBSCRIPTIONS = 1024;
 const FRAME_ALLOWANCE_BYTES = 128;
 /** Keys that are destroyed together: so many records are looked up before the disk is waited for. */
 const DESTROY_BATCH = 1024;
+/** From so many records on it is looked whether they lie side by side, */
+const DENSE_FROM = 16;
+/** and how many others may lie between them. */
+const DENSE_STRETCH = 8;
 const MS_PER_S = 1000;
 /** How often a resend is compared with a log that moves under it. */
 const MAX_RESEND_LOOKS = 8;
@@ -253,9 +258,9 @@ export class SealedLog implements EventLog, RawLog, DriverEvents<PendingAppend> 
     const slots: number[] = [];
     const entries: ErasedSection[] = [];
     const destroyedAtS = Math.floor(this.#now() / MS_PER_S);
-    let stored: StoredRecord | undefined;
+    const found = await this.#lookUp(sections);
     for (const { position, section } of sections) {
-      if (stored?.position !== position) stored = await this.#driver.readAt(position);
+      const stored = found.get(position);
       if (stored === undefined) throw new RangeError(`there is no record at position ${position}`);
       if (!Number.isInteger(section) || section < 0 || section >= stored.sections.length) {
         throw new RangeError(`the record at position ${position} has no section ${section}`);
@@ -270,6 +275,30 @@ export class SealedLog implements EventLog, RawLog, DriverEvents<PendingAppend> 
     // would come back with a backup.
     await this.#erasedList?.add(entries);
     await this.#keys.destroyAll(slots);
+  }
+
+  /** The records of some sections: read one by one, or all of a stretch of the log where most of it is asked for. */
+  async #lookUp(sections: readonly SectionRef[]): Promise<Map<Position, StoredRecord>> {
+    const wanted = new Set(sections.map(({ position }) => position));
+    const found = new Map<Position, StoredRecord>();
+    let first = Number.POSITIVE_INFINITY;
+    let last = BEFORE_FIRST;
+    for (const position of wanted) {
+      if (position < first) first = position;
+      if (position > last) last = position;
+    }
+    if (wanted.size < DENSE_FROM || last - first > DENSE_STRETCH * wanted.size) {
+      for (const position of wanted) {
+        const stored = await this.#driver.readAt(position);
+        if (stored !== undefined) found.set(position, stored);
+      }
+      return found;
+    }
+    for await (const batch of this.#driver.readAll(first - 1)) {
+      for (const stored of batch) if (wanted.has(stored.position)) found.set(stored.position, stored);
+      if ((batch.at(-1)?.position ?? last) >= last) break;
+    }
+    return found;
   }
 
   async #isDestroyed(slot: number): Promise<boolean> {

@@ -12,7 +12,7 @@ import type { Destruction } from './destruction/destruction.ts';
 import type { ClassifiedItem } from './items.ts';
 
 /** Items that are gathered before they are put on record. */
-const GATHERED_ITEMS = 5_000;
+const GATHERED_ITEMS = 2_000;
 
 /** What is said of the kept, to people. */
 export interface KeptCount {

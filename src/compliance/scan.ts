@@ -1,5 +1,5 @@
 /** Goes through the whole log for what may go, in small pieces, so that other work comes in between. */
-import { setImmediate as nextTurn } from 'node:timers/promises';
+import { setImmediate as nextTurn, setTimeout as sleep } from 'node:timers/promises';
 import { users } from '#projections/accounts/tables.ts';
 import type { Reader } from '#projections/engine/reader.ts';
 import { BEFORE_FIRST, type EventLog, type LogRecord, type Position } from '#streams/event-log.ts';
@@ -25,11 +25,13 @@ export interface ScanOptions {
   /** Where to stop, inclusive; default the head. */
   readonly upTo?: Position;
   readonly signal?: AbortSignal;
+  /** How long others have their turn between two pieces of work; default as long as they have something to do just then. */
+  readonly restMs?: number;
 }
 
 /** Calls `visit` for each item, in the order of the log, and waits for what it returns. */
 export async function scan(
-  { log, reader, about, upTo = Number.MAX_SAFE_INTEGER, signal }: ScanOptions,
+  { log, reader, about, upTo = Number.MAX_SAFE_INTEGER, signal, restMs = 0 }: ScanOptions,
   visit: (item: ClassifiedItem, record: LogRecord) => void | Promise<void>,
 ): Promise<void> {
   const ownerOf = streamOwners(reader);
@@ -43,7 +45,7 @@ export async function scan(
         if (pending !== undefined) await pending;
       }
       if (++looked % RECORDS_PER_LOOK !== 0 || performance.now() - sinceMs < SLICE_MS) continue;
-      await nextTurn();
+      await (restMs > 0 ? sleep(restMs) : nextTurn());
       signal?.throwIfAborted();
       sinceMs = performance.now();
     }

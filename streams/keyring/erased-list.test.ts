@@ -100,6 +100,30 @@ describe('a log', () => {
     expect(read?.sections[1]?.recordId).toEqual(second?.id);
   });
 
+  test('destroys many keys side by side, and none beside them', async () => {
+    const log = await openLog({ folder });
+    const count = 60;
+    await log.append(
+      's',
+      NO_STREAM,
+      Array.from({ length: count }, (_, n) => draft(`${n}`)),
+    );
+    const isDue = (n: number): boolean => n % 3 !== 0 && n < 50;
+    const due = Array.from({ length: count }, (_, position) => ({ position, section: 1 })).filter(({ position }) =>
+      isDue(position),
+    );
+    await expect(log.destroyKeys([...due, { position: count, section: 0 }])).rejects.toThrow(RangeError);
+    await log.destroyKeys(due.reverse());
+    for await (const records of log.readAll(-1)) {
+      for (const { position, sections } of records) {
+        expect(sections[0]?.toString()).toBe(`head of ${position}`);
+        expect(sections[1] === null).toBe(isDue(position));
+      }
+    }
+    await log.close();
+    expect((await readErasedList(logPaths(folder).erased))?.sections).toHaveLength(due.length);
+  });
+
   test('given back an older keyring destroys again what was destroyed since', async () => {
     const log = await openLog({ folder });
     await log.append('s', NO_STREAM, [draft('a'), draft('b')]);

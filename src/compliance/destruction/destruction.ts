@@ -30,8 +30,8 @@ import type { Logger } from '#src/log/logger.ts';
 import type { EventLog, Position, RecordDraft } from '#streams/event-log.ts';
 import type { ClassifiedItem } from '../items.ts';
 
-/** Items of one record: some 60 KiB. */
-const ITEMS_PER_RECORD = 20_000;
+/** Items of one record: some 6 KiB, and some 10 ms to take them into the tables. */
+const ITEMS_PER_RECORD = 2_000;
 /** Files of one record: some 130 KiB. */
 const FILES_PER_RECORD = 2_000;
 /** How long what comes one by one is gathered before tables are built anew. */
