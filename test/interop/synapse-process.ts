@@ -41,10 +41,10 @@ export class SynapseProcess {
     this.#configFile = path.join(folder, 'homeserver.yaml');
   }
 
-  /** A fresh folder and configuration for a server of this name; SQLite, no rate limits, and it trusts the authority of tests. */
-  static async make(serverName: string): Promise<SynapseProcess> {
+  /** A fresh folder and configuration for a server of this name, at a free port or the one given; SQLite, no rate limits, and it trusts the authority of tests. */
+  static async make(serverName: string, atPort?: number): Promise<SynapseProcess> {
     const folder = await mkdtemp(path.join(tmpdir(), 'stele-synapse-'));
-    const [clientPort, federationPort] = [await freePort(), await freePort()];
+    const [clientPort, federationPort] = [await freePort(), atPort ?? (await freePort())];
     const synapse = new SynapseProcess(folder, clientPort, federationPort);
     const at = (name: string) => path.join(folder, name);
     const plenty = { per_second: 10_000, burst_count: 10_000 };
@@ -80,6 +80,8 @@ export class SynapseProcess {
       form_secret: 'only for tests',
       signing_key_path: at('signing.key'),
       trusted_key_servers: [],
+      allow_public_rooms_over_federation: true,
+      room_list_publication_rules: [{ action: 'allow' }],
       suppress_key_server_warning: true,
       presence: { enabled: true },
       // A first sync that is asked for again shows what has come meanwhile.

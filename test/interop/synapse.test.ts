@@ -3,93 +3,32 @@ import { afterAll, beforeAll, describe, expect, it } from 'vitest';
 import { Gate } from '#test/support/gate.ts';
 import { freePort, SteleProcess, type TestUser } from '#test/support/stele-process.ts';
 import { TLS_PATHS } from '#test/support/tls-peer.ts';
+import {
+  bodies,
+  create,
+  eventually,
+  history,
+  joinBy,
+  joinedRooms,
+  membershipOf,
+  path,
+  type RoomEvent,
+  SLOW_MS,
+  say,
+  stateIds,
+  stateOf,
+  syncOf,
+} from './conversation.ts';
 import { findSynapse, SynapseProcess } from './synapse-process.ts';
-
-type Json = Record<string, unknown>;
-
-interface RoomEvent {
-  readonly event_id: string;
-  readonly type: string;
-  readonly state_key?: string;
-  readonly sender: string;
-  readonly content: Json;
-}
 
 const found = findSynapse();
 const isHere = 'version' in found;
 if (!isHere) console.warn(`SKIPPED: the conversation with Synapse needs Python with matrix-synapse: ${found.missing}`);
 
-const SLOW_MS = 180_000;
 /** Events of a history that takes several requests to fetch. */
 const HISTORY = 130;
 
-const path = (roomId: string, rest: string) => `/rooms/${encodeURIComponent(roomId)}${rest}`;
 let serial = 0;
-
-/** Polls until a claim holds: what one server does reaches the other when it does. */
-const eventually = <T>(read: () => Promise<T>) => expect.poll(read, { timeout: 60_000, interval: 100 });
-
-async function say(who: TestUser, roomId: string, body: string): Promise<string> {
-  const sent = await who.call('PUT', path(roomId, `/send/m.room.message/t${++serial}`), { msgtype: 'm.text', body });
-  return String(sent['event_id']);
-}
-
-function stateOf(who: TestUser, roomId: string, type: string, stateKey = ''): Promise<Json | undefined> {
-  return who
-    .call('GET', path(roomId, `/state/${type}/${encodeURIComponent(stateKey)}`))
-    .catch((error: Error) => ({ error: error.message }));
-}
-
-async function membershipOf(who: TestUser, roomId: string, userId: string): Promise<unknown> {
-  return (await stateOf(who, roomId, 'm.room.member', userId))?.['membership'];
-}
-
-async function joinedRooms(who: TestUser): Promise<unknown> {
-  return (await who.call('GET', '/joined_rooms'))['joined_rooms'];
-}
-
-/** Everything of a room's past that the server gives, the newest first. */
-async function history(who: TestUser, roomId: string): Promise<RoomEvent[]> {
-  const events: RoomEvent[] = [];
-  let from = '';
-  for (let page = 0; page < 40; page += 1) {
-    const answer = await who.call('GET', path(roomId, `/messages?dir=b&limit=50${from}`));
-    events.push(...(answer['chunk'] as RoomEvent[]));
-    if (typeof answer['end'] !== 'string') break;
-    from = `&from=${encodeURIComponent(answer['end'])}`;
-  }
-  return events;
-}
-
-async function bodies(who: TestUser, roomId: string): Promise<unknown[]> {
-  return (await history(who, roomId))
-    .filter(({ type }) => type === 'm.room.message')
-    .map(({ content }) => content['body']);
-}
-
-/** The ids of the state of a room, sorted: equal on servers that agree. */
-async function stateIds(who: TestUser, roomId: string): Promise<string[]> {
-  const state = (await who.call('GET', path(roomId, '/state'))) as unknown as RoomEvent[];
-  return state.map(({ event_id: id }) => id).sort();
-}
-
-function joinBy(who: TestUser, roomId: string, via: string): Promise<Json> {
-  return who.call(
-    'POST',
-    `/join/${encodeURIComponent(roomId)}?via=${encodeURIComponent(via)}&server_name=${encodeURIComponent(via)}`,
-    {},
-  );
-}
-
-async function create(who: TestUser, settings: object): Promise<string> {
-  return String((await who.call('POST', '/createRoom', settings))['room_id']);
-}
-
-/** The `join` part of a first sync, for one room. */
-async function syncOf(who: TestUser, roomId: string): Promise<Json | undefined> {
-  const sync = (await who.call('GET', '/sync')) as { rooms?: { join?: Record<string, Json> } };
-  return sync.rooms?.join?.[roomId];
-}
 
 describe.skipIf(!isHere)(`Synapse ${'version' in found ? found.version : ''}`, { timeout: SLOW_MS }, () => {
   let steleGate: Gate;
