@@ -26,6 +26,7 @@ beforeAll(async () => {
     context: app.context,
     authenticate: app.context.accounts.authenticate,
     authenticateServer: app.context.federation.authentication,
+    guard: app.guard,
     log: silentLog(),
     readiness: () => ({ ready: true }),
   });

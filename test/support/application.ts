@@ -13,6 +13,7 @@ import { type Config, settingsSchema } from '#src/config/schema.ts';
 import type { Context } from '#src/context.ts';
 import type { FederationNetwork } from '#src/federation/federation.ts';
 import { createHttpApp, type TlsCredentials } from '#src/http/app.ts';
+import type { Guard } from '#src/http/guard.ts';
 import { silentLog } from '#src/log/logger.ts';
 import { type MemoryLog, openMemoryLog } from '#streams/memory/memory-log.ts';
 import { wrongIn } from './client-answers.ts';
@@ -22,6 +23,8 @@ export interface TestApplication {
   readonly log: MemoryLog;
   readonly engine: ProjectionEngine;
   readonly context: Context;
+  /** Asks for capabilities and writes the audit log, for tests that listen by themselves. */
+  readonly guard: Guard;
   /** Milliseconds since the epoch by the application's clock; moves only by {@link TestApplication.advance} and a millisecond a look. */
   now(): number;
   advance(ms: number): void;
@@ -183,6 +186,7 @@ export async function startApplication(settings: object = {}, parts: TestParts =
     log,
     engine,
     context: application.context,
+    guard: application.guard,
     now: () => nowMs,
     advance: (ms) => {
       nowMs += ms;

@@ -2,7 +2,7 @@ import { z } from 'zod';
 import { actorOf } from '#src/audit/actor.ts';
 import type { Context } from '#src/context.ts';
 import { endpoint } from '#src/http/endpoint.ts';
-import { type BindingContext, unbindAllAddresses } from '../third-party-ids/bindings.ts';
+import { type ClosingContext, closeForEver } from './close.ts';
 import { authSchema, type ConfirmingContext, confirmedByPassword } from './interactive.ts';
 
 /**
@@ -15,8 +15,8 @@ export const deactivate = endpoint({
   auth: 'optional',
   rateLimit: 'login',
   body: z.object({ auth: authSchema, id_server: z.string().optional(), erase: z.boolean().default(false) }),
-  handler: ({ body, requester, ip }, context: BindingContext & ConfirmingContext & Pick<Context, 'audit'>) => {
-    const { accounts, audit } = context;
+  handler: ({ body, requester, ip }, context: ClosingContext & ConfirmingContext & Pick<Context, 'audit'>) => {
+    const { audit } = context;
     const operation = 'POST /_matrix/client/v3/account/deactivate';
     return confirmedByPassword(context, { operation, body, requester, ip }, async (userId) => {
       await audit.record({
@@ -26,8 +26,7 @@ export const deactivate = endpoint({
         ip,
         after: { erase: body.erase },
       });
-      const result = await unbindAllAddresses(context, userId, body.id_server);
-      await accounts.deactivate(userId, { isErased: body.erase });
+      const result = await closeForEver(context, userId, { isErased: body.erase, idServer: body.id_server });
       return { id_server_unbind_result: result };
     });
   },

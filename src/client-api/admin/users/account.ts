@@ -6,6 +6,7 @@ import { z } from 'zod';
 import type { UserRow } from '#projections/accounts/tables.ts';
 import { profileOf } from '#projections/profiles/queries.ts';
 import { isUserId, serverNameOf } from '#protocol/identifiers.ts';
+import { type ClosingContext, closeForEver } from '#src/client-api/accounts/close.ts';
 import type { Context } from '#src/context.ts';
 import { jsonAnswer } from '#src/http/answer.ts';
 import { endpoint } from '#src/http/endpoint.ts';
@@ -13,7 +14,7 @@ import { invalidParam, MatrixError, notFound } from '#src/http/errors.ts';
 
 const PATH = '/_synapse/admin/v2/users/{userId}';
 
-type AccountContext = Pick<Context, 'accounts' | 'serverName' | 'reader' | 'profiles'>;
+type AccountContext = ClosingContext & Pick<Context, 'serverName' | 'profiles'>;
 
 const change = z.object({
   password: z.string().optional(),
@@ -110,7 +111,7 @@ async function modify(context: AccountContext, userId: string, body: AccountChan
   }
   if (body.admin !== undefined) await accounts.setAdmin(userId, body.admin);
   if (body.locked !== undefined) await accounts.moderation.setLocked(userId, body.locked);
-  if (body.deactivated === true) await accounts.deactivate(userId, { isErased: false });
+  if (body.deactivated === true) await closeForEver(context, userId, { isErased: false });
 }
 
 async function setProfile({ profiles, accounts }: AccountContext, userId: string, body: AccountChange): Promise<void> {

@@ -1,4 +1,5 @@
 import { z } from 'zod';
+import { type ClosingContext, closeForEver } from '#src/client-api/accounts/close.ts';
 import { endpoint } from '#src/http/endpoint.ts';
 import { type AdminContext, targetUser } from '../target-user.ts';
 
@@ -20,8 +21,7 @@ export const closeAccount = endpoint({
       return { before: { deactivated: false, erased: isErased }, after: { deactivated: true, erased: body.erase } };
     },
   },
-  handler: async ({ params, body }, { accounts }: AdminContext) => {
-    await accounts.deactivate(params.userId, { isErased: body.erase });
-    return { id_server_unbind_result: 'success' };
-  },
+  handler: async ({ params, body }, context: ClosingContext) => ({
+    id_server_unbind_result: await closeForEver(context, params.userId, { isErased: body.erase }),
+  }),
 });
