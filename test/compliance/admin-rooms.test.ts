@@ -125,7 +125,22 @@ describe('a room', () => {
     await bob.ok('PUT', `/rooms/${quarry}/state/m.room.topic`, { topic: 'now Bob' });
     await admin.ok('POST', path(cellar, '/make_room_admin'), {});
     const sync = await admin.ok('GET', '/sync');
-    expect(Object.keys((sync['rooms'] as { invite?: object }).invite ?? {})).toEqual([cellar]);
+    expect(Object.keys((sync as unknown as { rooms: { invite?: object } }).rooms.invite ?? {})).toEqual([cellar]);
+  });
+
+  it('tells who could have seen an event', async () => {
+    const { event_id: eventId } = await bob.ok('PUT', `/rooms/${cellar}/send/m.room.message/seen`, {
+      msgtype: 'm.text',
+      body: 'hush',
+    });
+    const audience = await admin.ok('GET', `/_stele/admin/audience/${encodeURIComponent(String(eventId))}`);
+    expect(audience).toMatchObject({
+      room_id: cellar,
+      history_visibility: 'shared',
+      anybody: false,
+      users: [{ user_id: bob.userId, membership: 'join', since: 'sent' }],
+    });
+    expect((await admin.call('GET', '/_stele/admin/audience/$none')).status).toBe(404);
   });
 
   it('is joined for a user', async () => {

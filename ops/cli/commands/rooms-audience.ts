@@ -1,5 +1,5 @@
-import { audienceOf } from '../../rooms/audience.ts';
-import { readDataFolder } from '../../rooms/data-folder.ts';
+import { audienceOf } from '#src/rooms/audience.ts';
+import { NotOnThisServer, readDataFolder } from '../../rooms/data-folder.ts';
 import { quotedText } from '../../rooms/trace.ts';
 import { defineCommand, type ExitStatus, SUCCESS } from '../command.ts';
 import { count } from '../progress.ts';
@@ -26,6 +26,8 @@ other servers did with it nobody here knows. Works while the server runs.`,
       await recordRead(config, { action: 'content.visible_to', target, command: 'rooms audience', options });
       return readDataFolder(config.data_dir, async ({ reader }): Promise<ExitStatus> => {
         const audience = audienceOf(reader, eventId);
+        if (audience === undefined)
+          throw new NotOnThisServer(`There is no event ${eventId} on this server that its users were ever shown.`);
         if (json) {
           print(JSON.stringify(audience));
           return SUCCESS;

@@ -1,6 +1,7 @@
 import type { Context } from '#src/context.ts';
 import type { Endpoint } from '#src/http/endpoint.ts';
 import { deleteRoom, deleteRoomLater, roomDeletion, roomDeletions } from './delete-room.ts';
+import { eventAudience } from './event-audience.ts';
 import { forwardExtremities } from './forward-extremities.ts';
 import { joinUserToRoom } from './join-room.ts';
 import { listRooms } from './list-rooms.ts';
@@ -31,4 +32,5 @@ export const adminRoomEndpoints: readonly Endpoint<Context>[] = [
   makeRoomAdmin,
   joinUserToRoom,
   forwardExtremities,
+  eventAudience,
 ];

@@ -9,8 +9,7 @@ import {
   stateHistoryBackwards,
 } from '#projections/rooms/queries.ts';
 import { state as stateTable } from '#projections/rooms/tables.ts';
-import { membershipIn, RoomVisibility } from '#src/rooms/visibility.ts';
-import { NotOnThisServer } from './data-folder.ts';
+import { membershipIn, RoomVisibility } from './visibility.ts';
 
 const MEMBER = 'm.room.member';
 
@@ -37,15 +36,12 @@ export interface Audience {
 
 /**
  * Who could have seen an event up to the moment that the reader shows. It tells who was allowed to, of this server and of others;
- * not who looked, and not who was shown a copy.
- * @throws {NotOnThisServer} where there is no such event, or it was never shown.
+ * not who looked, and not who was shown a copy. Undefined where there is no such event, or it was never shown.
  */
-export function audienceOf(reader: Reader, eventId: string): Audience {
+export function audienceOf(reader: Reader, eventId: string): Audience | undefined {
   const event = eventById(reader, eventId);
   const room = event && roomById(reader, event.room);
-  if (event === undefined || room === undefined) {
-    throw new NotOnThisServer(`There is no event ${eventId} on this server that its users were ever shown.`);
-  }
+  if (event === undefined || room === undefined) return undefined;
   const visibility = new RoomVisibility(reader, room.id, '').visibilityAtVersion(event.stateVersion);
   return {
     event_id: eventId,
