@@ -21,6 +21,7 @@ import {
 } from './layout.ts';
 import type { RoomInQuestion } from './rooms-in-question.ts';
 import { displayNameIn, SenderNames } from './sender-names.ts';
+import { UNKNOWN_REASON, type WhyDestroyed } from './why-destroyed.ts';
 
 /** A chunk ends after so many events, records or bytes, whichever comes first. */
 const EVENTS_A_CHUNK = 5_000;
@@ -33,6 +34,8 @@ export interface RoomCount {
   exported: number;
   encrypted: number;
   destroyed: number;
+  /** By what let it go. */
+  withheld: Record<string, number>;
   leftOut: Partial<Record<LeftOut, number>>;
 }
 
@@ -66,7 +69,7 @@ export interface CollectOptions {
   readonly log: ReadOnlyLog;
   readonly reader: Reader;
   /** Why the content of an event is destroyed, as far as the log says; undefined where it does not. */
-  readonly whyDestroyed: (position: Position) => string | undefined;
+  readonly whyDestroyed: WhyDestroyed;
   /** Keeps the state of a run durably. */
   readonly save: (state: CollectState) => Promise<void>;
   readonly onProgress?: (records: number, total: number) => void;
@@ -143,7 +146,7 @@ class Collector {
     if (record.kind !== PDU_KIND) return this.#leaveOut(raw, 'not_an_event');
     const read = readPduRecord(record);
     if (read === undefined) {
-      this.#withhold(record, null, 'all');
+      await this.#withhold(record, null, 'all');
       return this.#leaveOut(raw, 'unreadable');
     }
     const { meta, pdu } = read;
@@ -180,7 +183,7 @@ class Collector {
     if (pdu.type === 'm.room.encrypted') count.encrypted += 1;
     if (isErased) {
       count.destroyed += 1;
-      this.#withhold(record, meta.eventId, 'content');
+      await this.#withhold(record, meta.eventId, 'content');
     }
     const line: EventLine = {
       position: record.position,
@@ -219,13 +222,16 @@ class Collector {
     } satisfies RecordLine);
   }
 
-  #withhold(record: LogRecord, eventId: string | null, what: WithheldLine['what']): void {
+  async #withhold(record: LogRecord, eventId: string | null, what: WithheldLine['what']): Promise<void> {
+    const reason = (await this.#options.whyDestroyed(record.position)) ?? UNKNOWN_REASON;
+    const { withheld } = this.#countOf(record.stream);
+    withheld[reason.cause] = (withheld[reason.cause] ?? 0) + 1;
     this.#add('withheld', {
       position: record.position,
       room_id: this.#roomIds.get(record.stream) ?? '',
       event_id: eventId,
       what,
-      why: this.#options.whyDestroyed(record.position) ?? 'its key was destroyed',
+      ...reason,
     } satisfies WithheldLine);
   }
 
@@ -246,7 +252,7 @@ class Collector {
   #countOf(stream: string): RoomCount {
     const counted = this.state.rooms[stream];
     if (counted !== undefined) return counted;
-    const count: RoomCount = { records: 0, exported: 0, encrypted: 0, destroyed: 0, leftOut: {} };
+    const count: RoomCount = { records: 0, exported: 0, encrypted: 0, destroyed: 0, withheld: {}, leftOut: {} };
     this.state.rooms[stream] = count;
     return count;
   }

@@ -7,7 +7,6 @@ import { createHash } from 'node:crypto';
 import { mkdir, readdir, rm } from 'node:fs/promises';
 import { join } from 'node:path';
 import { STELE_VERSION } from '#src/version.ts';
-import type { Position } from '#streams/event-log.ts';
 import type { ReadOnlyLog } from '#streams/raw-log.ts';
 import { openCheckpoint } from '#streams/transparency/checkpoint.ts';
 import type { NoteSigner } from '#streams/transparency/note.ts';
@@ -34,6 +33,7 @@ import {
 import { MediaSource, mediaNamedIn } from './media.ts';
 import { copyTiles, tilesOfProofs } from './proof-tiles.ts';
 import { type RoomInQuestion, roomsInQuestion } from './rooms-in-question.ts';
+import { whyDestroyedIn } from './why-destroyed.ts';
 
 export interface ExportOptions {
   /** Where the export goes: a folder that is empty, or that holds an unfinished export of the same. */
@@ -51,7 +51,6 @@ export interface ExportOptions {
   readonly signer: NoteSigner;
   /** A signed head of the log that the export is to be of; default the newest. */
   readonly checkpoint?: string;
-  readonly whyDestroyed?: (position: Position) => string | undefined;
   readonly onProgress?: (step: string, done: number, total: number) => void;
   readonly signal?: AbortSignal;
 }
@@ -115,7 +114,7 @@ class ExportRun {
   }
 
   async finish(): Promise<Manifest> {
-    const { folder, log, data, signal, whyDestroyed } = this.#options;
+    const { folder, log, data, signal } = this.#options;
     this.#collected = await collect(
       {
         folder,
@@ -124,7 +123,7 @@ class ExportRun {
         size: this.#size,
         log,
         reader: data.reader,
-        whyDestroyed: whyDestroyed ?? (() => undefined),
+        whyDestroyed: whyDestroyedIn(data.reader, log),
         save: (state) => this.#save(state),
         onProgress: (done, total) => this.#options.onProgress?.('Collecting', done, total),
         ...(signal && { signal }),
@@ -247,6 +246,7 @@ class ExportRun {
           left_out: { ...count.leftOut },
           encrypted_events: count.encrypted,
           destroyed: count.destroyed,
+          withheld: { ...count.withheld },
         },
       ];
     });

@@ -105,14 +105,24 @@ export interface MediaLine {
 }
 
 /** What was asked for and is not there in full. */
-export interface WithheldLine {
-  readonly position: number;
-  readonly room_id: string;
+export const withheldLine = z.strictObject({
+  position: z.int().min(0),
+  room_id: z.string(),
   /** Null where not even that is left. */
-  readonly event_id: string | null;
-  readonly what: 'content' | 'all';
-  readonly why: string;
-}
+  event_id: z.string().nullable(),
+  what: z.enum(['content', 'all']),
+  /** What let it go: `erasure`, `retention`, `redaction`, …; `unknown` where the log does not say. */
+  cause: z.string(),
+  /** The rule and the policy that were followed: a sentence. */
+  why: z.string(),
+  /** Position of the record that decided it: `stele proof` proves it. */
+  decided_in_record: z.int().min(0).optional(),
+  /** Of an erasure: the request, which its certificate names. */
+  erasure_id: z.string().optional(),
+  /** Of an erasure that is completed: position of the record with the certificate. */
+  certificate_in_record: z.int().min(0).optional(),
+});
+export type WithheldLine = z.infer<typeof withheldLine>;
 
 /** Name of the chunk with a number, from 1. */
 export function chunkName(number: number): string {
@@ -133,6 +143,8 @@ export const roomSummary = z.strictObject({
   /** Of the exported: end-to-end encrypted, so nobody but the members' devices can read them. */
   encrypted_events: z.int().min(0),
   destroyed: z.int().min(0),
+  /** What is not there in full, by what let it go. */
+  withheld: z.record(z.string(), z.int().min(0)),
 });
 export type RoomSummary = z.infer<typeof roomSummary>;
 

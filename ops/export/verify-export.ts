@@ -4,6 +4,7 @@
  */
 import { readFile } from 'node:fs/promises';
 import { join } from 'node:path';
+import { isDeepStrictEqual } from 'node:util';
 import { readPduRecord } from '#projections/rooms/pdu-record.ts';
 import { canonicalJson } from '#protocol/canonical-json.ts';
 import type { JsonObject } from '#protocol/pdu.ts';
@@ -23,6 +24,7 @@ import {
   manifestSchema,
   recordLine,
   signedText,
+  withheldLine,
 } from './layout.ts';
 import { VerifiedTiles } from './verified-tiles.ts';
 
@@ -113,6 +115,7 @@ class ExportCheck {
     await this.#guard(EXPORT_FILES.records, () => this.#checkRecords(checkpoint, manifest));
     await this.#guard(EXPORT_FILES.events, () => this.#checkEvents());
     for (const position of this.#opened.keys()) this.#find(`record ${position} is exported, but its event is missing`);
+    await this.#guard(EXPORT_FILES.withheld, () => this.#checkWithheld(manifest));
     this.#checkCounts(manifest);
   }
 
@@ -240,6 +243,21 @@ class ExportCheck {
         if (comparable(event) !== opened)
           throw new Error(`the event ${event.event_id} is not what record ${event.position} says`);
       });
+    }
+  }
+
+  /** What is withheld is listed, line by line, as often as the manifest says. */
+  async #checkWithheld({ rooms }: Manifest): Promise<void> {
+    const listed = new Map<string, Record<string, number>>();
+    for await (const line of linesIn(join(this.#options.folder, EXPORT_FILES.withheld))) {
+      const { room_id: roomId, cause } = withheldLine.parse(line);
+      const counts = listed.get(roomId) ?? {};
+      counts[cause] = (counts[cause] ?? 0) + 1;
+      listed.set(roomId, counts);
+    }
+    for (const { room_id: roomId, withheld } of rooms) {
+      if (!isDeepStrictEqual(listed.get(roomId) ?? {}, withheld))
+        this.#find(`${roomId}: the list of what is withheld is not what the manifest counts`);
     }
   }
 

@@ -2,6 +2,7 @@
 import type { Reader } from '#projections/engine/reader.ts';
 import type { Position } from '#streams/event-log.ts';
 import {
+  destroyedItems,
   type ErasureRow,
   erasures,
   erasuresOfUser,
@@ -87,4 +88,10 @@ export function knownToBeKept(
   { position, section, cause }: { readonly position: Position; readonly section: number; readonly cause: Cause },
 ): string | undefined {
   return reader.get(keptItems, [position, section, cause]);
+}
+
+/** Position of the record that decided that something of a record goes; undefined where none did. */
+export function destroyedBy(reader: Reader, position: Position): Position | undefined {
+  for (const { value } of reader.range(destroyedItems, { prefix: [position], limit: 1 })) return value;
+  return undefined;
 }
