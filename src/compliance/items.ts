@@ -56,6 +56,7 @@ const ACCOUNTABLE = [
   'server-holds',
   'server-erasures',
   'server-backups',
+  'server-quarantine',
   'server-witness',
 ];
 /** Streams of the server that hold what is about people. */

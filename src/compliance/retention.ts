@@ -148,8 +148,12 @@ export class Retention {
         if (verdict.outcome === 'destroy') break;
       }
     });
-    for (const ledger of ledgers.values()) await ledger.flush();
-    return destruction.finish();
+    let decided = 0;
+    for (const ledger of ledgers.values()) {
+      await ledger.flush();
+      decided += ledger.records.length;
+    }
+    return decided === 0 ? { sections: 0, media: 0 } : destruction.finish();
   }
 
   /** For what reasons an item may go by itself. */

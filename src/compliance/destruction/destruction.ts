@@ -85,6 +85,8 @@ export class Destruction {
   #retryTimer: NodeJS.Timeout | undefined;
   #soonTimer: NodeJS.Timeout | undefined;
   readonly #closing = new AbortController();
+  /** Records of decisions that are not finished, whose keys this process has destroyed. */
+  readonly #keysGone = new Set<Position>();
 
   constructor(options: DestructionOptions) {
     this.#options = options;
@@ -102,6 +104,7 @@ export class Destruction {
         complianceRecord(this.#options.newRecordId(), 'destruction.decided', fields),
       ]);
       await this.#destroyKeys(fields);
+      this.#keysGone.add(position);
       positions.push(position);
     }
     return positions;
@@ -137,15 +140,9 @@ export class Destruction {
 
   /** Goes on with what a crash interrupted, and again after a while if that fails. */
   async resume(): Promise<Finished> {
-    const { log, reader, logger } = this.#options;
-    const pending = unfinishedDestructions(reader);
-    if (pending.length === 0 || this.#closing.signal.aborted) return NOTHING;
+    const { reader, logger } = this.#options;
+    if (unfinishedDestructions(reader).length === 0 || this.#closing.signal.aborted) return NOTHING;
     try {
-      for (const position of pending) {
-        const record = await log.readAt(position);
-        const read = record && readComplianceRecord(record);
-        if (read?.kind === 'destruction.decided') await this.#destroyKeys(read.fields);
-      }
       return await this.finish();
     } catch (error) {
       if (this.#closing.signal.aborted) return NOTHING;
@@ -166,12 +163,18 @@ export class Destruction {
   }
 
   async #finish(): Promise<Finished> {
-    const { log, reader, engine, search, removeFile, dropCaches, buildAhead, newRecordId } = this.#options;
+    const { reader, engine, search, removeFile, dropCaches, buildAhead, newRecordId } = this.#options;
     const pending = unfinishedDestructions(reader);
     const upTo = pending.at(-1);
     if (upTo === undefined) return NOTHING;
     const { signal } = this.#closing;
     if (signal.aborted) throw new DestructionStopped('the server stops; what was decided goes at the next start');
+    // Also those of a decision that was cut short, or whose keys somebody is destroying at this moment.
+    for (const position of pending) {
+      if (this.#keysGone.has(position)) continue;
+      const fields = await this.#decisionAt(position);
+      if (fields !== undefined) await this.#destroyKeys(fields);
+    }
     await engine.renew({ signal, ...(buildAhead && { buildAhead }) });
     await search.renew();
     // An index that was closed before has not removed anything.
@@ -179,15 +182,21 @@ export class Destruction {
     let sections = 0;
     let media = 0;
     for (const position of pending) {
-      const record = await log.readAt(position);
-      const read = record && readComplianceRecord(record);
-      if (read?.kind !== 'destruction.decided') continue;
-      for (const _ of unpackSections(read.fields.items)) sections++;
-      for (const sha256 of read.fields.media) if (await removeFile(sha256)) media++;
+      const fields = await this.#decisionAt(position);
+      if (fields === undefined) continue;
+      for (const _ of unpackSections(fields.items)) sections++;
+      for (const sha256 of fields.media) if (await removeFile(sha256)) media++;
     }
     dropCaches();
     await this.#append([complianceRecord(newRecordId(), 'destruction.finished', { upTo, sections, media })]);
+    for (const position of pending) this.#keysGone.delete(position);
     return { sections, media };
+  }
+
+  async #decisionAt(position: Position): Promise<ComplianceRecords['destruction.decided'] | undefined> {
+    const record = await this.#options.log.readAt(position);
+    const read = record && readComplianceRecord(record);
+    return read?.kind === 'destruction.decided' ? read.fields : undefined;
   }
 
   #destroyKeys({ items }: ComplianceRecords['destruction.decided']): Promise<void> {
