@@ -1,5 +1,6 @@
 import { z } from 'zod';
-import type { Hold } from '#projections/compliance/queries.ts';
+import { allHolds, type Hold, standingHolds } from '#projections/compliance/queries.ts';
+import type { Reader } from '#projections/engine/reader.ts';
 import type { Context } from '#src/context.ts';
 import { endpoint } from '#src/http/endpoint.ts';
 import { nameOfOperator } from './operator-guard.ts';
@@ -44,20 +45,24 @@ export const addHold = endpoint({
   },
 });
 
+const listBody = z.object({ all: z.boolean().default(false), case_id: text.optional() });
+
+/** The holds that stand, or all there ever were, as the endpoint answers it. */
+export function holdsAnswer(reader: Reader, question: unknown): object {
+  const { all, case_id: wanted } = listBody.parse(question);
+  const listed = all ? allHolds(reader) : standingHolds(reader);
+  return { holds: listed.filter(({ caseId }) => wanted === undefined || caseId === wanted).map(holdJson) };
+}
+
 /** `POST /_stele/operator/holds/list`: the holds that stand, or all there ever were, as `stele hold list` asks. */
 export const listHolds = endpoint({
   method: 'POST',
   path: '/_stele/operator/holds/list',
   auth: 'none',
   rateLimit: 'none',
-  body: z.object({ all: z.boolean().default(false), case_id: text.optional() }),
+  body: listBody,
   audit: { action: 'hold.list' },
-  handler: async ({ body }, { compliance: { holds } }: HoldsContext) => {
-    const listed = body.all ? holds.all() : holds.standing();
-    return {
-      holds: listed.filter(({ caseId }) => body.case_id === undefined || caseId === body.case_id).map(holdJson),
-    };
-  },
+  handler: ({ body }, { reader }: Pick<Context, 'reader'>) => holdsAnswer(reader, body),
 });
 
 /** `POST /_stele/operator/holds/release`: releases a hold, as `stele hold release` asks. */

@@ -1,5 +1,7 @@
 import { z } from 'zod';
+import { policyAt } from '#projections/compliance/queries.ts';
 import type { RetentionPolicy } from '#projections/compliance/records.ts';
+import type { Reader } from '#projections/engine/reader.ts';
 import type { PlannedItem } from '#src/compliance/retention.ts';
 import type { Context } from '#src/context.ts';
 import { endpoint } from '#src/http/endpoint.ts';
@@ -47,20 +49,25 @@ export const planRetention = endpoint({
   },
 });
 
+const policyBody = z.object({ at_ms: z.int().min(0).optional() });
+
+/** The policy in force at a time, as the endpoint answers it. @throws {MatrixError} M_NOT_FOUND before the first */
+export function policyAnswer(reader: Reader, question: unknown, nowMs: number): object {
+  const found = policyAt(reader, policyBody.parse(question).at_ms ?? nowMs);
+  if (found === undefined) throw notFound('No policy was in force then.');
+  const { position, fromMs, policy } = found;
+  return { position, since: new Date(fromMs).toISOString(), policy: policyJson(policy) };
+}
+
 /** `POST /_stele/operator/retention/policy`: the policy in force at a time, as `stele retention policy` asks. */
 export const retentionPolicy = endpoint({
   method: 'POST',
   path: '/_stele/operator/retention/policy',
   auth: 'none',
   rateLimit: 'none',
-  body: z.object({ at_ms: z.int().min(0).optional() }),
+  body: policyBody,
   audit: { action: 'policy.read' },
-  handler: async ({ body }, { compliance: { retention }, clock }: RetentionContext) => {
-    const found = retention.policyAt(body.at_ms ?? clock());
-    if (found === undefined) throw notFound('No policy was in force then.');
-    const { position, fromMs, policy } = found;
-    return { position, since: new Date(fromMs).toISOString(), policy: policyJson(policy) };
-  },
+  handler: ({ body }, { reader, clock }: Pick<Context, 'reader' | 'clock'>) => policyAnswer(reader, body, clock()),
 });
 
 /** `POST /_stele/operator/retention/run`: destroys what is due now, as `stele retention run` asks. */

@@ -2,6 +2,7 @@ import { setTimeout as sleep } from 'node:timers/promises';
 import type { AuditEntryJson } from '#src/audit/entry-json.ts';
 import { type CommandContext, defineCommand, type ExitStatus, FINDING, SUCCESS, UsageError } from '../command.ts';
 import { type AskServer, withServer } from '../operator-request.ts';
+import { READ_ONLY_OPTION, withFolder } from '../read-folder.ts';
 
 /** How often `--follow` asks for what is new. */
 const FOLLOW_INTERVAL_MS = 1_000;
@@ -20,6 +21,7 @@ const options = {
   to: { type: 'string', value: 'TIME', description: 'Only up to this time; a date is meant with the whole of its day' },
   reason: { type: 'string', value: 'TEXT', description: 'Why you ask; it is on record with your question' },
   follow: { type: 'boolean', description: 'Go on printing entries as they come, until interrupted' },
+  ...READ_ONLY_OPTION,
 } as const;
 
 /** `stele audit` */
@@ -32,12 +34,16 @@ Prints the entries of the audit log that fit all conditions, the oldest first, o
 its position in the log: 'stele proof POSITION' proves that it is there and unchanged.
 
 That somebody asked is an entry too. Nobody can remove entries. Works whether the server runs or not, as the system user that it
-runs as; --follow needs a running server.`,
+runs as; --follow needs a running server. Of a copy of a data folder it is asked with --read-only.`,
   options,
   printsData: true,
   run: async (context) => {
     const config = await context.loadConfig();
     const query = queryOf(context.options);
+    if (context.options['read-only']) {
+      if (context.options.follow) throw new UsageError('--follow needs a running server');
+      return withFolder(config, (ask) => show(ask, query, context));
+    }
     return withServer(config, (ask, isRunning) => {
       if (context.options.follow && !isRunning) throw new UsageError('--follow needs a running server');
       return show(ask, query, context);

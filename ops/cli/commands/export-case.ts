@@ -6,6 +6,7 @@ import { readSigner } from '#streams/transparency/signing-key.ts';
 import { ExportRefused } from '../../export/errors.ts';
 import { exportCase } from '../../export/export-case.ts';
 import { recordExport } from '../../export/on-record.ts';
+import { roomsInQuestion } from '../../export/rooms-in-question.ts';
 import { readDataFolder, roomNamed } from '../../rooms/data-folder.ts';
 import { defineCommand, type ExitStatus, FINDING, SUCCESS, UsageError } from '../command.ts';
 import { count, startProgress } from '../progress.ts';
@@ -76,7 +77,11 @@ while the server runs.`,
         say(`stele: ${paths.logSigningKey} is missing: start the server once, it makes the file`);
         return FINDING;
       }
-      await recordExport(config, { caseId, reason, users: user, rooms: room, fromMs, toMs, folder: resolve(out) });
+      const roomIds = await readDataFolder(config.data_dir, async ({ reader }) =>
+        roomsInQuestion(reader, { users: user, rooms: room }).map((one) => one.room.roomId),
+      );
+      const asked = { users: user, rooms: room, fromMs, toMs, folder: resolve(out), roomIds };
+      await recordExport(config, { caseId, reason, ...asked });
       return readDataFolder(config.data_dir, async ({ reader }): Promise<ExitStatus> => {
         const log = await openLogReadOnly({ folder: paths.log });
         const progress = startProgress({ label: 'Exporting', unit: 'records' });

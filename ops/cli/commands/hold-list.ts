@@ -1,5 +1,6 @@
 import { defineCommand, FINDING, SUCCESS } from '../command.ts';
 import { askServer } from '../operator-request.ts';
+import { askFolder, READ_ONLY_OPTION } from '../read-folder.ts';
 
 interface HoldJson {
   readonly hold_id: string;
@@ -19,11 +20,13 @@ export const command = defineCommand({
   options: {
     all: { type: 'boolean', description: 'Those that were released too' },
     case: { type: 'string', value: 'CASE', description: 'Only those of this case' },
+    ...READ_ONLY_OPTION,
   },
   printsData: true,
   run: async ({ options, loadConfig, json, print, say }) => {
     const body = { all: options.all, ...(options.case !== undefined && { case_id: options.case }) };
-    const answer = await askServer(await loadConfig(), '/_stele/operator/holds/list', body);
+    const ask = options['read-only'] ? askFolder : askServer;
+    const answer = await ask(await loadConfig(), '/_stele/operator/holds/list', body);
     if (answer.status !== 200) {
       say(`stele: ${String(answer.body['error'])}`);
       return FINDING;

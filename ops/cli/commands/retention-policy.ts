@@ -1,5 +1,6 @@
 import { defineCommand, FINDING, SUCCESS } from '../command.ts';
 import { askServer } from '../operator-request.ts';
+import { askFolder, READ_ONLY_OPTION } from '../read-folder.ts';
 import { timeOption } from '../time-option.ts';
 
 /** `stele retention policy` */
@@ -10,12 +11,13 @@ export const command = defineCommand({
   description: `
 The settings are recorded in the log whenever the server starts with others: this prints what was in force at a time, as JSON, and
 the position of the record that says so ('stele proof POSITION').`,
-  options: { at: { type: 'string', value: 'TIME', description: 'When', defaultText: 'now' } },
+  options: { at: { type: 'string', value: 'TIME', description: 'When', defaultText: 'now' }, ...READ_ONLY_OPTION },
   printsData: true,
   run: async ({ options, loadConfig, json, print, say }) => {
     const atMs = timeOption('--at', options.at);
     const body = atMs === undefined ? {} : { at_ms: atMs };
-    const answer = await askServer(await loadConfig(), '/_stele/operator/retention/policy', body);
+    const ask = options['read-only'] ? askFolder : askServer;
+    const answer = await ask(await loadConfig(), '/_stele/operator/retention/policy', body);
     if (answer.status !== 200) {
       say(`stele: ${String(answer.body['error'])}`);
       return FINDING;

@@ -1,0 +1,48 @@
+/**
+ * Answers what the operator's socket is asked from a data folder that is only read: for an auditor who has a copy of it. A server
+ * on a copy would write into its log, which would then be another history than the one that was copied.
+ */
+import type { Reader } from '#projections/engine/reader.ts';
+import type { Config } from '#src/config/schema.ts';
+import { MatrixError } from '#src/http/errors.ts';
+import { auditAnswer } from '#src/operator/audit-log.ts';
+import { holdsAnswer } from '#src/operator/holds.ts';
+import { policyAnswer } from '#src/operator/retention.ts';
+import { readDataFolder } from '../rooms/data-folder.ts';
+import type { AskServer, OperatorAnswer } from './operator-request.ts';
+
+/** The option of commands that can do without a server. */
+export const READ_ONLY_OPTION = {
+  'read-only': {
+    type: 'boolean',
+    description:
+      'Read the data folder as it is and write nothing into it: for copies. The question is not on record then.',
+  },
+} as const;
+
+const ANSWERS: Readonly<Record<string, (reader: Reader, body: object) => object>> = {
+  '/_stele/operator/audit': auditAnswer,
+  '/_stele/operator/holds/list': holdsAnswer,
+  '/_stele/operator/retention/policy': (reader, body) => policyAnswer(reader, body, Date.now()),
+};
+
+/** Asks a folder as `withServer` asks a server. @throws {NothingToCheck} where there are no projections in it */
+export function withFolder<Result>(config: Config, work: (ask: AskServer) => Promise<Result>): Promise<Result> {
+  return readDataFolder(config.data_dir, ({ reader }) =>
+    work(async (path, body) => {
+      const answer = ANSWERS[path];
+      if (answer === undefined) throw new RangeError(`${path} cannot be asked of a folder`);
+      try {
+        return { status: 200, body: { ...answer(reader, body) } };
+      } catch (error) {
+        if (!(error instanceof MatrixError)) throw error;
+        return { status: error.status, body: { error: error.message } };
+      }
+    }),
+  );
+}
+
+/** The same for one question. */
+export function askFolder(config: Config, path: string, body: object): Promise<OperatorAnswer> {
+  return withFolder(config, (ask) => ask(path, body));
+}
