@@ -4,8 +4,11 @@
  * the log's checkpoints.
  */
 import { createHash } from 'node:crypto';
+import { z } from 'zod';
 import type { Erasure } from '#projections/compliance/queries.ts';
 import type { DestroyedSoFar } from '#projections/compliance/records.ts';
+import { parseJson } from '#protocol/json-limits.ts';
+import { openCheckpoint } from '#streams/transparency/checkpoint.ts';
 import { type NoteVerifier, openNote } from '#streams/transparency/note.ts';
 import type { KeptCount } from './ledger.ts';
 
@@ -35,6 +38,9 @@ export interface Certificate {
   /** The signed note; the text alone where there is no key to sign with. */
   readonly note: string;
 }
+
+/** How the signed text begins. */
+const TITLE = 'Stele: certificate of erasure, ';
 
 const COPIES = [
   'What others wrote is theirs: quotes of the subject in their replies, and names in their text, stay.',
@@ -71,14 +77,14 @@ export function makeCertificate(facts: CertificateFacts, sign: LogProof['sign'] 
     2,
   );
   const text = [
-    `Stele: certificate of erasure, ${serverName}`,
+    `${TITLE}${serverName}`,
     `subject ${erasure.userId}`,
     `request ${erasure.id} of ${new Date(erasure.requestedAtMs).toISOString()}`,
     `completed ${new Date(nowMs).toISOString()}`,
     ...Object.entries(destroyed).map(([what, count]) => `destroyed ${what} ${count}`),
     `destroyed files ${media}`,
     ...kept.map(({ rule, why, count }) => `kept ${count} ${rule}: ${oneLine(why)}`),
-    `document sha256 ${digest(document)}`,
+    digestLine(document),
     '',
   ].join('\n');
   return { document, note: sign === undefined ? text : sign(text) };
@@ -86,7 +92,79 @@ export function makeCertificate(facts: CertificateFacts, sign: LogProof['sign'] 
 
 /** Whether a note is signed by this key and is of this document. Throws NoteError where it is not signed. */
 export function checkCertificate({ document, note }: Certificate, verifier: NoteVerifier): boolean {
-  return openNote(note, verifier).includes(`document sha256 ${digest(document)}\n`);
+  const lines = openNote(note, verifier).split('\n');
+  // Other texts are signed with the same key, and what people gave as reasons is in the lines between.
+  return lines[0]?.startsWith(TITLE) === true && lines.at(-2) === digestLine(document);
+}
+
+/** What is not a certificate of erasure, or of another key; the message says why. */
+export class CertificateRejected extends Error {
+  override readonly name = 'CertificateRejected';
+}
+
+/** What a certificate says that was checked. */
+export interface CheckedCertificate {
+  readonly server: string;
+  readonly subject: string;
+  readonly request_id: string;
+  readonly completed_at: string;
+  readonly destroyed: unknown;
+  readonly kept: unknown;
+  /** The records of the log that decided what goes. */
+  readonly decided_in_records: readonly number[];
+  /** Records of the log before and after; null where there was no signed head. */
+  readonly log_size_before: number | null;
+  readonly log_size_after: number | null;
+}
+
+const documentSchema = z.object({
+  type: z.literal('stele.erasure.certificate'),
+  version: z.literal(1),
+  server: z.string(),
+  subject: z.string(),
+  request: z.object({ id: z.string() }),
+  completed_at: z.string(),
+  destroyed: z.object({ decided_in_records: z.array(z.int().min(0)) }).loose(),
+  kept: z.array(z.unknown()),
+  log: z.object({ head_before: z.string().nullable(), head_after: z.string().nullable() }),
+});
+
+/**
+ * Checks all that a certificate alone can show: the signature, that the document is the one that was signed, and the signatures of
+ * the heads of the log that it names. @throws {CertificateRejected}
+ */
+export function readCertificate(certificate: Certificate, verifier: NoteVerifier): CheckedCertificate {
+  try {
+    if (!checkCertificate(certificate, verifier)) {
+      throw new CertificateRejected('what is signed is no certificate of erasure, or is of another document.');
+    }
+    const { server, subject, request, completed_at, destroyed, kept, log } = documentSchema.parse(
+      parseJson(certificate.document),
+    );
+    const sizeOf = (head: string | null): number | null => (head === null ? null : openCheckpoint(head, verifier).size);
+    const [before, after] = [sizeOf(log.head_before), sizeOf(log.head_after)];
+    if (before !== null && after !== null && before > after) {
+      throw new CertificateRejected('the log has fewer records after it than before.');
+    }
+    return {
+      server,
+      subject,
+      request_id: request.id,
+      completed_at,
+      destroyed,
+      kept,
+      decided_in_records: destroyed.decided_in_records,
+      log_size_before: before,
+      log_size_after: after,
+    };
+  } catch (error) {
+    if (error instanceof CertificateRejected) throw error;
+    throw new CertificateRejected(error instanceof Error ? error.message : String(error), { cause: error });
+  }
+}
+
+function digestLine(document: string): string {
+  return `document sha256 ${digest(document)}`;
 }
 
 function digest(document: string): string {
