@@ -18,8 +18,8 @@ export const READ_OPTIONS = {
 
 /** What is about to be read. */
 export interface CommandRead {
-  readonly action: 'room.read' | 'content.read' | 'content.visible_to';
-  readonly target: { readonly kind: 'room' | 'event'; readonly id: string };
+  readonly action: 'room.read' | 'content.read' | 'content.visible_to' | 'hold.list';
+  readonly target: { readonly kind: 'room' | 'event' | 'hold'; readonly id: string };
   /** The verb. */
   readonly command: string;
   /** Its options as they were given. */
@@ -35,14 +35,10 @@ export async function recordRead(config: Config, { action, target, command, opti
   const { reason, case: caseId, ...asked } = options;
   const after = { command, ...asked };
   if (await isAnybodyThere(operatorSocketPath(config.data_dir))) {
-    const { status, body } = await askServer(config, '/_stele/operator/audit/record', {
-      action,
-      target,
-      ...(reason !== undefined && { reason }),
-      ...(caseId !== undefined && { case_id: caseId }),
-      after,
+    const entry = { action, target, reason, case_id: caseId, after };
+    await askServer(config, '/_stele/operator/audit/record', entry).catch((error: Error) => {
+      throw new Error(`it could not be put on record, so nothing is shown: ${error.message}`, { cause: error });
     });
-    if (status !== 200) throw new Error(`it could not be put on record, so nothing is shown: ${String(body['error'])}`);
     return;
   }
   const paths = dataPaths(config.data_dir);

@@ -5,7 +5,12 @@ import { endpoint } from '#src/http/endpoint.ts';
 import { operatorOf } from './operator-guard.ts';
 
 /** What a command may put on record that reads the data folder itself. */
-const READS = ['room.read', 'content.read', 'content.visible_to'] as const satisfies readonly AuditAction[];
+const READS = [
+  'room.read',
+  'content.read',
+  'content.visible_to',
+  'hold.list',
+] as const satisfies readonly AuditAction[];
 
 /**
  * `POST /_stele/operator/audit/record` on the operator's socket: puts on record that a command is about to read the data folder by
@@ -18,7 +23,7 @@ export const recordRead = endpoint({
   rateLimit: 'none',
   body: z.object({
     action: z.enum(READS),
-    target: z.object({ kind: z.enum(['room', 'event']), id: z.string() }),
+    target: z.object({ kind: z.enum(['room', 'event', 'hold']), id: z.string() }),
     reason: z.string().optional(),
     case_id: z.string().optional(),
     /** The verb and what it was asked, for the auditor. */
