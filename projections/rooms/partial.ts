@@ -53,6 +53,11 @@ export function* heldEventsOf(reader: Reader, room: Position): Generator<Positio
   for (const [, position] of reader.keys(heldEvents, { prefix: [room] })) yield position;
 }
 
+/** Whether an event of a room is held. */
+export function isHeld(reader: Reader, room: Position, event: Position): boolean {
+  return reader.has(heldEvents, [room, event]);
+}
+
 /** Internal ids of the rooms that have events which are held. */
 export function* roomsWithHeldEvents(reader: Reader): Generator<Position> {
   let last: Position | undefined;
@@ -64,7 +69,7 @@ export function* roomsWithHeldEvents(reader: Reader): Generator<Position> {
 
 /** Whether so many events of a room are held. */
 export function holdsAtLeast(reader: Reader, room: Position, count: number): boolean {
-  return reader.count(heldEvents, { prefix: [room] }) >= count;
+  return reader.count(heldEvents, { prefix: [room], limit: count }) >= count;
 }
 
 /** Applies a `room.members_awaited` record: the servers get what happens in the room from now on. */

@@ -319,6 +319,15 @@ describe('a room that is entered before its members are known', () => {
     expect(await room.isReplayedEqual()).toBe(true);
   });
 
+  it('holds an event once, however often it is sent', async () => {
+    const room = await partly();
+    const theirs = room.foreign.add({ sender: USERS[0], type: 'm.room.message', content: { body: 'again' } });
+    expect(await room.receive(theirs)).toEqual({ kind: 'accept' });
+    const { frontier } = room.reader;
+    for (let times = 0; times < 3; times += 1) expect(await room.receive(theirs)).toEqual({ kind: 'accept' });
+    expect(room.reader.frontier).toBe(frontier);
+  });
+
   it('decides nothing about those it may not know', async () => {
     const room = await partly();
     for (const [target, membership] of [

@@ -3,11 +3,9 @@
 import { dispositionRecord } from '#projections/rooms/disposition-record.ts';
 import { stateGivenRecords } from '#projections/rooms/given-state-record.ts';
 import { hasPlace, type KnownEvent, knownEvent } from '#projections/rooms/known-events.ts';
-import { holdsAtLeast, isPartial, partialRoom } from '#projections/rooms/partial.ts';
-import { eventHeldRecord, membersAwaitedRecord, membersToldRecord } from '#projections/rooms/partial-records.ts';
+import { isPartial } from '#projections/rooms/partial.ts';
 import type { Disposition } from '#projections/rooms/pdu-record.ts';
 import { findRoom } from '#projections/rooms/queries.ts';
-import { stateTakenRecord, type TakenState } from '#projections/rooms/taken-state-record.ts';
 import { prevEventIdsOf } from '#protocol/event-references.ts';
 import { referenceHash } from '#protocol/hashing.ts';
 import type { JsonObject } from '#protocol/pdu.ts';
@@ -21,25 +19,19 @@ import { checkContentHash } from './check-content-hash.ts';
 import { checkForm } from './check-form.ts';
 import { askPolicyServer } from './check-policy.ts';
 import { checkSignatures } from './check-signatures.ts';
+import { enterRoom } from './enter-room.ts';
 import { fetchAuthEvents } from './fetch-auth-events.ts';
 import { fetchPrevEvents } from './fetch-prev-events.ts';
 import { toldState, unplacedOf } from './known.ts';
 import { momentOf, newestMomentOf } from './moment.ts';
 import { takeInOutliers } from './outliers.ts';
+import { holdEvent, takeMembers } from './partial-room.ts';
 import { Pursuit } from './pursuit.ts';
 import { recordOf } from './record.ts';
-import { partsToComplete, partsToTake } from './state-taking.ts';
 import { type JudgingStep, judge, STEPS_OF_HISTORY, STEPS_OF_NEW_EVENT, STEPS_OF_TOLD_EVENT } from './steps.ts';
 import { ToldEvents } from './told-events.ts';
-import type {
-  AncestryContext,
-  MissingEvents,
-  Receipt,
-  ReceivingRoom,
-  StepContext,
-  StepName,
-  Verdict,
-} from './types.ts';
+import type { AncestryContext, MissingEvents, Receipt, ReceivingRoom, StepContext, Verdict } from './types.ts';
+import { ACCEPTED, dispositionOf, reasonText, retry, verdictOn } from './verdicts.ts';
 
 export interface ReceiverOptions extends StepContext {
   readonly rooms: Rooms;
@@ -67,11 +59,6 @@ export interface Enqueued {
   /** Comes when what the verdict says is durable. */
   readonly verdict: Verdict | Promise<Verdict>;
 }
-
-const ACCEPTED: Verdict = { kind: 'accept' };
-
-/** Events of a room that wait until all its members are known; whoever sends more has to come again. */
-const MAX_HELD_EVENTS = 10_000;
 
 const AS_NEW: TakeInOptions = { steps: STEPS_OF_NEW_EVENT, closesGaps: true };
 const AS_GAP: TakeInOptions = { steps: STEPS_OF_NEW_EVENT, closesGaps: false };
@@ -202,33 +189,7 @@ export class Receiver {
     const { rooms, reader } = this.#options;
     const state = await toldState(reader, room, stateEventIds);
     receipt.givenState = state;
-    const verdict = await rooms.alone(room, async (turn) => {
-      // Another user's join may have come first: the room is then known by that, and does not begin a second time.
-      if (rooms.isResident(room.roomId)) return undefined;
-      const known = this.#known(receipt.eventId);
-      if (known !== undefined && hasPlace(known) && known.disposition !== 'rejected') return verdictOn(known);
-      const moment = momentOf(reader, receipt);
-      if (moment?.createEvent === undefined) return retry('auth_events_known', 'Nothing is known of its room.');
-      const judged = judge(receipt, moment, STEPS_OF_HISTORY);
-      if (judged.kind !== 'accept') return judged;
-      const recordsOf = (parts: readonly TakenState[]): RecordDraft[] =>
-        parts.map((part) => stateTakenRecord(rooms.newRecordId(), part));
-      const { others, ours } = await partsToTake(reader, room.roomId, state, isOurs);
-      for (const part of others) await turn.append(recordsOf([part]));
-      const meta = { disposition: 'accepted', startsAnew: true } as const;
-      const entry =
-        known === undefined
-          ? recordOf(rooms, receipt, meta)
-          : dispositionRecord(rooms.newRecordId(), { eventId: receipt.eventId, ...meta });
-      const { roomId } = room;
-      const awaited = servers && { roomId, eventId: receipt.eventId, via: origin, servers };
-      await turn.append([
-        ...recordsOf(ours),
-        entry,
-        ...(awaited === undefined ? [] : [membersAwaitedRecord(rooms.newRecordId(), awaited)]),
-      ]);
-      return judged;
-    });
+    const verdict = await enterRoom(this.#options, receipt, { state, via: origin, isOurs, servers });
     if (verdict !== undefined) return verdict;
     if (servers !== undefined || this.#isPartial(room)) {
       // Some of the state that was told is missing here, and some there.
@@ -247,16 +208,8 @@ export class Receiver {
    * @returns false if the room does not wait for its members any more, or nothing may be said of it.
    */
   async receiveMembers(room: ReceivingRoom, entryId: string, stateEventIds: Iterable<string>): Promise<boolean> {
-    const { rooms, reader } = this.#options;
-    const state = await toldState(reader, room, stateEventIds);
-    return rooms.alone(room, async ({ append }) => {
-      const id = findRoom(reader, room.roomId)?.id ?? -1;
-      if (partialRoom(reader, id)?.entry !== entryId || !rooms.isResident(room.roomId)) return false;
-      const { parts, replaced } = await partsToComplete(reader, id, room.roomId, state);
-      for (const part of parts) await append([stateTakenRecord(rooms.newRecordId(), part)]);
-      await append([membersToldRecord(rooms.newRecordId(), { roomId: room.roomId, replaced })]);
-      return true;
-    });
+    const state = await toldState(this.#options.reader, room, stateEventIds);
+    return takeMembers(this.#options, room, entryId, state);
   }
 
   /** Judges an event that was held, now that all members of its room are known. What cannot be judged stays aside. */
@@ -275,28 +228,10 @@ export class Receiver {
     return room !== undefined && isPartial(reader, room.id);
   }
 
-  /**
-   * Keeps an event until all members of its room are known; what authorises it is asked for now, so that it is recorded behind that.
-   * Undefined if they are known by now.
-   */
+  /** What authorises the event is asked for now, so that it is recorded behind that; undefined if all members are known by now. */
   async #hold(receipt: Receipt): Promise<Verdict | undefined> {
-    const { rooms, reader } = this.#options;
-    const { room, eventId } = receipt;
     const missing = await fetchAuthEvents(receipt, this.#ancestryOf(new Pursuit()));
-    if (missing !== undefined) return missing;
-    return rooms.alone(room, async ({ append }) => {
-      const id = findRoom(reader, room.roomId)?.id;
-      if (id === undefined || !isPartial(reader, id)) return undefined;
-      if (holdsAtLeast(reader, id, MAX_HELD_EVENTS)) {
-        return retry('prev_events_known', 'Too many events of the room wait until this server knows all its members.');
-      }
-      const known = this.#known(eventId);
-      await append([
-        ...(known === undefined ? [recordOf(rooms, receipt, { disposition: 'outlier' })] : []),
-        eventHeldRecord(rooms.newRecordId(), { roomId: room.roomId, eventId }),
-      ]);
-      return ACCEPTED;
-    });
+    return missing ?? holdEvent(this.#options, receipt);
   }
 
   /** The checks that need nothing of the room. What is known already ends here. */
@@ -446,37 +381,4 @@ export class Receiver {
 export function receivingRoom(roomId: string, version: string): ReceivingRoom | undefined {
   const rules = roomVersionRules(version);
   return rules && { roomId, rules };
-}
-
-function dispositionOf(verdict: Verdict, isNew: boolean) {
-  switch (verdict.kind) {
-    case 'accept':
-      return isNew ? 'accepted' : 'backfilled';
-    case 'soft_fail':
-      return 'soft_failed';
-    default:
-      return 'rejected';
-  }
-}
-
-/** What was recorded of an event, as a verdict. */
-function verdictOn({ disposition, reason = '' }: KnownEvent): Verdict {
-  switch (disposition) {
-    case 'soft_failed':
-      return { kind: 'soft_fail', step: 'current_state', reason };
-    case 'rejected':
-      return { kind: 'reject', step: 'state_before', reason };
-    default:
-      return { kind: 'accept' };
-  }
-}
-
-/** Step, rule and sentence in one line, as it is recorded and shown to operators. */
-function reasonText(verdict: Exclude<Verdict, { readonly kind: 'accept' }>): string {
-  const { step, rule, reason } = verdict;
-  return rule === undefined ? `${step}: ${reason}` : `${step}, rule ${rule}: ${reason}`;
-}
-
-function retry(step: StepName, reason: string): Verdict {
-  return { kind: 'retry', step, reason };
 }

@@ -1,0 +1,62 @@
+/** Rooms that this server is in without having been told of all their members: what waits, and how the members come in. */
+import type { Reader } from '#projections/engine/reader.ts';
+import { knownEvent } from '#projections/rooms/known-events.ts';
+import { holdsAtLeast, isHeld, isPartial, partialRoom } from '#projections/rooms/partial.ts';
+import { eventHeldRecord, membersToldRecord } from '#projections/rooms/partial-records.ts';
+import { findRoom } from '#projections/rooms/queries.ts';
+import { stateTakenRecord } from '#projections/rooms/taken-state-record.ts';
+import type { StateMap } from '#src/sync/room-state.ts';
+import type { Rooms } from '../rooms.ts';
+import { recordOf } from './record.ts';
+import { partsToComplete } from './state-taking.ts';
+import type { Receipt, ReceivingRoom, Verdict } from './types.ts';
+import { ACCEPTED, retry } from './verdicts.ts';
+
+/** Events of a room that wait until all its members are known; whoever sends more has to come again. */
+const MAX_HELD_EVENTS = 10_000;
+
+interface Options {
+  readonly rooms: Rooms;
+  readonly reader: Reader;
+}
+
+/** Keeps an event until all members of its room are known. Undefined if they are known by now. */
+export function holdEvent({ rooms, reader }: Options, receipt: Receipt): Promise<Verdict | undefined> {
+  const { room, eventId } = receipt;
+  return rooms.alone(room, async ({ append }) => {
+    const id = findRoom(reader, room.roomId)?.id;
+    if (id === undefined || !isPartial(reader, id)) return undefined;
+    const known = knownEvent(reader, eventId);
+    // Whoever sends it again and again does not make the log grow.
+    if (known !== undefined && isHeld(reader, id, known.position)) return ACCEPTED;
+    if (holdsAtLeast(reader, id, MAX_HELD_EVENTS)) {
+      return retry('prev_events_known', 'Too many events of the room wait until this server knows all its members.');
+    }
+    await append([
+      ...(known === undefined ? [recordOf(rooms, receipt, { disposition: 'outlier' })] : []),
+      eventHeldRecord(rooms.newRecordId(), { roomId: room.roomId, eventId }),
+    ]);
+    return ACCEPTED;
+  });
+}
+
+/**
+ * Takes in the members of the state before the event by which the server came in, part by part.
+ *
+ * @returns false if the room does not wait for its members any more, or nothing may be said of it.
+ */
+export function takeMembers(
+  { rooms, reader }: Options,
+  room: ReceivingRoom,
+  entryId: string,
+  state: StateMap,
+): Promise<boolean> {
+  return rooms.alone(room, async ({ append }) => {
+    const id = findRoom(reader, room.roomId)?.id ?? -1;
+    if (partialRoom(reader, id)?.entry !== entryId || !rooms.isResident(room.roomId)) return false;
+    const { parts, replaced } = await partsToComplete(reader, id, room.roomId, state);
+    for (const part of parts) await append([stateTakenRecord(rooms.newRecordId(), part)]);
+    await append([membersToldRecord(rooms.newRecordId(), { roomId: room.roomId, replaced })]);
+    return true;
+  });
+}
