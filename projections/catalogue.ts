@@ -21,6 +21,7 @@ import { federationKeysProjection } from './federation/keys.ts';
 import { sentProjection } from './federation/sent.ts';
 import { identityBindingsProjection } from './identity-bindings/projection.ts';
 import { mediaProjection } from './media/projection.ts';
+import { quarantineProjection } from './media/quarantine.ts';
 import { notificationsProjection } from './notifications/projection.ts';
 import { profilesProjection } from './profiles/projection.ts';
 import { pushersProjection } from './pushers/projection.ts';
@@ -47,6 +48,7 @@ export const coreProjections: readonly Projection[] = [
   profilesProjection,
   notificationsProjection,
   mediaProjection,
+  quarantineProjection,
   pushersProjection,
   identityBindingsProjection,
   threadSubscriptionsProjection,

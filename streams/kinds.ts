@@ -179,6 +179,14 @@ export const recordKinds = {
     version: 1,
     says: 'A file was uploaded: its id, digest, size, type and name, and by whom; not its content.',
   },
+  'media.quarantine_changed': {
+    version: 1,
+    says: 'A media, of whichever server, may not be seen by anybody, or may be again: its id, its digest, and by whom.',
+  },
+  'media.protection_changed': {
+    version: 1,
+    says: 'An upload cannot be put into quarantine, or can be again: its id, and by whom.',
+  },
   'thread.subscribed': {
     version: 1,
     says: 'A user follows a thread.',

@@ -16,7 +16,7 @@ import {
 } from './records.ts';
 
 /** How an upload is stored: the fields of {@link Media} but the id, in order, when it came, and its stream. */
-type MediaRow = readonly [
+export type MediaRow = readonly [
   uploader: string,
   sha256: string,
   sizeBytes: number,
@@ -37,7 +37,8 @@ export interface MediaUsage {
 
 const SHA256_BYTES = 32;
 
-const media = defineTable({
+/** The uploads, for those who look through all of them. */
+export const media = defineTable({
   name: 'media.media',
   key: tuple<[mediaId: string]>(str),
   value: msgpack<MediaRow>(),
@@ -72,6 +73,13 @@ const usage = defineTable({
   why: 'A quota is checked at each upload, without adding up what was uploaded before.',
 });
 
+const ofUploader = defineTable({
+  name: 'media.of-uploader',
+  key: tuple<[uploader: string, mediaId: string]>(str, str),
+  value: empty,
+  why: 'What somebody has uploaded is one range: it is listed, and removed, as a whole.',
+});
+
 const madeByServer = defineTable({
   name: 'media.made-by-server',
   key: tuple<[storedAtMs: number, mediaId: string]>(u48, str),
@@ -81,8 +89,8 @@ const madeByServer = defineTable({
 
 export const mediaProjection: Projection = {
   name: 'media',
-  version: 3,
-  tables: [media, pending, pendingOfUser, byContent, usage, madeByServer],
+  version: 4,
+  tables: [media, pending, pendingOfUser, byContent, usage, ofUploader, madeByServer],
   apply(tx, record) {
     switch (record.kind) {
       case MEDIA_RESERVED:
@@ -124,6 +132,7 @@ function store(tx: Writer, record: LogRecord): void {
   }
   tx.put(media, [mediaId], row);
   tx.put(byContent, [Buffer.from(sha256, 'hex'), mediaId], true);
+  tx.put(ofUploader, [uploader, mediaId], true);
   if (uploader === BY_SERVER) tx.put(madeByServer, [record.recordedAtMs, mediaId], true);
   const { files, sizeBytes: total } = tx.get(usage, [uploader]) ?? NOTHING;
   tx.put(usage, [uploader], { files: files + 1, sizeBytes: total + sizeBytes });
@@ -136,6 +145,7 @@ function remove(tx: Writer, record: LogRecord): void {
   if (mediaId === undefined || row === undefined) return;
   const [uploader, sha256, sizeBytes, , , storedAtMs] = row;
   tx.remove(media, [mediaId]);
+  tx.remove(ofUploader, [uploader, mediaId]);
   tx.remove(madeByServer, [storedAtMs, mediaId]);
   tx.remove(byContent, [Buffer.from(sha256, 'hex'), mediaId]);
   const { files, sizeBytes: total } = tx.get(usage, [uploader]) ?? NOTHING;
@@ -155,7 +165,19 @@ export interface StoredMedia extends Media {
 /** An upload by its media id. */
 export function mediaById(reader: Reader, mediaId: string): StoredMedia | undefined {
   const row = reader.get(media, [mediaId]);
-  if (row === undefined) return undefined;
+  return row && storedMedia(mediaId, row);
+}
+
+/** Everything that somebody has uploaded, by media id. */
+export function* mediaOf(reader: Reader, uploader: string): Generator<StoredMedia> {
+  for (const [, mediaId] of reader.keys(ofUploader, { prefix: [uploader] })) {
+    const found = mediaById(reader, mediaId);
+    if (found !== undefined) yield found;
+  }
+}
+
+/** What a row of {@link media} says. */
+export function storedMedia(mediaId: string, row: MediaRow): StoredMedia {
   const [uploader, sha256, sizeBytes, contentType, fileName, uploadedAtMs, stream] = row;
   return {
     mediaId,

@@ -80,7 +80,7 @@ export class RemoteMedia {
 
   /** A media of another server. @throws {MatrixError} `M_NOT_FOUND`, `M_TOO_LARGE` (502), and what the source throws. */
   async get(serverName: string, mediaId: string, timeoutMs: number): Promise<CachedMedia> {
-    const key = createHash('sha256').update(`${serverName}/${mediaId}`).digest('hex');
+    const key = keyOf(serverName, mediaId);
     const kept = await this.#find(key);
     if (kept !== undefined) return kept;
     const underway = this.#fetching.get(key);
@@ -89,6 +89,27 @@ export class RemoteMedia {
     const fetching = this.#fetch(key, serverName, mediaId, timeoutMs).finally(() => this.#fetching.delete(key));
     this.#fetching.set(key, fetching);
     return fetching;
+  }
+
+  /** A media of another server if it is in the cache. */
+  find(serverName: string, mediaId: string): Promise<CachedMedia | undefined> {
+    return this.#find(keyOf(serverName, mediaId));
+  }
+
+  /**
+   * Drops what nobody has asked for since a moment (milliseconds since the epoch; the cache knows it within an hour).
+   * Gives the digests of what went, in lower-case hex.
+   */
+  async dropUnusedSince(ms: number): Promise<string[]> {
+    const dropped: string[] = [];
+    for (const { key, usedMs, sizeBytes } of await this.#files()) {
+      if (usedMs >= ms) continue;
+      const described = await this.#described(key).catch(() => undefined);
+      await this.#drop(key);
+      this.#keptBytes = this.#keptBytes?.then((kept) => Math.max(0, kept - sizeBytes));
+      if (described !== undefined) dropped.push(described.sha256);
+    }
+    return dropped;
   }
 
   /** The content, or a part of it. @throws {MatrixError} `M_NOT_FOUND` where it was dropped meanwhile. */
@@ -105,7 +126,7 @@ export class RemoteMedia {
     const path = this.#path(key);
     try {
       const info = await stat(path + DESCRIPTION);
-      const described = parseJson(await readFile(path + DESCRIPTION, 'utf8')) as unknown as Described;
+      const described = await this.#described(key);
       const nowMs = this.#now();
       if (nowMs - info.mtimeMs > USE_MARK_MS) await utimes(path + DESCRIPTION, new Date(nowMs), new Date(nowMs));
       return {
@@ -119,6 +140,15 @@ export class RemoteMedia {
       // Whatever cannot be read is fetched again.
       return undefined;
     }
+  }
+
+  async #described(key: string): Promise<Described> {
+    return parseJson(await readFile(this.#path(key) + DESCRIPTION, 'utf8')) as unknown as Described;
+  }
+
+  async #drop(key: string): Promise<void> {
+    await rm(this.#path(key) + DESCRIPTION, { force: true });
+    await rm(this.#path(key), { force: true });
   }
 
   async #fetch(key: string, serverName: string, mediaId: string, timeoutMs: number): Promise<CachedMedia> {
@@ -185,8 +215,7 @@ export class RemoteMedia {
     for (const { key, sizeBytes } of files) {
       if (kept <= this.#options.maxCacheBytes * KEPT_SHARE) break;
       if (key === keptKey) continue;
-      await rm(this.#path(key) + DESCRIPTION, { force: true });
-      await rm(this.#path(key), { force: true });
+      await this.#drop(key);
       kept -= sizeBytes;
     }
     return kept;
@@ -213,6 +242,11 @@ export class RemoteMedia {
   #now(): number {
     return (this.#options.clock ?? Date.now)();
   }
+}
+
+/** Names a media in the cache: its id may hold what no file name can. */
+function keyOf(serverName: string, mediaId: string): string {
+  return createHash('sha256').update(`${serverName}/${mediaId}`).digest('hex');
 }
 
 interface Described {

@@ -1,9 +1,9 @@
 import type { Context } from '#src/context.ts';
 import type { Endpoint } from '#src/http/endpoint.ts';
-import { deleteMedia } from './delete-media.ts';
 import { getAudit } from './get-audit.ts';
 import { getLock } from './get-lock.ts';
 import { getSuspend } from './get-suspend.ts';
+import { adminMediaEndpoints } from './media/index.ts';
 import { putLock } from './put-lock.ts';
 import { putSuspend } from './put-suspend.ts';
 import { deleteRateLimitOverride, getRateLimitOverride, postRateLimitOverride } from './rate-limit-override.ts';
@@ -38,7 +38,7 @@ export const adminEndpoints: readonly Endpoint<Context>[] = [
   getRateLimitOverride,
   postRateLimitOverride,
   deleteRateLimitOverride,
-  deleteMedia,
+  ...adminMediaEndpoints,
   postServerNotice,
   putServerNotice,
   getAudit,

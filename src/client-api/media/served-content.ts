@@ -5,10 +5,11 @@ import { Waiter } from '#src/bus/wait.ts';
 import type { Context } from '#src/context.ts';
 import { MatrixError, notFound } from '#src/http/errors.ts';
 import type { ByteRange } from '#src/media/content-files.ts';
+import { refuseHidden } from '#src/media/quarantine.ts';
 import { StopSignal } from '#src/sync/stop-signal.ts';
 
 /** What the endpoints that serve media need. */
-export type MediaContext = Pick<Context, 'media' | 'remoteMedia' | 'thumbnails' | 'bus' | 'serverName'>;
+export type MediaContext = Pick<Context, 'media' | 'remoteMedia' | 'thumbnails' | 'bus' | 'serverName' | 'reader'>;
 
 /** Most of an `mxc://` id. */
 const MEDIA_ID = /^[A-Za-z0-9_-]{1,255}$/;
@@ -39,7 +40,7 @@ export interface UploadWait {
 
 /**
  * What an `mxc://` URI stands for.
- * @throws {MatrixError} `M_NOT_FOUND`; `M_NOT_YET_UPLOADED` where the upload did not come in time; what other servers answer.
+ * @throws {MatrixError} `M_NOT_FOUND`, also for what is in quarantine; `M_NOT_YET_UPLOADED` where the upload did not come in time; what other servers answer.
  */
 export async function findContent(
   context: MediaContext,
@@ -61,6 +62,7 @@ async function localContent(context: MediaContext, mediaId: string, wait: Upload
     if (media.isAwaited(mediaId)) throw new MatrixError('M_NOT_YET_UPLOADED');
     throw notFound('There is no media of this id.');
   }
+  refuseHidden(context, { serverName: context.serverName, mediaId, sha256: found.sha256 });
   return {
     ...found,
     path: media.files.path(found.sha256),
@@ -70,12 +72,16 @@ async function localContent(context: MediaContext, mediaId: string, wait: Upload
 }
 
 async function remoteContent(
-  { remoteMedia }: MediaContext,
+  context: MediaContext,
   mediaServer: string,
   mediaId: string,
   timeoutMs: number,
 ): Promise<ServedContent> {
+  const { remoteMedia } = context;
+  // What is known to be hidden is not even fetched; what turns out to be the same content is not shown.
+  refuseHidden(context, { serverName: mediaServer, mediaId });
   const cached = await remoteMedia.get(mediaServer, mediaId, timeoutMs);
+  refuseHidden(context, { serverName: mediaServer, mediaId, sha256: cached.sha256 });
   return { ...cached, thumbnailKey: cached.sha256, read: (range) => remoteMedia.read(cached, range) };
 }
 
