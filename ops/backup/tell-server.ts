@@ -8,8 +8,7 @@ import { askServer } from '../cli/operator-request.ts';
  */
 export async function tellServer(config: Config, say: (line: string) => void, record: BackupRecord): Promise<void> {
   try {
-    const { status, body } = await askServer(config, '/_stele/operator/backups/record', { record });
-    if (status !== 200) say(`warning: the server did not put this on record: ${String(body.error)}`);
+    await askServer(config, '/_stele/operator/backups/record', { record });
   } catch (error) {
     say(`warning: this could not be put on record: ${error instanceof Error ? error.message : String(error)}`);
   }

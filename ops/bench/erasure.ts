@@ -31,15 +31,21 @@ export async function runErasureBench({ messages = MESSAGES }: ErasureBenchOptio
 
     const config = { data_dir: server.dataDir } as Config;
     const startedMs = performance.now();
-    const begun = await askServer(config, '/_stele/operator/erasures', { user_id: subject.userId, asks_peers: false });
-    const id = begun.body['erasure_id'];
+    const { erasure_id } = await askServer<{ readonly erasure_id: string }>(config, '/_stele/operator/erasures', {
+      user_id: subject.userId,
+      asks_peers: false,
+    });
     let isDone = false;
     let erasedMs = 0;
     const waiting = (async () => {
       for (;;) {
-        const { body } = await askServer(config, '/_stele/operator/erasures/get', { erasure_id: id });
-        if (body['failure'] !== null) throw new Error(String(body['failure']));
-        if (body['state'] === 'completed') break;
+        const { state, failure } = await askServer<{ readonly state: string; readonly failure: string | null }>(
+          config,
+          '/_stele/operator/erasures/get',
+          { erasure_id },
+        );
+        if (failure !== null) throw new Error(failure);
+        if (state === 'completed') break;
         await new Promise((resolve) => setTimeout(resolve, POLL_MS));
       }
       erasedMs = performance.now() - startedMs;

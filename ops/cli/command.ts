@@ -77,6 +77,8 @@ export interface Command<O extends OptionDeclarations = OptionDeclarations> {
   readonly usage: string;
   /** Paragraphs for `stele help VERB`, below the usage line. */
   readonly description?: string;
+  /** Command lines for the end of the help, without the leading `stele`: what an operator would type first. */
+  readonly examples?: readonly string[];
   /** Beside these, every command has `--help`; `--config FILE` unless `usesConfig` is false; `--json` if `printsData`. */
   readonly options: O;
   /** How many arguments that are not options; default none. */

@@ -19,15 +19,24 @@ export function implicitOptions(command: Pick<Command, 'usesConfig' | 'printsDat
   };
 }
 
+/** Commands that help lists under one heading. */
+export interface HelpGroup {
+  readonly heading: string;
+  readonly commands: readonly Pick<Command, 'name' | 'summary'>[];
+}
+
 /** The list of all commands. */
-export function generalHelp(commands: readonly Pick<Command, 'name' | 'summary'>[]): string {
-  const rows = commands.map(({ name, summary }) => [name, summary] as const);
+export function generalHelp(groups: readonly HelpGroup[]): string {
+  const width = Math.max(...groups.flatMap(({ commands }) => commands.map(({ name }) => name.length)));
   return [
     'stele: a Matrix homeserver whose history cannot be quietly changed',
     '',
     'usage: stele VERB [OPTION…]',
-    '',
-    ...columns([...rows, ['help VERB', 'Say more about a verb']]),
+    '       stele help VERB    what a verb does, its options, examples',
+    ...groups.flatMap(({ heading, commands }) => {
+      const rows = commands.map(({ name, summary }) => [name, summary] as const);
+      return ['', heading, ...columns(rows, width)];
+    }),
     '',
     'Data goes to standard output, words and progress to standard error.',
     'Exit status: 0 success, 1 something is wrong, 2 wrong usage.',
@@ -47,6 +56,7 @@ export function commandHelp(command: Command): string {
     ...columns(
       Object.entries(options).map(([name, option]) => [optionTerm(name, option), optionText(option)] as const),
     ),
+    ...(command.examples === undefined ? [] : ['', 'Examples:', ...command.examples.map((line) => `  stele ${line}`)]),
   ].join('\n');
 }
 
@@ -65,7 +75,9 @@ function optionText(option: OptionDeclaration): string {
   return hasDefault ? `${option.description} (default: ${option.defaultText})` : option.description;
 }
 
-function columns(rows: readonly (readonly [term: string, text: string])[]): string[] {
-  const width = Math.max(...rows.map(([term]) => term.length));
+function columns(
+  rows: readonly (readonly [term: string, text: string])[],
+  width = Math.max(...rows.map(([term]) => term.length)),
+): string[] {
   return rows.map(([term, text]) => `  ${term.padEnd(width)}  ${text}`);
 }

@@ -7,24 +7,32 @@ import { silentLog } from '#src/log/logger.ts';
 import { OPERATOR_HEADER } from '#src/operator/operator-guard.ts';
 import { operatorSocketPath } from '#src/operator/operator-socket.ts';
 
-/** How long the server may take to answer. */
+/** How long the server may take to answer what it answers from its tables. */
 const ANSWER_TIMEOUT_MS = 30_000;
+/** How long it may take to answer what it goes through its whole log for: whoever asks can end it before. */
+export const WHOLE_LOG_TIMEOUT_MS = 24 * 60 * 60_000;
 
-export interface OperatorAnswer {
-  readonly status: number;
-  readonly body: Readonly<Record<string, unknown>>;
+/** The server does not do what it was asked; the message is the sentence in which it says why. */
+export class OperatorRefusal extends Error {
+  override readonly name = 'OperatorRefusal';
 }
 
 /**
- * Posts to an operator endpoint. If no server runs, one is started on the data folder that listens on nothing but its
- * operator socket, and stopped afterwards.
+ * Posts to an operator endpoint and gives the body of the answer, of the shape that the endpoint declares. If no server runs, one is
+ * started on the data folder that listens on nothing but its operator socket, and stopped afterwards.
+ * @throws {OperatorRefusal}
  */
-export async function askServer(config: Config, path: string, body: object): Promise<OperatorAnswer> {
-  return withServer(config, (ask) => ask(path, body));
+export async function askServer<Answer extends object>(
+  config: Config,
+  path: string,
+  body: object,
+  timeoutMs?: number,
+): Promise<Answer> {
+  return withServer(config, (ask) => ask<Answer>(path, body, timeoutMs));
 }
 
-/** Posts to an operator endpoint. */
-export type AskServer = (path: string, body: object) => Promise<OperatorAnswer>;
+/** Posts to an operator endpoint and gives the body of the answer. @throws {OperatorRefusal} */
+export type AskServer = <Answer extends object>(path: string, body: object, timeoutMs?: number) => Promise<Answer>;
 
 /** The same for several questions; `isRunning` says whether there was a server without us. */
 export async function withServer<Result>(
@@ -32,7 +40,11 @@ export async function withServer<Result>(
   work: (ask: AskServer, isRunning: boolean) => Promise<Result>,
 ): Promise<Result> {
   const socketPath = operatorSocketPath(config.data_dir);
-  const ask: AskServer = (path, body) => post(socketPath, path, body);
+  const ask: AskServer = async <Answer>(path: string, body: object, timeoutMs = ANSWER_TIMEOUT_MS) => {
+    const answer = await post(socketPath, path, body, timeoutMs);
+    if (answer.status !== 200) throw new OperatorRefusal(String(answer.body['error']));
+    return answer.body as Answer;
+  };
   if (await isAnybodyThere(socketPath)) return work(ask, true);
   const { startServer } = await import('#src/server.ts');
   const server = await startServer({ ...config, listeners: [] }, { logger: silentLog() });
@@ -64,8 +76,13 @@ function isNobodyThere(error: unknown): boolean {
   return error instanceof Error && 'code' in error && (error.code === 'ENOENT' || error.code === 'ECONNREFUSED');
 }
 
-function post(socketPath: string, path: string, body: object): Promise<OperatorAnswer> {
-  const { promise, resolve, reject } = Promise.withResolvers<OperatorAnswer>();
+interface HttpAnswer {
+  readonly status: number;
+  readonly body: Readonly<Record<string, unknown>>;
+}
+
+function post(socketPath: string, path: string, body: object, timeoutMs: number): Promise<HttpAnswer> {
+  const { promise, resolve, reject } = Promise.withResolvers<HttpAnswer>();
   const text = JSON.stringify(body);
   const outgoing = request(
     {
@@ -73,7 +90,7 @@ function post(socketPath: string, path: string, body: object): Promise<OperatorA
       path,
       method: 'POST',
       agent: false,
-      timeout: ANSWER_TIMEOUT_MS,
+      timeout: timeoutMs,
       headers: {
         'content-type': 'application/json',
         'content-length': Buffer.byteLength(text),

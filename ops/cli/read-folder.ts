@@ -9,14 +9,13 @@ import { auditAnswer } from '#src/operator/audit-log.ts';
 import { holdsAnswer } from '#src/operator/holds.ts';
 import { policyAnswer } from '#src/operator/retention.ts';
 import { readDataFolder } from '../rooms/data-folder.ts';
-import type { AskServer, OperatorAnswer } from './operator-request.ts';
+import { type AskServer, OperatorRefusal } from './operator-request.ts';
 
 /** The option of commands that can do without a server. */
 export const READ_ONLY_OPTION = {
   'read-only': {
     type: 'boolean',
-    description:
-      'Read the data folder as it is and write nothing into it: for copies. The question is not on record then.',
+    description: 'Read the data folder and write nothing into it: for copies. The question is not on record then',
   },
 } as const;
 
@@ -29,20 +28,19 @@ const ANSWERS: Readonly<Record<string, (reader: Reader, body: object) => object>
 /** Asks a folder as `withServer` asks a server. @throws {NothingToCheck} where there are no projections in it */
 export function withFolder<Result>(config: Config, work: (ask: AskServer) => Promise<Result>): Promise<Result> {
   return readDataFolder(config.data_dir, ({ reader }) =>
-    work(async (path, body) => {
+    work(async <Answer extends object>(path: string, body: object) => {
       const answer = ANSWERS[path];
       if (answer === undefined) throw new RangeError(`${path} cannot be asked of a folder`);
       try {
-        return { status: 200, body: { ...answer(reader, body) } };
+        return answer(reader, body) as Answer;
       } catch (error) {
-        if (!(error instanceof MatrixError)) throw error;
-        return { status: error.status, body: { error: error.message } };
+        throw error instanceof MatrixError ? new OperatorRefusal(error.message) : error;
       }
     }),
   );
 }
 
 /** The same for one question. */
-export function askFolder(config: Config, path: string, body: object): Promise<OperatorAnswer> {
-  return withFolder(config, (ask) => ask(path, body));
+export function askFolder<Answer extends object>(config: Config, path: string, body: object): Promise<Answer> {
+  return withFolder(config, (ask) => ask<Answer>(path, body));
 }

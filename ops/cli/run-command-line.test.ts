@@ -4,6 +4,7 @@ import path from 'node:path';
 import { afterAll, beforeAll, describe, expect, test } from 'vitest';
 import type { Environment } from '#src/config/environment.ts';
 import { COMMANDS } from './commands.ts';
+import { implicitOptions } from './help.ts';
 import { runCommandLine } from './run-command-line.ts';
 
 let folder: string;
@@ -50,6 +51,22 @@ describe('help', () => {
     expect(asked.out).toContain(`usage: stele ${name}`);
     expect(asked.out).toContain('--help');
   });
+
+  test.each(Object.entries(COMMANDS))(
+    'the examples of %s are of it, and of options that it has',
+    async (name, load) => {
+      const { command } = await load();
+      const { out } = await stele(`help ${name}`);
+      for (const example of command.examples ?? []) {
+        expect(example.startsWith(name)).toBe(true);
+        expect(out).toContain(`  stele ${example}`);
+        const [own = ''] = example.split(' | ');
+        for (const [, option = ''] of own.matchAll(/ --([a-z-]+)/g)) {
+          expect({ ...command.options, ...implicitOptions(command) }).toHaveProperty(option);
+        }
+      }
+    },
+  );
 });
 
 describe('wrong usage', () => {

@@ -16,7 +16,7 @@ import {
   UsageError,
   WRONG_USAGE,
 } from './command.ts';
-import { COMMANDS } from './commands.ts';
+import { COMMAND_GROUPS, COMMANDS } from './commands.ts';
 import { commandHelp, generalHelp, implicitOptions, usageLine } from './help.ts';
 
 /** What a command line works with. */
@@ -68,8 +68,11 @@ export async function runCommandLine(args: readonly string[], surroundings: Surr
 }
 
 async function allHelp(): Promise<string> {
-  const modules = await Promise.all(Object.values(COMMANDS).map((load) => load()));
-  return generalHelp(modules.map(({ command }) => command));
+  const groups = Object.entries(COMMAND_GROUPS).map(async ([heading, loads]) => {
+    const modules = await Promise.all(Object.values(loads).map((load) => load()));
+    return { heading, commands: modules.map(({ command }) => command) };
+  });
+  return generalHelp(await Promise.all(groups));
 }
 
 /** The command that the first words name: two words before one, so `proof check` is found before `proof`. */

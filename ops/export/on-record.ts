@@ -21,7 +21,7 @@ export async function recordExport(config: Config, entry: ExportOnRecord): Promi
   const { caseId, reason, users, rooms, fromMs, toMs, folder, roomIds } = entry;
   await withServer(config, async (ask) => {
     for (let from = 0; from === 0 || from < roomIds.length; from += MAX_ROOMS) {
-      const { status, body } = await ask('/_stele/operator/exports', {
+      const asked = ask('/_stele/operator/exports', {
         case_id: caseId,
         reason,
         operator: operatorName(),
@@ -34,7 +34,9 @@ export async function recordExport(config: Config, entry: ExportOnRecord): Promi
         folder,
         room_ids: roomIds.slice(from, from + MAX_ROOMS),
       });
-      if (status !== 200) throw new ExportRefused(`the export could not be put on record: ${String(body['error'])}`);
+      await asked.catch((error: Error) => {
+        throw new ExportRefused(`the export could not be put on record: ${error.message}`);
+      });
     }
   });
 }

@@ -9,8 +9,8 @@ import { notFound } from '#src/http/errors.ts';
 
 type RetentionContext = Pick<Context, 'compliance' | 'clock'>;
 
-/** Items that a plan names one by one; the sums are of all. */
-const MAX_NAMED_ITEMS = 10_000;
+/** Most items that a plan names one by one; the sums are of all. */
+export const MAX_NAMED_ITEMS = 10_000;
 
 /** `POST /_stele/operator/retention/plan` on the operator's socket: what would go by a time, as `stele retention plan` asks. */
 export const planRetention = endpoint({

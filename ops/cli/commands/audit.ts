@@ -1,8 +1,9 @@
 import { setTimeout as sleep } from 'node:timers/promises';
 import type { AuditEntryJson } from '#src/audit/entry-json.ts';
-import { type CommandContext, defineCommand, type ExitStatus, FINDING, SUCCESS, UsageError } from '../command.ts';
+import { type CommandContext, defineCommand, type ExitStatus, SUCCESS, UsageError } from '../command.ts';
 import { type AskServer, withServer } from '../operator-request.ts';
 import { READ_ONLY_OPTION, withFolder } from '../read-folder.ts';
+import { END_OF_DAY, timeOption } from '../time-option.ts';
 
 /** How often `--follow` asks for what is new. */
 const FOLLOW_INTERVAL_MS = 1_000;
@@ -35,6 +36,12 @@ its position in the log: 'stele proof POSITION' proves that it is there and unch
 
 That somebody asked is an entry too. Nobody can remove entries. Works whether the server runs or not, as the system user that it
 runs as; --follow needs a running server. Of a copy of a data folder it is asked with --read-only.`,
+  examples: [
+    "audit --from 2026-01-01 --room '!room:example.org'",
+    "audit --case C-17 --action 'content.*' --json",
+    'audit --action configuration.change --to 2026-03-01',
+    'audit --follow',
+  ],
   options,
   printsData: true,
   run: async (context) => {
@@ -51,25 +58,19 @@ runs as; --follow needs a running server. Of a copy of a data folder it is asked
   },
 });
 
-type Context = Pick<CommandContext<typeof options>, 'options' | 'json' | 'print' | 'say' | 'signal'>;
+type Context = Pick<CommandContext<typeof options>, 'options' | 'json' | 'print' | 'signal'>;
 
-async function show(
-  ask: AskServer,
-  query: object,
-  { options, json, print, say, signal }: Context,
-): Promise<ExitStatus> {
+interface PageJson {
+  readonly entries: readonly AuditEntryJson[];
+  readonly next: number | null;
+  readonly asked: number;
+}
+
+async function show(ask: AskServer, query: object, { options, json, print, signal }: Context): Promise<ExitStatus> {
   let place: { readonly after?: number; readonly asked?: number } = {};
   for (;;) {
-    const { status, body } = await ask('/_stele/operator/audit', {
-      ...query,
-      ...place,
-      ...(options.reason !== undefined && { reason: options.reason }),
-    });
-    if (status !== 200) {
-      say(`stele: ${String(body['error'])}`);
-      return FINDING;
-    }
-    const { entries, next, asked } = body as { entries: AuditEntryJson[]; next: number | null; asked: number };
+    const { reason } = options;
+    const { entries, next, asked } = await ask<PageJson>('/_stele/operator/audit', { ...query, ...place, reason });
     for (const entry of entries) print(json ? JSON.stringify(entry) : lineOf(entry));
     const after = next ?? entries.at(-1)?.position ?? place.after;
     place = { asked, ...(after !== undefined && { after }) };
@@ -86,16 +87,9 @@ function queryOf({ actor, action, target, room, case: caseId, from, to }: Contex
     target,
     room,
     case: caseId,
-    from_ms: timeOf('--from', from, 'T00:00:00.000Z'),
-    to_ms: timeOf('--to', to, 'T23:59:59.999Z'),
+    from_ms: timeOption('--from', from),
+    to_ms: timeOption('--to', to, END_OF_DAY),
   };
-}
-
-function timeOf(option: string, text: string | undefined, restOfDay: string): number | undefined {
-  if (text === undefined) return undefined;
-  const ms = Date.parse(/^\d{4}-\d{2}-\d{2}$/.test(text) ? `${text}${restOfDay}` : text);
-  if (Number.isNaN(ms)) throw new UsageError(`${option} ${text} is not a time such as 2026-01-31 or 2026-01-31T12:00Z`);
-  return ms;
 }
 
 /** An entry for people. */

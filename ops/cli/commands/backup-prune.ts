@@ -15,10 +15,11 @@ export const command = defineCommand({
   description: `
 Removes generations beyond the newest N, and the files that no other generation needs. What a legal hold or a minimum retention
 forbids to remove stays, and is named with the reason.`,
+  examples: ['backup prune /backup/stele --keep 30 --dry-run'],
   options: {
-    keep: { type: 'string', value: 'N', description: 'So many of the newest generations stay.' },
-    'keep-days': { type: 'string', value: 'N', description: 'So do those of the last N days.' },
-    'dry-run': { type: 'boolean', description: 'Only say what would go.' },
+    keep: { type: 'string', value: 'N', description: 'So many of the newest generations stay' },
+    'keep-days': { type: 'string', value: 'N', description: 'So do those of the last N days' },
+    'dry-run': { type: 'boolean', description: 'Only say what would go' },
   },
   positionals: { min: 1, max: 1 },
   printsData: true,

@@ -18,10 +18,11 @@ DIR already and is what it should be is not written again, so a run that was bro
 The keyring holds the keys of every record. Keep it apart from the rest with --keyring, or leave it out with --without-keyring and
 take care of log/keyring and log/master.key yourself: without them nothing in DIR can be read. There is one copy of it for all
 generations, and keys that were destroyed since the last run are destroyed in it.`,
+  examples: ['backup /backup/stele --keyring /elsewhere/keys'],
   options: {
-    keyring: { type: 'string', value: 'DIR', description: 'Keep the keyring there.', defaultText: 'keyring in DIR' },
-    'without-keyring': { type: 'boolean', description: 'Leave the keyring out.' },
-    'without-media': { type: 'boolean', description: 'Leave the media out.' },
+    keyring: { type: 'string', value: 'DIR', description: 'Keep the keyring there', defaultText: 'keyring in DIR' },
+    'without-keyring': { type: 'boolean', description: 'Leave the keyring out' },
+    'without-media': { type: 'boolean', description: 'Leave the media out' },
   },
   positionals: { min: 1, max: 1 },
   printsData: true,

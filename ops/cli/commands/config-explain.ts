@@ -11,6 +11,7 @@ export const command = defineCommand({
   description: `
 With KEY (server_name, registration, listeners.N.port …) only what begins with it. Secrets are not shown.
 A setting is given in the YAML file, or in the environment variable that is named; the variable wins.`,
+  examples: ['config explain retention'],
   options: {},
   positionals: { min: 0, max: 1 },
   printsData: true,

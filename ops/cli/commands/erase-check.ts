@@ -18,7 +18,7 @@ that it names were signed with the same key. That the log still is what these he
 Give the key that you got from the server's operator at another time, as 'stele proof' prints it. Without --key the one of the
 configured data folder is taken.`,
   options: {
-    key: { type: 'string', value: 'KEY', description: 'The public key that it must be signed with.' },
+    key: { type: 'string', value: 'KEY', description: 'The public key that it must be signed with' },
   },
   positionals: { min: 1, max: 1 },
   printsData: true,

@@ -26,6 +26,7 @@ put off until the hold is released; what the policy keeps with a legal basis sta
 there was something, and still verifies.
 
 Prints the signed certificate. Exit status 1 if a part of it waits for a hold. Works whether the server runs or not.`,
+  examples: ['erase @ann:example.org --case DP-3 --out ./certificate'],
   options,
   printsData: true,
   positionals: { min: 1, max: 1 },
@@ -45,23 +46,18 @@ async function erase(
   { options: given, positionals, json, print, say, signal }: CommandContext<typeof options>,
 ): Promise<ExitStatus> {
   const { reason, case: caseId, 'no-peers': noPeers, out } = given;
-  const begun = await ask('/_stele/operator/erasures', {
+  const { erasure_id: id } = await ask<{ readonly erasure_id: string }>('/_stele/operator/erasures', {
     user_id: positionals[0] ?? '',
     asks_peers: !noPeers,
-    ...(reason !== undefined && { reason }),
-    ...(caseId !== undefined && { case_id: caseId }),
+    reason,
+    case_id: caseId,
   });
-  if (begun.status !== 200) {
-    say(`stele: ${String(begun.body['error'])}`);
-    return FINDING;
-  }
-  const id = String(begun.body['erasure_id']);
   say(`Request ${id} is on record.`);
   for (;;) {
-    const { status, body } = await ask('/_stele/operator/erasures/get', { erasure_id: id });
-    const { state, is_running: isRunning, hold_ids: holdIds, failure, certificate } = body as unknown as ErasureJson;
-    if (status !== 200 || (failure !== null && !isRunning)) {
-      say(`stele: ${status === 200 ? `${failure}. The server tries it again.` : String(body['error'])}`);
+    const body = await ask<ErasureJson>('/_stele/operator/erasures/get', { erasure_id: id });
+    const { state, is_running: isRunning, hold_ids: holdIds, failure, certificate } = body;
+    if (failure !== null && !isRunning) {
+      say(`stele: ${failure}. The server tries it again.`);
       return FINDING;
     }
     if (state === 'completed' && certificate !== null) {

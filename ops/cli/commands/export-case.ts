@@ -26,39 +26,42 @@ named.
 The same question about the same checkpoint gives the same bytes. A run that was cut short goes on where it was when the same
 command is given again. That an export was made, of what, why and under which case, is put on record before anything is read. Works
 while the server runs.`,
+  examples: [
+    "export case --case C-17 --reason 'lawsuit' --user @ann:example.org --from 2026-01-01T00:00:00Z --out ./C-17",
+  ],
   options: {
-    case: { type: 'string', value: 'ID', description: 'The case that the export belongs to; required.' },
-    reason: { type: 'string', value: 'TEXT', description: 'Why it is made, for the record; required.' },
+    case: { type: 'string', value: 'ID', description: 'The case that the export belongs to; required' },
+    reason: { type: 'string', value: 'TEXT', description: 'Why it is made, for the record; required' },
     out: {
       type: 'string',
       value: 'DIR',
-      description: 'Where it goes: an empty folder, or one to be finished; required.',
+      description: 'Where it goes: an empty folder, or one to be finished; required',
     },
     user: {
       type: 'string',
       value: '@USER',
-      description: 'What this user did, or had done to them. May be repeated.',
+      description: 'What this user did, or had done to them; may be repeated',
       multiple: true,
     },
     room: {
       type: 'string',
       value: 'ROOM',
-      description: 'What happened in this room, by id or alias. May be repeated.',
+      description: 'What happened in this room, by id or alias; may be repeated',
       multiple: true,
     },
     from: {
       type: 'string',
       value: 'TIME',
-      description: 'Sent at this time or later: 2026-07-04T12:00:00Z, or milliseconds.',
+      description: 'Sent at this time or later: 2026-07-04T12:00:00Z, or milliseconds',
     },
-    to: { type: 'string', value: 'TIME', description: 'Sent before this time.' },
+    to: { type: 'string', value: 'TIME', description: 'Sent before this time' },
     checkpoint: {
       type: 'string',
       value: 'FILE',
-      description: 'A signed head of the log that was kept.',
+      description: 'A signed head of the log that was kept',
       defaultText: 'the newest',
     },
-    everything: { type: 'boolean', description: 'All rooms of the server, where neither --user nor --room is given.' },
+    everything: { type: 'boolean', description: 'All rooms of the server, where neither --user nor --room is given' },
   },
   printsData: true,
   run: ({ options, loadConfig, json, print, say, signal }) =>

@@ -14,8 +14,9 @@ or left out for a reason. Exit status 1 if anything is wrong.
 
 Without --key the key in the export is taken: that shows that the export agrees with itself, not whose it is. Give the key that you
 got from the server's operator at another time, or compare it with that.`,
+  examples: ["export verify ./C-17 --key 'example.org+1a2b3c4d+AQ…'"],
   options: {
-    key: { type: 'string', value: 'KEY', description: 'The public key of the log, as `stele proof` prints it.' },
+    key: { type: 'string', value: 'KEY', description: 'The public key of the log, as `stele proof` prints it' },
   },
   positionals: { min: 1, max: 1 },
   usesConfig: false,

@@ -1,4 +1,4 @@
-import { defineCommand, FINDING, SUCCESS, UsageError } from '../command.ts';
+import { defineCommand, SUCCESS, UsageError } from '../command.ts';
 import { askServer } from '../operator-request.ts';
 import { timeOption } from '../time-option.ts';
 
@@ -11,6 +11,10 @@ export const command = defineCommand({
 What all of the given conditions are true of is kept until the hold is released: by retention, clean-up after redactions, removal of
 rooms and media, and erasure, which is put off and carried out when the hold is released. The people it is about are told nothing.
 Prints the id of the hold. Works whether the server runs or not, as the system user that it runs as.`,
+  examples: [
+    "hold add --user @ann:example.org --case C-17 --reason 'lawsuit'",
+    "hold add --room '!room:example.org' --from 2026-01-01 --to 2026-02-01 --case C-18 --reason 'inquiry'",
+  ],
   options: {
     user: { type: 'string', value: 'USER_ID', description: 'What is of or about this user' },
     room: { type: 'string', value: 'ROOM_ID', description: 'What is in this room' },
@@ -21,7 +25,7 @@ Prints the id of the hold. Works whether the server runs or not, as the system u
     reason: { type: 'string', value: 'TEXT', description: 'Why' },
   },
   printsData: true,
-  run: async ({ options, loadConfig, json, print, say }) => {
+  run: async ({ options, loadConfig, json, print }) => {
     const { user, room, media, from, to, case: caseId, reason } = options;
     if (caseId === undefined || reason === undefined) throw new UsageError('a hold needs --case and --reason');
     const scope = {
@@ -32,12 +36,12 @@ Prints the id of the hold. Works whether the server runs or not, as the system u
       to_ms: timeOption('--to', to),
     };
     const body = { scope, case_id: caseId, reason };
-    const answer = await askServer(await loadConfig(), '/_stele/operator/holds/add', body);
-    if (answer.status !== 200) {
-      say(`stele: ${String(answer.body['error'])}`);
-      return FINDING;
-    }
-    print(json ? JSON.stringify(answer.body) : String(answer.body['hold_id']));
+    const answer = await askServer<{ readonly hold_id: string }>(
+      await loadConfig(),
+      '/_stele/operator/holds/add',
+      body,
+    );
+    print(json ? JSON.stringify(answer) : answer.hold_id);
     return SUCCESS;
   },
 });

@@ -1,4 +1,4 @@
-import { defineCommand, FINDING, SUCCESS } from '../command.ts';
+import { defineCommand, SUCCESS } from '../command.ts';
 import { askServer } from '../operator-request.ts';
 import { askFolder, READ_ONLY_OPTION } from '../read-folder.ts';
 
@@ -23,17 +23,15 @@ export const command = defineCommand({
     ...READ_ONLY_OPTION,
   },
   printsData: true,
-  run: async ({ options, loadConfig, json, print, say }) => {
+  run: async ({ options, loadConfig, json, print }) => {
     const body = { all: options.all, ...(options.case !== undefined && { case_id: options.case }) };
     const ask = options['read-only'] ? askFolder : askServer;
-    const answer = await ask(await loadConfig(), '/_stele/operator/holds/list', body);
-    if (answer.status !== 200) {
-      say(`stele: ${String(answer.body['error'])}`);
-      return FINDING;
-    }
-    for (const hold of answer.body['holds'] as readonly HoldJson[]) {
-      print(json ? JSON.stringify(hold) : lineOf(hold));
-    }
+    const { holds } = await ask<{ readonly holds: readonly HoldJson[] }>(
+      await loadConfig(),
+      '/_stele/operator/holds/list',
+      body,
+    );
+    for (const hold of holds) print(json ? JSON.stringify(hold) : lineOf(hold));
     return SUCCESS;
   },
 });

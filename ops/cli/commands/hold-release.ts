@@ -1,4 +1,4 @@
-import { defineCommand, FINDING, SUCCESS, UsageError } from '../command.ts';
+import { defineCommand, SUCCESS, UsageError } from '../command.ts';
 import { askServer } from '../operator-request.ts';
 
 /** `stele hold release` */
@@ -9,13 +9,13 @@ export const command = defineCommand({
   description: `
 With compliance.hold_four_eyes somebody else than who set the hold has to release it: who runs this command is known by their user
 of the operating system.`,
+  examples: ["hold release HOLD_ID --reason 'settled'"],
   options: { reason: { type: 'string', value: 'TEXT', description: 'Why' } },
   positionals: { min: 1, max: 1 },
   run: async ({ options: { reason }, positionals: [holdId = ''], loadConfig, say }) => {
     if (reason === undefined) throw new UsageError('releasing a hold needs --reason');
-    const body = { hold_id: holdId, reason };
-    const answer = await askServer(await loadConfig(), '/_stele/operator/holds/release', body);
-    say(answer.status === 200 ? 'The hold is released.' : `stele: ${String(answer.body['error'])}`);
-    return answer.status === 200 ? SUCCESS : FINDING;
+    await askServer(await loadConfig(), '/_stele/operator/holds/release', { hold_id: holdId, reason });
+    say('The hold is released.');
+    return SUCCESS;
   },
 });

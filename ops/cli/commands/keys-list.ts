@@ -1,5 +1,11 @@
-import { defineCommand, FINDING, SUCCESS } from '../command.ts';
+import { defineCommand, SUCCESS } from '../command.ts';
 import { askServer } from '../operator-request.ts';
+
+interface KeyJson {
+  readonly key_id: string;
+  readonly public_key: string;
+  readonly expired_ts: number | null;
+}
 
 /** `stele keys list` */
 export const command = defineCommand({
@@ -11,23 +17,18 @@ Prints a line for each key: its id, its public half, and until when it was used;
 server runs or not, as the system user that it runs as.`,
   options: {},
   printsData: true,
-  run: async ({ loadConfig, json, print, say }) => {
-    const { status, body } = await askServer(await loadConfig(), '/_stele/operator/keys/list', {});
-    const keys = body['keys'];
-    if (status !== 200 || !Array.isArray(keys)) {
-      say(`stele: ${String(body.error)}`);
-      return FINDING;
-    }
+  run: async ({ loadConfig, json, print }) => {
+    const { keys } = await askServer<{ readonly keys: readonly KeyJson[] }>(
+      await loadConfig(),
+      '/_stele/operator/keys/list',
+      {},
+    );
     for (const key of keys) print(json ? JSON.stringify(key) : lineOf(key));
     return SUCCESS;
   },
 });
 
-function lineOf(key: {
-  readonly key_id: string;
-  readonly public_key: string;
-  readonly expired_ts: number | null;
-}): string {
+function lineOf(key: KeyJson): string {
   const until = key.expired_ts === null ? 'in use' : `until ${new Date(key.expired_ts).toISOString()}`;
   return `${key.key_id}  ${key.public_key}  ${until}`;
 }

@@ -1,4 +1,4 @@
-import { defineCommand, FINDING, SUCCESS } from '../command.ts';
+import { defineCommand, SUCCESS } from '../command.ts';
 import { askServer } from '../operator-request.ts';
 
 /** `stele keys rotate` */
@@ -15,13 +15,13 @@ Works whether the server runs or not, as the system user that it runs as; a runn
   options: {},
   printsData: true,
   run: async ({ loadConfig, json, print, say }) => {
-    const { status, body } = await askServer(await loadConfig(), '/_stele/operator/keys/rotate', {});
-    if (status !== 200) {
-      say(`stele: ${String(body.error)}`);
-      return FINDING;
-    }
-    print(json ? JSON.stringify(body) : String(body['key_id']));
-    say(`${String(body['old_key_id'])} is an old key now.`);
+    const body = await askServer<{ readonly key_id: string; readonly old_key_id: string }>(
+      await loadConfig(),
+      '/_stele/operator/keys/rotate',
+      {},
+    );
+    print(json ? JSON.stringify(body) : body.key_id);
+    say(`${body.old_key_id} is an old key now.`);
     return SUCCESS;
   },
 });

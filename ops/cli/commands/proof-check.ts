@@ -13,8 +13,9 @@ export const command = defineCommand({
 Checks a document of 'stele proof' or 'stele proof consistency'; - reads it from standard input. It needs neither the server
 nor its configuration. Give the log's public key as you got it from a source you trust: the document's own key proves only
 that the document fits together. Exit status 1 if it proves nothing.`,
+  examples: ["proof check proof.json --key 'example.org+1a2b3c4d+AQ…'"],
   options: {
-    key: { type: 'string', value: 'KEY', description: 'The public key that the log must be signed with.' },
+    key: { type: 'string', value: 'KEY', description: 'The public key that the log must be signed with' },
   },
   positionals: { min: 1, max: 1 },
   usesConfig: false,

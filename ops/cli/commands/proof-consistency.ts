@@ -13,6 +13,7 @@ export const command = defineCommand({
   description: `
 Prints a JSON document that shows the published log to hold everything that the older checkpoint spoke of, unchanged and in
 the same order; for 'stele proof check' or any RFC 6962 implementation. Works while the server runs.`,
+  examples: ['proof consistency checkpoint-of-last-year > proof.json'],
   options: {},
   positionals: { min: 1, max: 1 },
   run: async ({ positionals, loadConfig, print }) => {

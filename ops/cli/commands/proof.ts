@@ -18,12 +18,13 @@ export const command = defineCommand({
 Prints a JSON document that anybody can check offline, with 'stele proof check' or any RFC 6962 implementation. It shows the
 record's public header and that it is in the log that the server signed; of what the record says it shows nothing, unless
 asked. Works while the server runs.`,
+  examples: ["proof '$event_id' > proof.json", 'proof 4711 --with-content > proof.json'],
   options: {
     'with-skeleton': {
       type: 'boolean',
-      description: 'Open what redaction keeps of an event: which one it is, its sender and place, not what it says.',
+      description: 'Open what redaction keeps of an event: which one it is, its sender and place, not what it says',
     },
-    'with-content': { type: 'boolean', description: 'Open all of the record: whoever has the proof can read it.' },
+    'with-content': { type: 'boolean', description: 'Open all of the record: whoever has the proof can read it' },
   },
   positionals: { min: 1, max: 1 },
   run: async ({ options, positionals, loadConfig, print, say, signal }) => {

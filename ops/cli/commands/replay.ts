@@ -33,8 +33,9 @@ this builds them anew beside those in use and swaps them in at the end; the serv
 
 With --check it builds them in a temporary folder instead, compares every table with the one in use, byte for byte and at the
 same position, and changes nothing; the server may be running. Exit status 1 if anything differs.`,
+  examples: ['replay --check'],
   options: {
-    check: { type: 'boolean', description: 'Compare with the projections in use instead of replacing them.' },
+    check: { type: 'boolean', description: 'Compare with the projections in use instead of replacing them' },
   },
   printsData: true,
   run: async ({ options, loadConfig, json, print, say, signal }) => {

@@ -20,13 +20,17 @@ whose sync tokens are of a part that is gone are told everything again.
 
 Keys that were destroyed are destroyed again before anything is read: those in the list of the configured data folder, if it is there,
 and in each list of --erased (log/erased.list of a data folder, which should be kept apart from backups).`,
+  examples: [
+    'restore /backup/stele --keyring /elsewhere/keys --to ./restored --erased ./data/log/erased.list',
+    'restore /backup/stele --to ./as-it-was --at 2026-07-04T12:00:00Z',
+  ],
   options: {
-    to: { type: 'string', value: 'DIR', description: 'The data folder to make.' },
-    keyring: { type: 'string', value: 'DIR', description: 'Where the keyring is.', defaultText: 'keyring in BACKUP' },
-    at: { type: 'string', value: 'TIME|POSITION', description: 'Where the log is to end.', defaultText: 'its end' },
-    generation: { type: 'string', value: 'ID', description: 'Which generation.', defaultText: 'the latest' },
-    erased: { type: 'string', value: 'FILE', multiple: true, description: 'A list of destroyed keys to apply.' },
-    'log-key': { type: 'string', value: 'KEY', description: 'The public key that must have signed the backup.' },
+    to: { type: 'string', value: 'DIR', description: 'The data folder to make' },
+    keyring: { type: 'string', value: 'DIR', description: 'Where the keyring is', defaultText: 'keyring in BACKUP' },
+    at: { type: 'string', value: 'TIME|POSITION', description: 'Where the log is to end', defaultText: 'its end' },
+    generation: { type: 'string', value: 'ID', description: 'Which generation', defaultText: 'the latest' },
+    erased: { type: 'string', value: 'FILE', multiple: true, description: 'A list of destroyed keys to apply' },
+    'log-key': { type: 'string', value: 'KEY', description: 'The public key that must have signed the backup' },
   },
   positionals: { min: 1, max: 1 },
   printsData: true,

@@ -1,5 +1,6 @@
-import { defineCommand, FINDING, SUCCESS } from '../command.ts';
-import { askServer } from '../operator-request.ts';
+import { MAX_NAMED_ITEMS } from '#src/operator/retention.ts';
+import { defineCommand, SUCCESS, UsageError } from '../command.ts';
+import { askServer, WHOLE_LOG_TIMEOUT_MS } from '../operator-request.ts';
 import { count } from '../progress.ts';
 import { timeOption } from '../time-option.ts';
 
@@ -12,6 +13,11 @@ interface SumJson {
   readonly first_due: string;
 }
 
+interface PlanJson {
+  readonly sums: readonly SumJson[];
+  readonly items: readonly object[];
+}
+
 /** `stele retention plan` */
 export const command = defineCommand({
   name: 'retention plan',
@@ -20,30 +26,44 @@ export const command = defineCommand({
   description: `
 Goes through the log and prints, by class and reason, what is due now or will be by the time of --until; with --items also the first
 N items one by one, as JSON lines. Changes nothing. Works while the server runs.`,
+  examples: ['retention plan --until 2027-01-01 --items 20'],
   options: {
     until: { type: 'string', value: 'TIME', description: 'What will be due by then', defaultText: 'now' },
-    items: { type: 'string', value: 'N', description: 'How many items to name, at most 10000', defaultText: 'none' },
+    items: {
+      type: 'string',
+      value: 'N',
+      description: `How many items to name, at most ${MAX_NAMED_ITEMS}`,
+      defaultText: 'none',
+    },
   },
   printsData: true,
   run: async ({ options, loadConfig, json, print, say }) => {
     const untilMs = timeOption('--until', options.until);
-    const limit = Math.min(Number(options.items ?? 0) || 0, 10_000);
-    const body = { limit, ...(untilMs !== undefined && { until_ms: untilMs }) };
-    const answer = await askServer(await loadConfig(), '/_stele/operator/retention/plan', body);
-    if (answer.status !== 200) {
-      say(`stele: ${String(answer.body['error'])}`);
-      return FINDING;
-    }
+    const answer = await askServer<PlanJson>(
+      await loadConfig(),
+      '/_stele/operator/retention/plan',
+      { limit: itemsOption(options.items), until_ms: untilMs },
+      WHOLE_LOG_TIMEOUT_MS,
+    );
     if (json) {
-      print(JSON.stringify(answer.body));
+      print(JSON.stringify(answer));
       return SUCCESS;
     }
-    const { sums, items } = answer.body as unknown as { sums: readonly SumJson[]; items: readonly object[] };
-    for (const { outcome, class: itemClass, why, count: items, first_due } of sums) {
-      print(`${outcome === 'destroy' ? 'goes' : 'stays'}  ${count(items)} ${itemClass}  from ${first_due}  ${why}`);
-    }
-    for (const item of items) print(JSON.stringify(item));
-    if (sums.length === 0) say('Nothing is due.');
+    for (const sum of answer.sums) print(lineOf(sum));
+    for (const item of answer.items) print(JSON.stringify(item));
+    if (answer.sums.length === 0) say('Nothing is due.');
     return SUCCESS;
   },
 });
+
+function lineOf({ outcome, count: items, class: itemClass, first_due, why }: SumJson): string {
+  return `${outcome === 'destroy' ? 'goes' : 'stays'}  ${count(items)} ${itemClass}  from ${first_due}  ${why}`;
+}
+
+/** @throws {UsageError} */
+function itemsOption(text = '0'): number {
+  if (!/^\d+$/.test(text) || Number(text) > MAX_NAMED_ITEMS) {
+    throw new UsageError(`--items ${text} is not a number of items up to ${MAX_NAMED_ITEMS}`);
+  }
+  return Number(text);
+}

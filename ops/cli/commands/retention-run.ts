@@ -1,21 +1,25 @@
-import { defineCommand, FINDING, SUCCESS } from '../command.ts';
-import { askServer } from '../operator-request.ts';
+import { defineCommand, SUCCESS } from '../command.ts';
+import { askServer, WHOLE_LOG_TIMEOUT_MS } from '../operator-request.ts';
 
 /** `stele retention run` */
 export const command = defineCommand({
   name: 'retention run',
   summary: 'Destroy what has expired now, without waiting for the schedule',
   usage: '',
+  description: `
+Goes through the log, destroys the keys of what the policy lets go, and builds the tables and the search index anew: that takes as long
+as both. What a legal hold covers stays. Works whether the server runs or not, as the system user that it runs as.`,
   options: {},
   printsData: true,
-  run: async ({ loadConfig, json, print, say }) => {
-    const answer = await askServer(await loadConfig(), '/_stele/operator/retention/run', {});
-    if (answer.status !== 200) {
-      say(`stele: ${String(answer.body['error'])}`);
-      return FINDING;
-    }
-    const { sections, media } = answer.body as { sections: number; media: number };
-    print(json ? JSON.stringify(answer.body) : `${sections} sections of records and ${media} files were destroyed.`);
+  run: async ({ loadConfig, json, print }) => {
+    const answer = await askServer<{ readonly sections: number; readonly media: number }>(
+      await loadConfig(),
+      '/_stele/operator/retention/run',
+      {},
+      WHOLE_LOG_TIMEOUT_MS,
+    );
+    const { sections, media } = answer;
+    print(json ? JSON.stringify(answer) : `${sections} sections of records and ${media} files were destroyed.`);
     return SUCCESS;
   },
 });

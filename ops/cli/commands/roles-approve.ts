@@ -1,4 +1,4 @@
-import { defineCommand, FINDING, SUCCESS } from '../command.ts';
+import { defineCommand, SUCCESS } from '../command.ts';
 import { askServer } from '../operator-request.ts';
 
 /** `stele roles approve REQUEST_ID` */
@@ -10,16 +10,14 @@ export const command = defineCommand({
   positionals: { min: 1, max: 1 },
   printsData: true,
   run: async ({ options, positionals: [id], loadConfig, json, print, say }) => {
-    const { status, body } = await askServer(await loadConfig(), '/_stele/operator/roles/approve', {
-      id,
-      reason: options.reason,
-    });
-    if (status !== 200) {
-      say(`stele: ${String(body['error'])}`);
-      return FINDING;
-    }
+    const { reason } = options;
+    const body = await askServer<{ readonly expires_ts: number }>(
+      await loadConfig(),
+      '/_stele/operator/roles/approve',
+      { id, reason },
+    );
     if (json) print(JSON.stringify(body));
-    else say(`Everything is open to them until ${new Date(Number(body['expires_ts'])).toISOString()}.`);
+    else say(`Everything is open to them until ${new Date(body.expires_ts).toISOString()}.`);
     return SUCCESS;
   },
 });

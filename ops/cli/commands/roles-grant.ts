@@ -1,7 +1,7 @@
-import { parseDuration } from '#src/config/quantity.ts';
 import { GRANTABLE_ROLES, ROLES } from '#src/roles/capabilities.ts';
-import { defineCommand, FINDING, SUCCESS, UsageError } from '../command.ts';
+import { defineCommand, SUCCESS, UsageError } from '../command.ts';
 import { askServer } from '../operator-request.ts';
+import { durationOption } from '../time-option.ts';
 
 /** `stele roles grant USER ROLE` */
 export const command = defineCommand({
@@ -14,6 +14,10 @@ ${GRANTABLE_ROLES.map((role) => `  ${role.padEnd(24)} ${ROLES[role].says}`).join
 
 A moderator needs --room (as often as there are rooms), a reviewer --case and the rooms that it is about. Prints the id of the
 grant, by which 'stele roles revoke' takes it back.`,
+  examples: [
+    "roles grant @eve:example.org auditor --reason 'yearly audit' --lifetime 30d",
+    "roles grant @mo:example.org moderator --room '!room:example.org' --reason 'looks after it'",
+  ],
   options: {
     room: { type: 'string', value: 'ROOM_ID', multiple: true, description: 'Limit the role to this room' },
     case: { type: 'string', value: 'CASE', description: 'Limit the role to this case' },
@@ -22,28 +26,17 @@ grant, by which 'stele roles revoke' takes it back.`,
   },
   positionals: { min: 2, max: 2 },
   printsData: true,
-  run: async ({ options, positionals: [userId, role], loadConfig, json, print, say }) => {
+  run: async ({ options, positionals: [userId, role], loadConfig, json, print }) => {
     if (options.reason === undefined) throw new UsageError('--reason says why the role is given');
-    const { status, body } = await askServer(await loadConfig(), '/_stele/operator/roles/grant', {
+    const body = await askServer<{ readonly grant_id: string }>(await loadConfig(), '/_stele/operator/roles/grant', {
       user_id: userId,
       role,
       ...(options.room.length > 0 && { rooms: options.room }),
       ...(options.case !== undefined && { case_id: options.case }),
       reason: options.reason,
-      ...(options.lifetime !== undefined && { expires_in_ms: lifetimeOf(options.lifetime) }),
+      expires_in_ms: durationOption('--lifetime', options.lifetime),
     });
-    if (status !== 200) {
-      say(`stele: ${String(body['error'])}`);
-      return FINDING;
-    }
-    print(json ? JSON.stringify(body) : String(body['grant_id']));
+    print(json ? JSON.stringify(body) : body.grant_id);
     return SUCCESS;
   },
 });
-
-/** @throws {UsageError} */
-export function lifetimeOf(text: string): number {
-  const lifetimeMs = parseDuration(text);
-  if (lifetimeMs === undefined || lifetimeMs === 0) throw new UsageError(`${text} is not a duration such as 8h or 30d`);
-  return lifetimeMs;
-}

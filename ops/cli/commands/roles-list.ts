@@ -1,5 +1,17 @@
-import { defineCommand, FINDING, SUCCESS } from '../command.ts';
+import { defineCommand, SUCCESS } from '../command.ts';
 import { askServer } from '../operator-request.ts';
+
+interface GrantJson {
+  readonly grant_id: string;
+  readonly user_id: string;
+  readonly role: string;
+  readonly rooms: readonly string[] | null;
+  readonly case_id: string | null;
+  readonly reason: string;
+  readonly granted_by: string;
+  readonly expires_ts: number | null;
+  readonly in_force: boolean;
+}
 
 /** `stele roles list` */
 export const command = defineCommand({
@@ -11,29 +23,18 @@ Prints a line for each role that was given: its id, whose it is, what limits it,
 role admin without being given it, and are not listed.`,
   options: {},
   printsData: true,
-  run: async ({ loadConfig, json, print, say }) => {
-    const { status, body } = await askServer(await loadConfig(), '/_stele/operator/roles/list', {});
-    const grants = body['grants'];
-    if (status !== 200 || !Array.isArray(grants)) {
-      say(`stele: ${String(body['error'])}`);
-      return FINDING;
-    }
+  run: async ({ loadConfig, json, print }) => {
+    const { grants } = await askServer<{ readonly grants: readonly GrantJson[] }>(
+      await loadConfig(),
+      '/_stele/operator/roles/list',
+      {},
+    );
     for (const grant of grants) print(json ? JSON.stringify(grant) : grantLine(grant));
     return SUCCESS;
   },
 });
 
-function grantLine(grant: {
-  readonly grant_id: string;
-  readonly user_id: string;
-  readonly role: string;
-  readonly rooms: readonly string[] | null;
-  readonly case_id: string | null;
-  readonly reason: string;
-  readonly granted_by: string;
-  readonly expires_ts: number | null;
-  readonly in_force: boolean;
-}): string {
+function grantLine(grant: GrantJson): string {
   const limits = [...(grant.rooms ?? []), ...(grant.case_id === null ? [] : [`case ${grant.case_id}`])];
   const until = grant.expires_ts === null ? 'for good' : `until ${new Date(grant.expires_ts).toISOString()}`;
   return [

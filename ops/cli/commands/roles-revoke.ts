@@ -1,4 +1,4 @@
-import { defineCommand, FINDING, SUCCESS } from '../command.ts';
+import { defineCommand, SUCCESS } from '../command.ts';
 import { askServer } from '../operator-request.ts';
 
 /** `stele roles revoke GRANT_ID` */
@@ -10,14 +10,8 @@ export const command = defineCommand({
   positionals: { min: 1, max: 1 },
   printsData: true,
   run: async ({ options, positionals: [id], loadConfig, json, print, say }) => {
-    const { status, body } = await askServer(await loadConfig(), '/_stele/operator/roles/revoke', {
-      id,
-      reason: options.reason,
-    });
-    if (status !== 200) {
-      say(`stele: ${String(body['error'])}`);
-      return FINDING;
-    }
+    const { reason } = options;
+    const body = await askServer(await loadConfig(), '/_stele/operator/roles/revoke', { id, reason });
     if (json) print(JSON.stringify(body));
     else say('The role is taken back, and with it the scoped tokens that draw on it.');
     return SUCCESS;

@@ -15,6 +15,7 @@ export const command = defineCommand({
 By the room's history visibility when the event was sent, and by everybody's membership then and since: a line for each user, with
 their membership at the event, and since when they could see it. It says who was allowed to see it, not who looked; and what
 other servers did with it nobody here knows. Works while the server runs.`,
+  examples: ["rooms audience '$event_id' --reason 'asked by the works council' --case C-17"],
   options: READ_OPTIONS,
   positionals: { min: 1, max: 1 },
   printsData: true,

@@ -16,6 +16,7 @@ signatures and the state before them are not part of it.
 
 A FILE is a JSON array of PDUs as servers send them. An event_id that a PDU carries is taken as it is, else it is computed.
 Needs no server, no data folder and no configuration. Exit status 2 if the files make no sense.`,
+  examples: ['rooms check-auth --room-version 11 --pdus room.json'],
   options: { ...ROOM_VERSION_OPTION, ...PDUS_OPTION },
   usesConfig: false,
   printsData: true,

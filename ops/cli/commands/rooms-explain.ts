@@ -20,6 +20,7 @@ after it. With --json one JSON object. Works while the server runs.
 Dispositions: accepted (on the timeline), backfilled (history that was fetched later), soft_failed (right where it stands, but
 not by the room's state when it came: kept, never shown), rejected (against the rules), outlier (known without its place in the
 graph), out_of_band (an invite or its end, in a room that the server is not in).`,
+  examples: ["rooms explain '$event_id'"],
   options: READ_OPTIONS,
   positionals: { min: 1, max: 1 },
   printsData: true,

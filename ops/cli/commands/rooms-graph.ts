@@ -17,6 +17,7 @@ ROOM is a room id, or an alias of this server. Writes every event of the room th
 them: accepted, soft-failed, rejected, outliers. Edges lead to the events that an event follows (prev_events) and to those that
 authorise it (auth_events; dotted in dot). dot is for Graphviz ('| dot -Tsvg'), graphml for Gephi, yEd and NetworkX, ndjson one
 JSON object an event. Works while the server runs.`,
+  examples: ["rooms graph '!room_id' | dot -Tsvg > room.svg"],
   options: {
     ...READ_OPTIONS,
     format: {

@@ -24,6 +24,7 @@ all forward extremities; an event that its auth_events or the state before it do
 A FILE of --pdus is a JSON array of PDUs as servers send them, one of --state a JSON array of event ids. An event_id that a PDU
 carries is taken as it is, else it is computed; hashes and signatures are not checked. Needs no server, no data folder and no
 configuration. Exit status 2 if the files make no sense.`,
+  examples: ['rooms resolve --room-version 11 --pdus room.json --state ours.json theirs.json --trace'],
   options: {
     ...ROOM_VERSION_OPTION,
     ...PDUS_OPTION,

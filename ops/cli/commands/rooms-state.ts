@@ -21,6 +21,11 @@ with --json a JSON array of {type, state_key, event_id, sender, origin_server_ts
 
 --at-time TIME takes an ISO 8601 time or milliseconds since the epoch, and gives the state that this server showed then, by
 its own clock.`,
+  examples: [
+    "rooms state '#general:example.org'",
+    "rooms state '!room_id' --at '$event_id' --before",
+    "rooms state '!room_id' --at-time 2026-07-04T12:00Z --type m.room.member",
+  ],
   options: {
     ...READ_OPTIONS,
     at: { type: 'string', value: 'EVENT', description: 'The state after this event, where it stands in the graph' },

@@ -1,4 +1,4 @@
-import { defineCommand, FINDING, SUCCESS } from '../command.ts';
+import { defineCommand, SUCCESS } from '../command.ts';
 import { askServer } from '../operator-request.ts';
 import { askForPassword, passwordFromInput } from '../read-password.ts';
 
@@ -10,6 +10,7 @@ export const command = defineCommand({
   description: `
 NAME is the part of the user id before the colon. The password is asked for at the terminal, or read from standard input.
 Works whether the server runs or not, as the system user that it runs as.`,
+  examples: ['users add alice --admin', 'users add bob --password-stdin < password.txt'],
   options: {
     admin: { type: 'boolean', description: 'Make it a server administrator' },
     'password-stdin': { type: 'boolean', description: 'Read the password from the first line of standard input' },
@@ -21,17 +22,13 @@ Works whether the server runs or not, as the system user that it runs as.`,
     const [given = ''] = positionals;
     const username = localpart(given, config.server_name);
     const password = options['password-stdin'] ? await passwordFromInput() : await askForPassword(username);
-    const { status, body } = await askServer(config, '/_stele/operator/users', {
+    const { user_id } = await askServer<{ readonly user_id: string }>(config, '/_stele/operator/users', {
       username,
       password,
       admin: options.admin,
     });
-    if (status !== 200) {
-      say(`stele: ${String(body.error)}`);
-      return FINDING;
-    }
-    if (json) print(JSON.stringify({ user_id: body.user_id, admin: options.admin }));
-    else say(`${options.admin ? 'Administrator' : 'User'} ${String(body.user_id)} is made.`);
+    if (json) print(JSON.stringify({ user_id, admin: options.admin }));
+    else say(`${options.admin ? 'Administrator' : 'User'} ${user_id} is made.`);
     return SUCCESS;
   },
 });

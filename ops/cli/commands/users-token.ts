@@ -1,6 +1,6 @@
-import { parseDuration } from '#src/config/quantity.ts';
-import { defineCommand, FINDING, SUCCESS, UsageError } from '../command.ts';
+import { defineCommand, SUCCESS, UsageError } from '../command.ts';
 import { askServer } from '../operator-request.ts';
+import { durationOption } from '../time-option.ts';
 
 /** `stele users token` */
 export const command = defineCommand({
@@ -10,6 +10,7 @@ export const command = defineCommand({
   description: `
 Prints the token: TOKEN, or a random one. People are asked for it when they register, where registration.open and
 registration.token_required are set. Works whether the server runs or not, as the system user that it runs as.`,
+  examples: ['users token', 'users token welcome --uses 20 --lifetime 7d'],
   options: {
     uses: { type: 'string', value: 'N', description: 'How many accounts can be made with it', defaultText: '1' },
     unlimited: { type: 'boolean', description: 'Let any number of accounts be made with it' },
@@ -22,17 +23,17 @@ registration.token_required are set. Works whether the server runs or not, as th
   },
   positionals: { min: 0, max: 1 },
   printsData: true,
-  run: async ({ options, positionals, loadConfig, json, print, say }) => {
-    const { status, body } = await askServer(await loadConfig(), '/_stele/operator/registration-tokens', {
-      token: positionals[0],
-      uses_allowed: usesOf(options),
-      lifetime_ms: lifetimeOf(options.lifetime),
-    });
-    if (status !== 200) {
-      say(`stele: ${String(body.error)}`);
-      return FINDING;
-    }
-    print(json ? JSON.stringify({ token: body.token }) : String(body.token));
+  run: async ({ options, positionals, loadConfig, json, print }) => {
+    const { token } = await askServer<{ readonly token: string }>(
+      await loadConfig(),
+      '/_stele/operator/registration-tokens',
+      {
+        token: positionals[0],
+        uses_allowed: usesOf(options),
+        lifetime_ms: durationOption('--lifetime', options.lifetime),
+      },
+    );
+    print(json ? JSON.stringify({ token }) : token);
     return SUCCESS;
   },
 });
@@ -49,12 +50,4 @@ function usesOf({
   if (uses !== undefined && !/^[1-9]\d{0,8}$/.test(uses))
     throw new UsageError(`--uses ${uses} is not a number of accounts`);
   return Number(uses ?? 1);
-}
-
-function lifetimeOf(text: string | undefined): number | undefined {
-  if (text === undefined) return undefined;
-  const lifetimeMs = parseDuration(text);
-  if (lifetimeMs === undefined || lifetimeMs === 0)
-    throw new UsageError(`--lifetime ${text} is not a duration such as 7d`);
-  return lifetimeMs;
 }

@@ -18,23 +18,24 @@ Reads every record: its checksum, its place in its stream, its hash in the publi
 its key (or that the key was destroyed). Then the tree: every tile, and the root of every checkpoint. Works while the server
 runs. A checkpoint that was kept elsewhere is the strongest witness: give it with --checkpoint.
 Exit status 1 if anything is wrong; each finding names the file, the offset and the record as far as they are known.`,
+  examples: ['verify', 'verify --checkpoint checkpoint-of-last-year --events'],
   options: {
     from: {
       type: 'string',
       value: 'POSITION',
-      description: 'Begin at this record; the tree before it is taken from the tiles.',
+      description: 'Begin at this record; the tree before it is taken from the tiles',
       defaultText: '0',
     },
     checkpoint: {
       type: 'string',
       value: 'FILE',
-      description: 'Also hold the log against this checkpoint. May be given several times.',
+      description: 'Also hold the log against this checkpoint; may be given several times',
       multiple: true,
     },
-    events: { type: 'boolean', description: 'Also compute the id of every event from what the record says.' },
-    'no-open': { type: 'boolean', description: 'Do not open sections: needs no keys, and is faster.' },
-    'repair-tiles': { type: 'boolean', description: 'Make missing or damaged tiles again, if nothing else is wrong.' },
-    workers: { type: 'string', value: 'N', description: 'Threads.', defaultText: 'one for each processor' },
+    events: { type: 'boolean', description: 'Also compute the id of every event from what the record says' },
+    'no-open': { type: 'boolean', description: 'Do not open sections: needs no keys, and is faster' },
+    'repair-tiles': { type: 'boolean', description: 'Make missing or damaged tiles again, if nothing else is wrong' },
+    workers: { type: 'string', value: 'N', description: 'Threads', defaultText: 'one for each processor' },
   },
   printsData: true,
   run: async ({ options, loadConfig, json, print, say, signal }) => {

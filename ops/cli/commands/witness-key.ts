@@ -7,9 +7,10 @@ export const command = defineCommand({
   summary: 'Print the public key of a witness, made if there is none',
   usage: '--state DIR [--name NAME]',
   description: 'Servers name it in transparency.witnesses, together with where the witness answers.',
+  examples: ['witness key --state ./witness --name witness.example/w1'],
   options: {
-    state: { type: 'string', value: 'DIR', description: 'The folder of the witness.' },
-    name: { type: 'string', value: 'NAME', description: 'The name of a new key: a URL without its scheme.' },
+    state: { type: 'string', value: 'DIR', description: 'The folder of the witness' },
+    name: { type: 'string', value: 'NAME', description: 'The name of a new key: a URL without its scheme' },
   },
   usesConfig: false,
   run: async ({ options: { state, name }, print }) => {

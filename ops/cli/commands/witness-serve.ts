@@ -17,16 +17,17 @@ Answers POST /add-checkpoint (C2SP tlog-witness): cosigns a checkpoint of a log 
 was cosigned of that log before. What was cosigned is in the state folder, which must never be lost or put back from an older copy:
 retire the witness instead. Two histories signed by one log are kept as evidence in the state folder and said on standard error.
 Put a reverse proxy with TLS in front of it, and run it on another machine, by other people, than the logs it watches.`,
+  examples: ['witness serve --state ./witness --log "$(curl -s https://matrix.example.org/_stele/log/key)"'],
   options: {
-    state: { type: 'string', value: 'DIR', description: 'The folder of the key and of what was cosigned.' },
-    name: { type: 'string', value: 'NAME', description: 'The name of a new key: a URL without its scheme.' },
+    state: { type: 'string', value: 'DIR', description: 'The folder of the key and of what was cosigned' },
+    name: { type: 'string', value: 'NAME', description: 'The name of a new key: a URL without its scheme' },
     log: {
       type: 'string',
       value: 'KEY',
       multiple: true,
-      description: 'The public key of a log, as /_stele/log/key gives it.',
+      description: 'The public key of a log, as /_stele/log/key gives it',
     },
-    listen: { type: 'string', value: 'HOST:PORT', description: 'Where to listen.', defaultText: DEFAULT_LISTEN },
+    listen: { type: 'string', value: 'HOST:PORT', description: 'Where to listen', defaultText: DEFAULT_LISTEN },
   },
   usesConfig: false,
   run: async ({ options, print, say, signal }) => {
