@@ -3,11 +3,16 @@ import { readdir, readFile } from 'node:fs/promises';
 import path from 'node:path';
 import { coreProjections } from '#projections/catalogue.ts';
 import { check } from '#projections/engine/replay.ts';
+import type { EventLog } from '#streams/event-log.ts';
 import type { TestApplication, TestClient } from '#test/support/application.ts';
 
 /** Names of files under an application's data folder in which a text is found, as it is or in UTF-16. */
-export async function filesWith(app: TestApplication, text: string): Promise<string[]> {
-  const folder = app.context.config.data_dir;
+export async function filesWith({ context }: Pick<TestApplication, 'context'>, text: string): Promise<string[]> {
+  return filesUnder(context.config.data_dir, text);
+}
+
+/** The same for any folder. */
+export async function filesUnder(folder: string, text: string): Promise<string[]> {
   const found: string[] = [];
   const wanted = [Buffer.from(text, 'utf8'), Buffer.from(text, 'utf16le')];
   for (const entry of await readdir(folder, { recursive: true, withFileTypes: true })) {
@@ -20,10 +25,12 @@ export async function filesWith(app: TestApplication, text: string): Promise<str
 }
 
 /** The tables that are not what a replay of the log gives. */
-export async function differences(app: TestApplication): Promise<string[]> {
-  const { log } = app;
+export async function differences(
+  { context, log }: { readonly context: TestApplication['context']; readonly log: EventLog },
+  dir = path.join(context.config.data_dir, 'projections'),
+): Promise<string[]> {
   const { tables } = await check({
-    dir: path.join(app.context.config.data_dir, 'projections'),
+    dir,
     projections: coreProjections,
     log: { readAll: (from) => log.readAll(from), head: () => log.head(), refresh: async () => log.head() },
     maxDifferences: 3,
@@ -44,9 +51,13 @@ export async function makeRoom(client: TestClient, settings: object = {}): Promi
 }
 
 /** Uploads a text; gives its media id. */
-export async function upload(app: TestApplication, client: TestClient, text: string): Promise<string> {
+export async function upload(
+  { context }: Pick<TestApplication, 'context'>,
+  client: Pick<TestClient, 'userId'>,
+  text: string,
+): Promise<string> {
   const { Readable } = await import('node:stream');
-  const media = await app.context.media.upload(Readable.from([Buffer.from(text)]), {
+  const media = await context.media.upload(Readable.from([Buffer.from(text)]), {
     uploader: client.userId,
     contentType: 'text/plain',
     fileName: 'notes.txt',

@@ -1,0 +1,311 @@
+/** A server that things happen to, and what is known of them: what was written, what is on hold, who was erased, what has gone. */
+import { access, rm } from 'node:fs/promises';
+import path from 'node:path';
+import { expect } from 'vitest';
+import { makeBackup } from '#ops/backup/backup.ts';
+import { restoreBackup } from '#ops/backup/restore.ts';
+import { verifyFolder } from '#ops/verify/verify-folder.ts';
+import { destroyedBy, unfinishedDestructions } from '#projections/compliance/queries.ts';
+import { positionOfEvent } from '#projections/rooms/queries.ts';
+import { dataPaths } from '#src/data-paths.ts';
+import { logPaths } from '#streams/embedded/paths.ts';
+import type { EventLog } from '#streams/event-log.ts';
+import { openLogReadOnly } from '#streams/open-log.ts';
+import type { TestClient } from '#test/support/application.ts';
+import { type FolderApplication, openFolderApplication, type Person } from './folder-application.test-support.ts';
+import { differences, filesUnder, filesWith, makeRoom } from './support.ts';
+
+export const DAY = 86_400_000;
+const SETTINGS = { retention: { classes: { messages: { max: '20d' } } } };
+const CASE = { caseId: 'C', reason: 'R', by: 'operator:lawyer' };
+
+/** Something that somebody wrote. */
+export interface Message {
+  readonly userId: string;
+  readonly roomId: string;
+  readonly eventId: string;
+  readonly position: number;
+  /** Found in no other text. */
+  readonly mark: string;
+}
+
+/** A generation of a backup, with what was there when it was made. */
+export interface Generation {
+  readonly id: string;
+  readonly branch: number;
+  readonly records: number;
+  readonly messages: readonly Message[];
+  readonly leaves: readonly string[];
+}
+
+export class World {
+  readonly people: Person[] = [];
+  readonly rooms: string[] = [];
+  readonly generations: Generation[] = [];
+  /** Of the log that is served now, in the order in which they were written. */
+  messages: Message[] = [];
+  readonly erased = new Set<string>();
+  /** Holds that stand: whose, by their ids. */
+  readonly held = new Map<string, string>();
+  /** Positions of what must be there because of a hold, by the hold's id. */
+  readonly #kept = new Map<string, readonly number[]>();
+  /** Ids of events whose content was destroyed at some time, in whichever continuation of the log. */
+  readonly #gone = new Set<string>();
+  readonly #folder: string;
+  #app: FolderApplication | undefined;
+  #nowMs = 1_700_000_000_000;
+  /** Each restore that was gone on from begins a branch. */
+  #branch = 0;
+  #restores = 0;
+  #leaves: string[] = [];
+  /** Records that there were before the first step. */
+  #firstRecords = 0;
+
+  constructor(folder: string) {
+    this.#folder = folder;
+  }
+
+  get app(): FolderApplication {
+    if (this.#app === undefined) throw new Error('the server does not run');
+    return this.#app;
+  }
+
+  get firstRecords(): number {
+    return this.#firstRecords;
+  }
+
+  advance(ms: number): void {
+    this.#nowMs += ms;
+  }
+
+  now(): number {
+    return this.#nowMs;
+  }
+
+  active(): Person[] {
+    return this.people.filter(({ userId }) => !this.erased.has(userId));
+  }
+
+  isHeld(userId: string): boolean {
+    return [...this.held.values()].includes(userId);
+  }
+
+  as(userId: string): TestClient {
+    const person = this.people.find((one) => one.userId === userId);
+    if (person === undefined) throw new Error(`nobody is called ${userId}`);
+    return this.app.as(person);
+  }
+
+  /** Begins with three people in two rooms. */
+  async begin(): Promise<void> {
+    await this.#open(path.join(this.#folder, 'data-0'));
+    for (const name of ['ann', 'bob', 'carl']) this.people.push(await this.app.register(name));
+    for (let number = 0; number < 2; number++) {
+      const [first, ...others] = this.people.map((person) => this.app.as(person));
+      if (first === undefined) throw new Error('nobody is there');
+      const roomId = await makeRoom(first);
+      for (const other of others) await other.ok('POST', `/join/${encodeURIComponent(roomId)}`, {});
+      this.rooms.push(roomId);
+    }
+    this.#firstRecords = this.app.log.head() + 1;
+  }
+
+  async #open(dataDir: string): Promise<void> {
+    this.#app = await openFolderApplication(dataDir, () => this.#nowMs++, SETTINGS);
+  }
+
+  async end(): Promise<void> {
+    await this.#app?.close();
+    this.#app = undefined;
+  }
+
+  note(message: Omit<Message, 'position'>): void {
+    const position = positionOfEvent(this.app.engine.reader, message.eventId);
+    if (position === undefined) throw new Error(`${message.eventId} is not there`);
+    this.messages.push({ ...message, position });
+  }
+
+  /** Sets a hold on all that a user wrote. What was not decided to go when that was answered must stay from then on. */
+  async hold(userId: string): Promise<void> {
+    const { log, context, engine } = this.app;
+    const there = [];
+    for (const { userId: sender, position } of this.messages) {
+      if (sender === userId && (await isReadable(log, position))) there.push(position);
+    }
+    const id = await context.compliance.holds.add({ scope: { userId }, ...CASE });
+    this.#kept.set(
+      id,
+      there.filter((position) => destroyedBy(engine.reader, position) === undefined),
+    );
+    this.held.set(id, userId);
+  }
+
+  async release(id: string): Promise<void> {
+    this.held.delete(id);
+    this.#kept.delete(id);
+    await this.app.context.compliance.holds.release(id, { by: 'operator:judge', reason: 'R' });
+    await this.settleErasures();
+  }
+
+  async erase(userId: string): Promise<void> {
+    this.erased.add(userId);
+    const { erasures } = this.app.context.compliance;
+    const wish = { userId, by: 'operator:x', reason: null, caseId: null, asksPeers: false };
+    await erasures.run(await erasures.request(wish));
+  }
+
+  /** Waits for what a release or a start has begun. */
+  async settleErasures(): Promise<void> {
+    const { erasures } = this.app.context.compliance;
+    for (const userId of this.erased) for (const { id } of erasures.of(userId)) await erasures.run(id);
+  }
+
+  /** Ends the server after it has decided that something goes and before that is all gone; the next start goes on with it. */
+  async crash({ position }: Message): Promise<void> {
+    const { destruction } = this.app.context.compliance;
+    const items = [{ position, sections: [1] }];
+    await destruction.destroy({ cause: 'history_purge', requestId: null, why: 'A test.', items });
+    const { dataDir } = this.app;
+    await this.end();
+    await this.#open(dataDir);
+    await this.app.context.compliance.destruction.resume();
+  }
+
+  /** Adds a generation to the backup, while the server runs. */
+  async backUp(): Promise<void> {
+    const { app } = this;
+    await app.publish();
+    const { id, records, warnings } = await makeBackup({
+      dataDir: app.dataDir,
+      serverName: 'localhost',
+      signingKeyFile: path.join(app.dataDir, 'signing.key'),
+      folder: this.#backupFolder(this.#branch),
+      settings: {},
+      clock: () => this.#nowMs++,
+    });
+    expect(warnings).toEqual([]);
+    const leaves = (await leavesOf(app.log)).slice(0, records);
+    this.generations.push({ id, branch: this.#branch, records, messages: [...this.messages], leaves });
+  }
+
+  #backupFolder(branch: number): string {
+    return path.join(this.#folder, `copy-${branch}`);
+  }
+
+  /**
+   * Restores a generation, or the beginning of it, to another folder, with the list of destroyed keys of the server that runs. Looks at
+   * what came back; then it is served from there on, or thrown away.
+   */
+  async restore(generation: Generation, { upTo, goesOn }: { readonly upTo?: number; readonly goesOn: boolean }) {
+    await this.#noteGone();
+    const erased = logPaths(dataPaths(this.app.dataDir).log).erased;
+    const to = path.join(this.#folder, `data-${++this.#restores}`);
+    // Verifies the leaves, the tiles and the checkpoints of the restored log, and throws if anything is not as it should be.
+    const report = await restoreBackup({
+      folder: this.#backupFolder(generation.branch),
+      to,
+      generation: generation.id,
+      ...(upTo !== undefined && { at: { records: upTo } }),
+      erasedLists: (await isThere(erased)) ? [erased] : [],
+      clock: () => this.#nowMs++,
+    });
+    expect(report.missingMedia).toEqual([]);
+    const messages = generation.messages.filter(({ position }) => position < report.records);
+    const log = await openLogReadOnly({ folder: dataPaths(to).log });
+    try {
+      expect((await leavesOf(log)).slice(0, report.records)).toEqual(generation.leaves.slice(0, report.records));
+      for (const { eventId, position, mark } of messages) {
+        expect(await isReadable(log, position), `${mark} in what was restored`).toBe(!this.#gone.has(eventId));
+      }
+    } finally {
+      await log.close();
+    }
+    for (const { eventId, mark } of messages) {
+      if (this.#gone.has(eventId)) expect(await filesUnder(to, mark), `${mark} in what was restored`).toEqual([]);
+    }
+    if (goesOn) return this.#goOnFrom(to, messages);
+    await rm(to, { recursive: true });
+  }
+
+  async #goOnFrom(to: string, messages: Message[]): Promise<void> {
+    const { dataDir } = this.app;
+    await this.end();
+    await rm(dataDir, { recursive: true });
+    this.#branch = this.#restores;
+    this.messages = messages;
+    await this.#open(to);
+    this.held.clear();
+    this.#kept.clear();
+    const { destruction, holds } = this.app.context.compliance;
+    await destruction.resume();
+    await this.settleErasures();
+    for (const { id, scope } of holds.standing()) {
+      if (scope.userId === undefined) continue;
+      this.held.set(id, scope.userId);
+      const there = [];
+      for (const { userId, position } of messages) {
+        if (userId === scope.userId && (await isReadable(this.app.log, position))) there.push(position);
+      }
+      this.#kept.set(id, there);
+    }
+    // What was asked for after the backup is not in it: who restores asks for it again.
+    for (const userId of this.erased) await this.erase(userId);
+    this.#leaves = await leavesOf(this.app.log);
+  }
+
+  async #noteGone(): Promise<void> {
+    for (const { eventId, position } of this.messages) {
+      if (!(await isReadable(this.app.log, position))) this.#gone.add(eventId);
+    }
+  }
+
+  /** What is always so. */
+  async check(label: string): Promise<void> {
+    const { log, engine } = this.app;
+    const now = await leavesOf(log);
+    expect(now.slice(0, this.#leaves.length), label).toEqual(this.#leaves);
+    this.#leaves = now;
+    expect(unfinishedDestructions(engine.reader), label).toEqual([]);
+    for (const [id, positions] of this.#kept) {
+      for (const position of positions) {
+        expect(await isReadable(log, position), `${label}: record ${position}, on hold by ${id}`).toBe(true);
+      }
+    }
+    for (const { mark, userId } of this.messages) {
+      if (this.isHeld(userId) || !this.erased.has(userId)) continue;
+      expect(await filesWith(this.app, mark), `${label}: ${mark} of ${userId}`).toEqual([]);
+    }
+  }
+
+  /** Whether the tables are what a replay gives, and the log what its tree says. */
+  async checkWhole(): Promise<void> {
+    const { app } = this;
+    const paths = dataPaths(app.dataDir);
+    expect(await differences(app, paths.projections)).toEqual([]);
+    const checkpoint = await app.publish();
+    const { findings } = await verifyFolder({
+      logFolder: paths.log,
+      transparencyFolder: paths.transparency,
+      checkpoints: [{ source: 'now', text: checkpoint }],
+      checksEvents: true,
+    });
+    expect(findings).toEqual([]);
+  }
+}
+
+async function leavesOf(log: { readLeaves: EventLog['readLeaves'] }): Promise<string[]> {
+  const leaves: string[] = [];
+  for await (const batch of log.readLeaves(-1)) for (const leaf of batch) leaves.push(leaf.toString('hex'));
+  return leaves;
+}
+
+async function isReadable(log: Pick<EventLog, 'readAt'>, position: number): Promise<boolean> {
+  return (await log.readAt(position))?.sections[1] instanceof Uint8Array;
+}
+
+async function isThere(file: string): Promise<boolean> {
+  return access(file).then(
+    () => true,
+    () => false,
+  );
+}
