@@ -246,7 +246,7 @@ export function createApplication(parts: ApplicationParts): Application {
   const policy = new PolicyServers(federation.client);
   const rooms = new Rooms({
     policy,
-    members: new MembersKnown(engine),
+    members: new MembersKnown(engine, serverName),
     log,
     reader,
     serverName,
@@ -390,10 +390,13 @@ export function createApplication(parts: ApplicationParts): Application {
     reader,
     commands,
     engine,
-    send: ({ roomId, userId: sender, type, stateKey, delayId, deviceKey, txnId }, content) =>
-      stateKey === undefined
+    send: async ({ roomId, userId: sender, type, stateKey, delayId, deviceKey, txnId }, content) => {
+      // What was to be sent later goes nowhere, like all that the user sends.
+      if (accounts.find(sender)?.isShadowBanned === true) return;
+      await (stateKey === undefined
         ? rooms.send(roomId, { sender, type, content }, { deviceId: deviceKey, txnId: txnId ?? delayId })
-        : sendState(context, roomId, { sender, type, stateKey, content }),
+        : sendState(context, roomId, { sender, type, stateKey, content }));
+    },
     clock,
     newRecordId,
     logger,

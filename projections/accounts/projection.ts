@@ -27,7 +27,7 @@ interface Change {
 
 export const accountsProjection: Projection = {
   name: 'accounts',
-  version: 5,
+  version: 6,
   tables: [users, guests, erased, userStreams, devices, accessTokens, refreshTokens, registrationTokens, departing],
   apply(tx, record) {
     const read = readAccountRecord(record);
@@ -72,6 +72,7 @@ function register(tx: Writer, record: LogRecord, fields: AccountRecords['user.re
     isGuest,
     isSuspended: false,
     isLocked: false,
+    isShadowBanned: false,
     allowance: null,
     isDeactivated: false,
     isErased: false,
@@ -123,6 +124,9 @@ function applyChange(change: Change, read: UserRecord): void {
     case 'user.suspension_changed':
       updateUser(change, { isSuspended: read.fields.isSuspended });
       break;
+    case 'user.shadow_ban_changed':
+      updateUser(change, { isShadowBanned: read.fields.isShadowBanned });
+      break;
     case 'user.rate_limit_changed':
       updateUser(change, { allowance: read.fields.allowance });
       break;
@@ -134,6 +138,7 @@ function applyChange(change: Change, read: UserRecord): void {
         isAdmin: false,
         isSuspended: false,
         isLocked: false,
+        isShadowBanned: false,
         isDeactivated: true,
         isErased: read.fields.isErased,
         passwordHash: null,

@@ -39,6 +39,8 @@ export interface AccountRecords {
   'user.suspension_changed': { readonly isSuspended: boolean };
   /** A locked user can only log out. */
   'user.lock_changed': { readonly isLocked: boolean };
+  /** What a shadow-banned user sends goes nowhere, and they are not told. */
+  'user.shadow_ban_changed': { readonly isShadowBanned: boolean };
   /** How much the user may send; null for as much as everybody. `perSecond` 0 stands for no limit on anything. */
   'user.rate_limit_changed': { readonly allowance: { readonly perSecond: number; readonly burst: number } | null };
   /** `isErased`: the user asked for as much as possible to be erased. */
@@ -142,6 +144,7 @@ const ACCOUNT_KINDS: Readonly<Record<AccountRecordKind, true>> = {
   'user.admin_changed': true,
   'user.suspension_changed': true,
   'user.lock_changed': true,
+  'user.shadow_ban_changed': true,
   'user.rate_limit_changed': true,
   'user.deactivated': true,
   'user.departed': true,

@@ -15,6 +15,8 @@ export interface UserRow {
   readonly isSuspended: boolean;
   /** Can only log out. */
   readonly isLocked: boolean;
+  /** What they send goes nowhere, and they are not told. */
+  readonly isShadowBanned: boolean;
   /** How much the user may send, where it is not as much as everybody; `perSecond` 0 for no limit on anything. */
   readonly allowance: { readonly perSecond: number; readonly burst: number } | null;
   readonly isDeactivated: boolean;

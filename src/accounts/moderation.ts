@@ -25,6 +25,17 @@ export class Moderation {
     }));
   }
 
+  /** Has what a user sends go nowhere without telling them, or lifts that; see shadow-ban.ts. */
+  async setShadowBanned(userId: string, isShadowBanned: boolean): Promise<void> {
+    await this.#users.run(userId, (user) => ({
+      records:
+        user.isShadowBanned === isShadowBanned
+          ? []
+          : [this.#users.record('user.shadow_ban_changed', { isShadowBanned })],
+      result: undefined,
+    }));
+  }
+
   /** Lets a user send more, or less, than others at a time; null for as much as everybody, a rate of 0 for no limit. */
   async setAllowance(userId: string, allowance: Allowance | null): Promise<void> {
     await this.#users.run(userId, () => ({

@@ -161,6 +161,7 @@ export class Sessions {
         isGuest: user.isGuest,
         isAdmin: user.isAdmin,
         ...(user.isSuspended && { isSuspended: true }),
+        ...(user.isShadowBanned && { isShadowBanned: true }),
         ...(user.allowance !== null && ownAllowance(user.allowance)),
       }),
       isLocked: user.isLocked,

@@ -43,6 +43,8 @@ export interface Requester {
   readonly isAdmin: boolean;
   /** Set where the account is suspended: what it may not do at all was refused before the handler. */
   readonly isSuspended?: boolean;
+  /** Set where the account is shadow-banned: much that it asks for is only answered as if it were done. */
+  readonly isShadowBanned?: boolean;
   /** Set when an application service calls, for itself or for one of its users. */
   readonly appserviceId?: string;
   /** How much this requester may send, where it is not as much as everybody. */

@@ -17,6 +17,7 @@ import { Readable } from 'node:stream';
 import type { FastifyInstance, FastifyReply, FastifyRequest } from 'fastify';
 import { parseJsonExactly } from '#protocol/json-limits.ts';
 import type { JsonObject } from '#protocol/pdu.ts';
+import { pretendedAnswer } from '#src/accounts/shadow-ban.ts';
 import type { Logger } from '#src/log/logger.ts';
 import { MAX_JSON_BODY_BYTES, parseJsonBody } from './body.ts';
 import { Call } from './call.ts';
@@ -270,6 +271,16 @@ function responder<C>(endpoint: Endpoint<C>, options: RegisterOptions<C>): Route
     if (params !== undefined) call.params = applySchema(params, call.params, 'path') as Call['params'];
     if (query !== undefined) call.query = applySchema(query, call.query, 'query') as Call['query'];
     if (body !== undefined) call.body = bodyOf(body, request.body);
+    const { requester } = call;
+    if (requester !== undefined && 'isShadowBanned' in requester) {
+      const pretended = pretendedAnswer(endpoint, {
+        params: call.params,
+        query: call.query,
+        body: call.body,
+        requester,
+      });
+      if (pretended !== undefined) return pretended;
+    }
     if (recorded !== undefined) return recorded(call, request.body);
     return handler(call as unknown as EndpointRequest<never, never, never, never>, context);
   };

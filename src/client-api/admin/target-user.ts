@@ -25,6 +25,6 @@ export function targetUser({ accounts, serverName }: AdminContext, userId: strin
  */
 export function targetOfRestriction(context: AdminContext, userId: string): UserRow {
   const user = targetUser(context, userId);
-  if (user.isAdmin) throw forbidden('Administrators can be neither suspended nor locked.');
+  if (user.isAdmin) throw forbidden('Administrators can be neither suspended nor locked nor shadow-banned.');
   return user;
 }

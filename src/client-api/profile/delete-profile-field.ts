@@ -16,7 +16,7 @@ export const deleteProfileField = endpoint({
     requireSelf(requester, params.userId);
     checkFieldName(params.keyName);
     checkFieldOfGuest(requester, params.keyName);
-    await profiles.set(params.userId, params.keyName, undefined);
+    await profiles.set(params.userId, params.keyName, undefined, { isShown: requester.isShadowBanned !== true });
     return {};
   },
 });

@@ -46,10 +46,15 @@ export class Profiles {
   }
 
   /**
-   * Sets a field (already checked), or removes it if the value is undefined.
+   * Sets a field (already checked), or removes it if the value is undefined. With `isShown` false the rooms of the user are not told.
    * @throws {MatrixError} `M_PROFILE_TOO_LARGE`, `M_NOT_FOUND` for a user that is not ours.
    */
-  async set(userId: string, field: string, value: JsonValue | undefined): Promise<void> {
+  async set(
+    userId: string,
+    field: string,
+    value: JsonValue | undefined,
+    { isShown = true }: { readonly isShown?: boolean } = {},
+  ): Promise<void> {
     const { reader, newRecordId } = this.#options;
     const valueJson = value === undefined ? undefined : JSON.stringify(value);
     await changeUser(this.#options, userId, () => {
@@ -59,7 +64,7 @@ export class Profiles {
       if (value !== undefined) checkSize({ ...profile, [field]: value });
       return [profileRecord(newRecordId(), { userId, field, valueJson })];
     });
-    if (!isMemberField(field)) return;
+    if (!isMemberField(field) || !isShown) return;
     const roomCount = this.#joinedRooms(userId).length;
     const spread = this.#spread(userId);
     if (roomCount <= MAX_ROOMS_AWAITED || this.#spreading.size > MAX_IN_BACKGROUND) await spread;

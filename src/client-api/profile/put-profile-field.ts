@@ -22,7 +22,7 @@ export const putProfileField = endpoint({
     checkFieldOfGuest(requester, keyName);
     const value = Object.hasOwn(body, keyName) ? body[keyName] : undefined;
     if (value === undefined) throw missingParam(keyName);
-    await profiles.set(userId, keyName, valueToStore(keyName, value));
+    await profiles.set(userId, keyName, valueToStore(keyName, value), { isShown: requester.isShadowBanned !== true });
     return {};
   },
 });

@@ -47,8 +47,9 @@ export const createRoom = endpoint({
       aliasLocalpart: request.room_alias_name ?? undefined,
       name: request.name ?? undefined,
       topic: request.topic ?? undefined,
-      invitees: request.invite,
-      addresses: request.invite_3pid.map(addressOf),
+      // Who is shadow-banned may have rooms, but brings nobody into them.
+      invitees: requester.isShadowBanned === true ? [] : request.invite,
+      addresses: requester.isShadowBanned === true ? [] : request.invite_3pid.map(addressOf),
       roomVersion: request.room_version ?? undefined,
       creationContent: request.creation_content,
       initialState: request.initial_state.map(({ type, state_key, content }) => ({

@@ -135,7 +135,7 @@ function accountJson({ reader, accounts }: AccountContext, userId: string, user:
     admin: user.isAdmin,
     deactivated: user.isDeactivated,
     erased: user.isErased,
-    shadow_banned: false,
+    shadow_banned: user.isShadowBanned,
     locked: user.isLocked,
     suspended: user.isSuspended,
     // Of a list it is milliseconds, of one account seconds: so it is in Synapse.

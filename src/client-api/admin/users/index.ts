@@ -7,6 +7,7 @@ import { listUsers, listUsersWithClosed } from './list-users.ts';
 import { logInAs } from './log-in-as.ts';
 import { redactUser, redactUserStatus } from './redact-user.ts';
 import { resetPassword } from './reset-password.ts';
+import { liftShadowBan, shadowBan } from './shadow-ban.ts';
 import { userAccountData } from './user-account-data.ts';
 import { deleteUserDevice, deleteUserDevices, getUserDevice, listUserDevices, putUserDevice } from './user-devices.ts';
 import { userPushers } from './user-pushers.ts';
@@ -34,6 +35,8 @@ export const adminUserEndpoints: readonly Endpoint<Context>[] = [
   deleteUserDevices,
   userPushers,
   usernameAvailable,
+  shadowBan,
+  liftShadowBan,
   redactUser,
   redactUserStatus,
 ];

@@ -124,7 +124,7 @@ function described({ reader, accounts }: ListContext, userId: string, user: User
     is_guest: user.isGuest,
     admin: user.isAdmin,
     deactivated: user.isDeactivated,
-    shadow_banned: false,
+    shadow_banned: user.isShadowBanned,
     displayname,
     avatar_url,
     creation_ts: user.createdAtMs,
