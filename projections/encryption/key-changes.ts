@@ -1,8 +1,10 @@
 /** What every change of keys does to the tables: who is told of it, and what goes when a device is another one. */
 import type { Writer } from '#projections/engine/reader.ts';
+import { readDisposition } from '#projections/rooms/disposition-record.ts';
 import { contentOf } from '#projections/rooms/event-content.ts';
+import { readMembersTold } from '#projections/rooms/partial-records.ts';
 import { PDU_KIND, readPduRecord } from '#projections/rooms/pdu-record.ts';
-import { eventAt, membershipOf } from '#projections/rooms/queries.ts';
+import { eventAt, eventById, membershipOf } from '#projections/rooms/queries.ts';
 import { shownEvent } from '#projections/rooms/shown-event.ts';
 import { roomServers, rooms, userRooms } from '#projections/rooms/tables.ts';
 import { parseJson } from '#protocol/json-limits.ts';
@@ -112,12 +114,32 @@ export function publishJoin(tx: Writer, record: LogRecord): void {
   if (previous === undefined || membershipOf(tx, room, userId) !== 'join') return;
   const before = replaces === undefined ? undefined : eventAt(tx, replaces);
   if (before !== undefined && contentOf(before).membership === 'join') return;
-  if (tx.count(roomServers, { prefix: [room], limit: 2 }) < 2) return;
-  tx.put(joinedRooms, [userId, room], record.position);
-  tx.put(publishedChanges, [record.position, userId], {
-    previous,
-    deviceIds: [],
-    hasSigningKeys: false,
-    joined: room,
-  });
+  // Where the server comes in, all others may be in the room of whom it was not told yet.
+  if (!startsAnew(record) && tx.count(roomServers, { prefix: [room], limit: 2 }) < 2) return;
+  introduce(tx, record.position, userId, room, previous);
+}
+
+/**
+ * All members of a room are known: who came in with the server shows their devices again, to those servers too that were not named
+ * before. Others know them already.
+ */
+export function publishToMembersTold(tx: Writer, record: LogRecord): void {
+  const entry = readMembersTold(record)?.entry;
+  const event = entry === undefined ? undefined : eventById(tx, entry);
+  if (event?.stateKey === undefined) return;
+  const { room, stateKey: userId } = event;
+  const previous = tx.get(lastPublished, [userId]);
+  if (previous === undefined || membershipOf(tx, room, userId) !== 'join') return;
+  introduce(tx, record.position, userId, room, previous);
+  tx.touch(`${PUBLISHED_TOPIC}${userId}`);
+}
+
+function introduce(tx: Writer, at: Position, userId: string, room: Position, previous: Position): void {
+  tx.put(joinedRooms, [userId, room], at);
+  tx.put(publishedChanges, [at, userId], { previous, deviceIds: [], hasSigningKeys: false, joined: room });
+}
+
+function startsAnew(record: LogRecord): boolean {
+  const read = record.kind === PDU_KIND ? readPduRecord(record)?.meta : readDisposition(record);
+  return read?.startsAnew === true;
 }

@@ -6,11 +6,21 @@ import { BACKUP_RESTORED } from '#projections/backups/records.ts';
 import type { Projection } from '#projections/engine/projection.ts';
 import type { Writer } from '#projections/engine/reader.ts';
 import { DISPOSITION_KIND } from '#projections/rooms/disposition-record.ts';
+import { MEMBERS_TOLD_KIND } from '#projections/rooms/partial-records.ts';
 import { PDU_KIND } from '#projections/rooms/pdu-record.ts';
 import { parseJson } from '#protocol/json-limits.ts';
 import { isJsonObject } from '#protocol/json-object.ts';
 import type { LogRecord, Position } from '#streams/event-log.ts';
-import { forgetDevice, identityOf, markForOne, markList, publicKeyOf, publish, publishJoin } from './key-changes.ts';
+import {
+  forgetDevice,
+  identityOf,
+  markForOne,
+  markList,
+  publicKeyOf,
+  publish,
+  publishJoin,
+  publishToMembersTold,
+} from './key-changes.ts';
 import { type KeyRecord, type KeyRecords, type PublishedKey, readKeyRecord } from './key-records.ts';
 import {
   claimedKeys,
@@ -42,7 +52,7 @@ const NO_KEYS: KeyCountRow = { unclaimed: 0, claimed: 0 };
 
 export const keysProjection: Projection = {
   name: 'keys',
-  version: 4,
+  version: 5,
   tables: keyTables,
   apply(tx, record) {
     if (record.kind === BACKUP_RESTORED) {
@@ -56,7 +66,8 @@ export const keysProjection: Projection = {
     else if (record.kind === PDU_KIND || record.kind === DISPOSITION_KIND) {
       forgetStrangers(tx, record);
       publishJoin(tx, record);
-    } else if (record.kind.startsWith('device.') || record.kind === 'user.deactivated') applyDevices(tx, record);
+    } else if (record.kind === MEMBERS_TOLD_KIND) publishToMembersTold(tx, record);
+    else if (record.kind.startsWith('device.') || record.kind === 'user.deactivated') applyDevices(tx, record);
   },
 };
 

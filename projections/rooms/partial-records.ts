@@ -35,6 +35,8 @@ export interface MembersTold {
   readonly roomId: string;
   /** Positions of those events of that state whose keys had other events by now. */
   readonly replaced: readonly Position[];
+  /** That event. */
+  readonly entry?: string;
 }
 
 const packr = new Packr({ useRecords: false });
@@ -79,12 +81,15 @@ export function readEventHeld(from: LogRecord): EventHeld | undefined {
 
 /** The record that all members are known. */
 export function membersToldRecord(id: Uint8Array, told: MembersTold): RecordDraft {
-  return record(id, MEMBERS_TOLD_KIND, [told.roomId, told.replaced], told);
+  const { roomId, replaced, entry } = told;
+  return record(id, MEMBERS_TOLD_KIND, [roomId, replaced, ...(entry === undefined ? [] : [entry])], told);
 }
 
 /** What a `room.members_told` record says; undefined where it was erased. */
 export function readMembersTold(from: LogRecord): MembersTold | undefined {
   if (from.decoded !== undefined) return from.decoded as MembersTold;
-  const tuple = tupleOf<[string, Position[]]>(from);
-  return tuple && { roomId: tuple[0], replaced: tuple[1] };
+  const tuple = tupleOf<[string, Position[], string?]>(from);
+  if (tuple === undefined) return undefined;
+  const [roomId, replaced, entry] = tuple;
+  return { roomId, replaced, ...(entry !== undefined && { entry }) };
 }

@@ -72,6 +72,11 @@ export function holdsAtLeast(reader: Reader, room: Position, count: number): boo
   return reader.count(heldEvents, { prefix: [room], limit: count }) >= count;
 }
 
+/** How many events of a room that is entered at a place came onto its timeline since, up to a limit. */
+export function countSince(reader: Reader, room: Position, place: Position, limit: number): number {
+  return reader.count(timeline, { prefix: [room], gt: [room, place], limit });
+}
+
 /** Applies a `room.members_awaited` record: the servers get what happens in the room from now on. */
 export function applyMembersAwaited(tx: Writer, record: LogRecord): void {
   const read = readMembersAwaited(record);

@@ -36,17 +36,17 @@ export type RemovalResult = {
 
 /** @throws {MatrixError} M_NOT_FOUND for a room that is not known here and is not to be blocked either. */
 export async function removeRoom(context: Context, removal: RoomRemoval): Promise<RemovalResult> {
-  const { reader, directory, rooms, compliance } = context;
+  const { reader, directory, compliance } = context;
   const { roomId, block, purge, by } = removal;
   const room = findRoom(reader, roomId);
   if (room === undefined && !block) throw notFound('There is no such room here.');
   if (block) await directory.setBlocked(roomId, true, by);
   const result: RemovalResult = { kicked_users: [], failed_to_kick_users: [], local_aliases: [], new_room_id: null };
   if (room === undefined) return result;
-  await rooms.whenMembersKnown(roomId);
-  const ours = Array.from(membersOf(reader, room.id)).filter(
-    ({ userId, membership }) => LEAVES.has(membership) && serverNameOf(userId) === context.serverName,
-  );
+  // Who is in it goes first: where the server does not know all members yet, it need not wait for them once it is out itself.
+  const ours = Array.from(membersOf(reader, room.id))
+    .filter(({ userId, membership }) => LEAVES.has(membership) && serverNameOf(userId) === context.serverName)
+    .sort((a, b) => Number(b.membership === 'join') - Number(a.membership === 'join'));
   const joined = ours.filter(({ membership }) => membership === 'join').map(({ userId }) => userId);
   result.new_room_id = (await replacement(context, removal)) ?? null;
   for (const { userId } of ours) {

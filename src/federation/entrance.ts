@@ -280,7 +280,10 @@ export class Entrance {
       throw new FederationError('bad_answer', server, 'it leaves out who is in the room');
     }
     const names = servers.filter((name): name is string => typeof name === 'string' && isServerName(name));
-    return [...new Set(names)].filter((name) => name !== this.#options.serverName).slice(0, MAX_SERVERS_IN_ROOM);
+    // The one that lets somebody in is in the room, whatever it says.
+    return [...new Set([server, ...names])]
+      .filter((name) => name !== this.#options.serverName)
+      .slice(0, MAX_SERVERS_IN_ROOM);
   }
 
   async #recordOutOfBand(

@@ -18,6 +18,7 @@ import { serverNameOf } from '#protocol/identifiers.ts';
 import { isJsonObject } from '#protocol/json-object.ts';
 import { MatrixError } from '#src/http/errors.ts';
 import type { Logger } from '#src/log/logger.ts';
+import { NotWanted } from '#src/rooms/receive/outliers.ts';
 import { type Receiver, receivingRoom } from '#src/rooms/receive/receiver.ts';
 import type { ReceivingRoom } from '#src/rooms/receive/types.ts';
 import type { Rooms } from '#src/rooms/rooms.ts';
@@ -140,6 +141,7 @@ export class MemberFetching {
           return await this.#askFor(room, partial, server);
         } catch (error) {
           if (signal.aborted) throw error;
+          if (error instanceof NotWanted) return true;
           const isTheirs = error instanceof FederationError || error instanceof MatrixError;
           const { logger } = this.#options;
           const { roomId } = partial;
@@ -192,7 +194,10 @@ export class MemberFetching {
     if (create === undefined || !stateIds.has(create)) {
       throw new FederationError('bad_answer', server, 'it tells of a state without the create event of the room');
     }
-    await receiver.takeIn(told);
+    await receiver.takeIn(
+      told,
+      () => partialRoom(reader, room)?.entry === entry && this.#options.rooms.isResident(roomId),
+    );
     const isDone = await receiver.receiveMembers(receiving, entry, stateIds);
     if (isDone) logger.info({ server, roomId, events: stateIds.size }, 'all members of a room are known');
     return isDone;

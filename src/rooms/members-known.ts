@@ -1,7 +1,7 @@
 /** Waiting until all members of a room are known. */
 import type { ProjectionEngine } from '#projections/engine/engine.ts';
 import { isPartial } from '#projections/rooms/partial.ts';
-import { findRoom } from '#projections/rooms/queries.ts';
+import { findRoom, isServerIn } from '#projections/rooms/queries.ts';
 import { unavailable } from '#src/http/errors.ts';
 
 /** How long a request waits. */
@@ -15,19 +15,25 @@ const MAX_WAITING = 10_000;
  */
 export class MembersKnown {
   readonly #engine: Pick<ProjectionEngine, 'reader' | 'onAdvance'>;
+  readonly #serverName: string;
   readonly #patienceMs: number;
   #waiting = 0;
 
-  constructor(engine: Pick<ProjectionEngine, 'reader' | 'onAdvance'>, patienceMs: number = MEMBERS_PATIENCE_MS) {
+  constructor(
+    engine: Pick<ProjectionEngine, 'reader' | 'onAdvance'>,
+    serverName: string,
+    patienceMs: number = MEMBERS_PATIENCE_MS,
+  ) {
     this.#engine = engine;
+    this.#serverName = serverName;
     this.#patienceMs = patienceMs;
   }
 
-  /** Whether some members of a room are not known yet. */
+  /** Whether some members of a room are not known yet, and will be: once the server has left the room nobody tells it any more. */
   areAwaited(roomId: string): boolean {
     const { reader } = this.#engine;
     const room = findRoom(reader, roomId);
-    return room !== undefined && isPartial(reader, room.id);
+    return room !== undefined && isPartial(reader, room.id) && isServerIn(reader, room.id, this.#serverName);
   }
 
   /** Resolves when all members of a room are known. @throws {MatrixError} 503 if that takes too long. */

@@ -1,6 +1,6 @@
 import { setImmediate as nextTurn } from 'node:timers/promises';
 import { keptTransactionKey } from '#projections/rooms/keys.ts';
-import { isPartial } from '#projections/rooms/partial.ts';
+import { countSince, isPartial, partialRoom } from '#projections/rooms/partial.ts';
 import type { Transaction } from '#projections/rooms/pdu-record.ts';
 import {
   authEventAt,
@@ -348,7 +348,8 @@ export class Rooms {
    */
   #waitsForMembers(head: RoomHead, { type, sender, stateKey, content }: EventToSend): boolean {
     const left = this.#partialHeads.get(head);
-    if (left === undefined) return false;
+    // Once the server has left the room, nobody tells it any more who is there, and nothing is sent.
+    if (left === undefined || !this.isResident(head.roomId)) return false;
     const isOwnMembership = stateKey === sender && (content.membership === 'join' || content.membership === 'leave');
     const isKnown = head.state('m.room.member', sender)?.content.membership === 'join';
     if (left <= 0 || !isKnown || (type === 'm.room.member' && !isOwnMembership)) return true;
@@ -470,7 +471,11 @@ export class Rooms {
       (eventId) => referenceHashOf(reader, eventId),
     );
     // It is made anew when all members are known.
-    if (isPartial(reader, room.id)) this.#partialHeads.set(head, MAX_SENT_BEFORE_MEMBERS);
+    const partial = partialRoom(reader, room.id);
+    if (partial !== undefined) {
+      const sent = countSince(reader, room.id, partial.place, MAX_SENT_BEFORE_MEMBERS);
+      this.#partialHeads.set(head, MAX_SENT_BEFORE_MEMBERS - sent);
+    }
     return head;
   }
 

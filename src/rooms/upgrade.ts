@@ -55,6 +55,8 @@ async function upgrade(context: UpgradeContext, request: UpgradeRequest): Promis
   if (newRules === undefined) {
     throw new MatrixError('M_UNSUPPORTED_ROOM_VERSION', `Room version ${version} is not supported.`);
   }
+  // The bans go over, and so does whoever is in.
+  await rooms.whenMembersKnown(oldRoomId);
   rooms.check(oldRoomId, tombstone(userId, SOME_ROOM_ID));
   const events = replacementEvents({ rooms, reader, oldRoomId, newRules, userId, additionalCreators });
   let newRoomId: string;

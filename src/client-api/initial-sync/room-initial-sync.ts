@@ -18,6 +18,8 @@ export const roomInitialSync = endpoint({
   rateLimit: 'read',
   query: z.object({ limit: queryInteger({ cap: MAX_MESSAGES }).default(DEFAULT_MESSAGES) }),
   handler: async ({ params, query, requester }, context: Context) => {
+    viewRoom(context.reader, params.roomId, requester.userId);
+    await context.rooms.whenMembersKnown(params.roomId);
     const view = viewRoom(context.reader, params.roomId, requester.userId);
     const members = await roomInfo(context, requester, view, query.limit);
     const isThere = view.departure === undefined;

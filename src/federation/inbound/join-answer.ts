@@ -1,8 +1,11 @@
 /** What a server is told of a room that its user has come into. */
 
 import { stateBefore } from '#projections/rooms/event-row.ts';
-import { membersOf, serversIn } from '#projections/rooms/queries.ts';
+import { membersOf, type Room, serversIn } from '#projections/rooms/queries.ts';
 import { type StateRef, stateEventAt } from '#projections/rooms/state/index.ts';
+import { authEventTypes } from '#protocol/auth/auth-events.ts';
+import type { JsonObject, Pdu } from '#protocol/pdu.ts';
+import { roomVersionRules } from '#protocol/room-version.ts';
 import type { Context } from '#src/context.ts';
 import type { RawAnswer } from '#src/http/answer.ts';
 import type { Position } from '#streams/event-log.ts';
@@ -32,7 +35,11 @@ export async function joinAnswer(
   const { reader, serverName } = context;
   const state = stateBefore(known.row);
   const events = await stateToTell(reader, room.id, state, { withMembers: !omitsMembers });
-  if (omitsMembers) events.push(...heroesOf(context, room.id, state, known.row.sender));
+  if (omitsMembers) {
+    const { sender } = known.row;
+    const named = [...judgesOf(context, room, state, pdu), ...heroesOf(context, room.id, state, sender)];
+    events.push(...new Set(named));
+  }
   const chain = await authChainToTell(reader, room.id, [known.position, ...events]);
   if (omitsMembers) for (const event of events) chain.delete(event);
   const members: AnswerMember[] = [
@@ -44,6 +51,15 @@ export async function joinAnswer(
     ['state', inOrder(events)],
   ];
   return pduListAnswer(context, members, isOlderForm ? ['[200,', ']'] : undefined);
+}
+
+/** The member events on which the join was decided, without which the other server cannot: an invite, who let the user in. */
+function judgesOf({ reader }: JoinAnswerContext, room: Room, state: StateRef, pdu: JsonObject): Position[] {
+  const rules = roomVersionRules(room.version);
+  if (rules === undefined) return [];
+  return authEventTypes(pdu as unknown as Pdu, rules).flatMap(({ type, stateKey }) =>
+    type === 'm.room.member' ? (stateEventAt(reader, room.id, state, type, stateKey) ?? []) : [],
+  );
 }
 
 /** The member events of those by whom a room without a name is called. */

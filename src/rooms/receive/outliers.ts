@@ -27,16 +27,25 @@ const MAX_EVENTS_PER_APPEND = 128;
  */
 const MAX_AUTH_EVENTS_HELD = 2048;
 
+/** Whoever wanted the events does not want them any more. */
+export class NotWanted extends Error {
+  override readonly name = 'NotWanted';
+}
+
 export interface TakeInOutliersOptions {
   readonly context: StepContext;
   readonly rooms: Rooms;
   readonly room: ReceivingRoom;
+  /** Asked before each append, in which the room may be gone. */
+  readonly isWanted?: (() => boolean) | undefined;
 }
 
 /**
  * Checks events by themselves and by what authorises them, in an order in which each comes after its auth events, and records
  * them. What is wrongly signed or names auth events that are neither known nor among them is left out; what the rules refuse is
  * recorded as rejected, so that what names it is refused too. Events that are known stay as they are.
+ *
+ * @throws {NotWanted}
  */
 export async function takeInOutliers(options: TakeInOutliersOptions, told: ToldEvents): Promise<void> {
   const { context, rooms, room } = options;
@@ -94,8 +103,11 @@ class Recorder {
     if (records.length === 0) return;
     this.#drafts = [];
     this.#bytes = 0;
-    const { rooms, room } = this.#options;
-    this.#appending = rooms.recordAside(room, records);
+    const { rooms, room, isWanted } = this.#options;
+    this.#appending = rooms.alone(room, ({ append }) => {
+      if (isWanted?.() === false) throw new NotWanted('the room is gone, or known by now');
+      return append(records);
+    });
     // Whoever waits for it hears of it; until then it is nobody's.
     this.#appending.catch(ignore);
   }

@@ -5,10 +5,12 @@ import { holdsAtLeast, isHeld, isPartial, partialRoom } from '#projections/rooms
 import { eventHeldRecord, membersToldRecord } from '#projections/rooms/partial-records.ts';
 import { findRoom } from '#projections/rooms/queries.ts';
 import { stateTakenRecord } from '#projections/rooms/taken-state-record.ts';
+import { authEventIdsOf } from '#protocol/event-references.ts';
 import type { StateMap } from '#src/sync/room-state.ts';
 import type { Rooms } from '../rooms.ts';
+import { toldState } from './known.ts';
 import { recordOf } from './record.ts';
-import { partsToComplete } from './state-taking.ts';
+import { MEMBER_PREFIX, partsToComplete } from './state-taking.ts';
 import type { Receipt, ReceivingRoom, Verdict } from './types.ts';
 import { ACCEPTED, retry } from './verdicts.ts';
 
@@ -18,6 +20,16 @@ const MAX_HELD_EVENTS = 10_000;
 interface Options {
   readonly rooms: Rooms;
   readonly reader: Reader;
+}
+
+/**
+ * Adds the members to the state before a join that the join names to authorise it, such as the invite: whoever leaves out the members
+ * of the state need not leave them in it.
+ */
+export async function addMembersNamed(reader: Reader, { room, pdu }: Receipt, state: StateMap): Promise<void> {
+  for (const [key, position] of await toldState(reader, room, authEventIdsOf(pdu, room.rules))) {
+    if (key.startsWith(MEMBER_PREFIX) && !state.has(key)) state.set(key, position);
+  }
 }
 
 /** Keeps an event until all members of its room are known. Undefined if they are known by now. */
@@ -53,10 +65,11 @@ export function takeMembers(
 ): Promise<boolean> {
   return rooms.alone(room, async ({ append }) => {
     const id = findRoom(reader, room.roomId)?.id ?? -1;
-    if (partialRoom(reader, id)?.entry !== entryId || !rooms.isResident(room.roomId)) return false;
-    const { parts, replaced } = await partsToComplete(reader, id, room.roomId, state);
+    const partial = partialRoom(reader, id);
+    if (partial?.entry !== entryId || !rooms.isResident(room.roomId)) return false;
+    const { parts, replaced } = await partsToComplete(reader, { room: id, ...partial }, state);
     for (const part of parts) await append([stateTakenRecord(rooms.newRecordId(), part)]);
-    await append([membersToldRecord(rooms.newRecordId(), { roomId: room.roomId, replaced })]);
+    await append([membersToldRecord(rooms.newRecordId(), { roomId: room.roomId, replaced, entry: entryId })]);
     return true;
   });
 }

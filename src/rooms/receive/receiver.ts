@@ -25,7 +25,7 @@ import { fetchPrevEvents } from './fetch-prev-events.ts';
 import { toldState, unplacedOf } from './known.ts';
 import { momentOf, newestMomentOf } from './moment.ts';
 import { takeInOutliers } from './outliers.ts';
-import { holdEvent, takeMembers } from './partial-room.ts';
+import { addMembersNamed, holdEvent, takeMembers } from './partial-room.ts';
 import { Pursuit } from './pursuit.ts';
 import { recordOf } from './record.ts';
 import { type JudgingStep, judge, STEPS_OF_HISTORY, STEPS_OF_NEW_EVENT, STEPS_OF_TOLD_EVENT } from './steps.ts';
@@ -160,9 +160,12 @@ export class Receiver {
     return new ToldEvents({ reader: this.#options.reader, room, origin });
   }
 
-  /** As {@link receiveOutliers}; lets go of each event when it is recorded. */
-  takeIn(told: ToldEvents): Promise<void> {
-    return takeInOutliers({ context: this.#options, rooms: this.#options.rooms, room: told.room }, told);
+  /**
+   * As {@link receiveOutliers}; lets go of each event when it is recorded.
+   * @param isWanted asked before each append. @throws {NotWanted} if they are not.
+   */
+  takeIn(told: ToldEvents, isWanted?: () => boolean): Promise<void> {
+    return takeInOutliers({ context: this.#options, rooms: this.#options.rooms, room: told.room, isWanted }, told);
   }
 
   /**
@@ -188,6 +191,7 @@ export class Receiver {
     if ('kind' in receipt) return receipt;
     const { rooms, reader } = this.#options;
     const state = await toldState(reader, room, stateEventIds);
+    if (servers !== undefined) await addMembersNamed(reader, receipt, state);
     receipt.givenState = state;
     const verdict = await enterRoom(this.#options, receipt, { state, via: origin, isOurs, servers });
     if (verdict !== undefined) return verdict;

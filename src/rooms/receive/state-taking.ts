@@ -1,6 +1,7 @@
 /** Which parts of a told state the server takes over as it comes into a room. */
 import type { Reader } from '#projections/engine/reader.ts';
-import { findRoom } from '#projections/rooms/queries.ts';
+import type { PartialRoom } from '#projections/rooms/partial.ts';
+import { eventAt, findRoom } from '#projections/rooms/queries.ts';
 import type { StateKey } from '#projections/rooms/state/index.ts';
 import { headBefore } from '#projections/rooms/take-state.ts';
 import type { TakenState } from '#projections/rooms/taken-state-record.ts';
@@ -12,7 +13,8 @@ import type { Position } from '#streams/event-log.ts';
 const CHANGES_PER_PART = 400;
 /** Events of a told state that other events replaced before all of it was known: what our users can have done meanwhile. */
 const MAX_REPLACED = 10_000;
-const MEMBER_PREFIX = stateKeyOf('m.room.member', '');
+/** Keys of members, see `stateKeyOf`, begin with it. */
+export const MEMBER_PREFIX = stateKeyOf('m.room.member', '');
 
 /** What has to be taken over. */
 export interface PartsToTake {
@@ -58,11 +60,13 @@ export interface PartsToComplete {
   readonly replaced: readonly Position[];
 }
 
-/** What is missing of a told state. What is known stays: it was told with the entry, or is what our users did since. */
+/**
+ * What is missing of a told state. What our users did since the entry stays, and so do the settings of the room that were told with
+ * it, on which that was decided; a member of whom something was told with it is who the whole state says.
+ */
 export async function partsToComplete(
   reader: Reader,
-  room: Position,
-  roomId: string,
+  { room, roomId, place }: PartialRoom & { readonly room: Position },
   told: StateMap,
 ): Promise<PartsToComplete> {
   const source = { reader, room, pacer: sharedPacer };
@@ -70,12 +74,20 @@ export async function partsToComplete(
   const parts = new Parts(roomId);
   const replaced: Position[] = [];
   for (const [key, event] of told) {
-    const there = known.get(key);
-    if (there === undefined) parts.put(event);
-    else if (there !== event && replaced.length < MAX_REPLACED) replaced.push(event);
     if (sharedPacer.isDue) await sharedPacer.pause();
+    const there = known.get(key);
+    if (there === event) continue;
+    const isTold = there !== undefined && key.startsWith(MEMBER_PREFIX) && !isSince(reader, there, place);
+    if (there === undefined || isTold) parts.put(event);
+    else if (replaced.length < MAX_REPLACED) replaced.push(event);
   }
   return { parts: parts.list, replaced };
+}
+
+/** Whether an event came onto the timeline at a place, or behind it. */
+function isSince(reader: Reader, position: Position, place: Position): boolean {
+  const event = eventAt(reader, position);
+  return event !== undefined && (event.fork?.place ?? event.position) >= place;
 }
 
 class Parts {
