@@ -69,6 +69,16 @@ describe('help', () => {
   );
 });
 
+test('an id that begins with a dash is an argument, and the value of an option', async () => {
+  const argument = await stele('config explain -FaQw54mWiwc');
+  expect(argument.err).toContain('-FaQw54mWiwc');
+  expect(argument.err).not.toContain('unknown option');
+  const value = await stele('config check --config -FaQw54mWiwc.yaml');
+  expect(value.err).toContain('-FaQw54mWiwc.yaml');
+  expect(value.err).not.toContain('option');
+  expect(await stele('config explain -json')).toMatchObject({ status: 2 });
+});
+
 describe('wrong usage', () => {
   test.each([
     ['versoin', 'unknown verb versoin; did you mean version?'],

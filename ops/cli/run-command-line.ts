@@ -97,7 +97,12 @@ function unknownVerb(args: readonly string[]): string {
 
 type Values = Record<string, string | boolean | readonly (string | boolean)[] | undefined>;
 
-function parseOptions(command: Command, args: readonly string[]): { values: Values; positionals: string[] } {
+interface ParsedArguments {
+  readonly values: Values;
+  readonly positionals: string[];
+}
+
+function parseOptions(command: Command, args: readonly string[]): ParsedArguments {
   const declared: OptionDeclarations = { ...command.options, ...implicitOptions(command) };
   const options = Object.fromEntries(
     Object.entries(declared).map(([name, { type, short, ...rest }]) => [
@@ -109,16 +114,16 @@ function parseOptions(command: Command, args: readonly string[]): { values: Valu
       },
     ]),
   );
-  let parsed: { values: Values; positionals: string[] };
+  let parsed: ParsedArguments;
   try {
     const { tokens, values } = parseArgs({
-      args: [...args],
+      args: args.map((arg) => (isDashedValue(arg, declared) ? MARK + arg : arg)),
       options,
       allowPositionals: true,
       strict: true,
       tokens: true,
     });
-    parsed = withLists(tokens, { ...values }, declared);
+    parsed = unmarked(withLists(tokens, { ...values }, declared));
   } catch (error) {
     throw new UsageError(optionProblem(error, Object.keys(declared)));
   }
@@ -136,6 +141,28 @@ function parseOptions(command: Command, args: readonly string[]): { values: Valu
   return { values, positionals };
 }
 
+/** Stands before values that begin with a dash, which `parseArgs` would take for options. No argument of a process has it. */
+const MARK = '\0';
+
+/**
+ * Ids of holds, roles and media may begin with a dash. A word with one dash and more than a letter is such a value, unless it is the
+ * name of an option that lacks a dash.
+ */
+function isDashedValue(arg: string, declared: OptionDeclarations): boolean {
+  return /^-[^-]./.test(arg) && !Object.hasOwn(declared, arg.slice(1));
+}
+
+function unmarked({ values, positionals }: ParsedArguments): ParsedArguments {
+  const plain = <Value>(value: Value): Value | string =>
+    typeof value === 'string' && value.startsWith(MARK) ? value.slice(MARK.length) : value;
+  return {
+    values: Object.fromEntries(
+      Object.entries(values).map(([name, value]) => [name, Array.isArray(value) ? value.map(plain) : plain(value)]),
+    ),
+    positionals: positionals.map(plain),
+  };
+}
+
 function isList(option: OptionDeclaration | undefined): boolean {
   return option !== undefined && 'list' in option && option.list === true;
 }
@@ -148,11 +175,7 @@ interface ArgumentToken {
 }
 
 /** Gives the words after an option that takes a list to that option. */
-function withLists(
-  tokens: readonly ArgumentToken[],
-  values: Values,
-  declared: OptionDeclarations,
-): { values: Values; positionals: string[] } {
+function withLists(tokens: readonly ArgumentToken[], values: Values, declared: OptionDeclarations): ParsedArguments {
   const positionals: string[] = [];
   const lists = new Map<string, string[]>();
   let open: string[] | undefined;
