@@ -7,9 +7,11 @@ import type { Config } from '#src/config/schema.ts';
 import { MatrixError } from '#src/http/errors.ts';
 import { auditAnswer } from '#src/operator/audit-log.ts';
 import { holdsAnswer } from '#src/operator/holds.ts';
+import { operatorSocketPath } from '#src/operator/operator-socket.ts';
 import { policyAnswer } from '#src/operator/retention.ts';
 import { readDataFolder } from '../rooms/data-folder.ts';
-import { type AskServer, OperatorRefusal } from './operator-request.ts';
+import { UsageError } from './command.ts';
+import { type AskServer, isAnybodyThere, OperatorRefusal } from './operator-request.ts';
 
 /** The option of commands that can do without a server. */
 export const READ_ONLY_OPTION = {
@@ -25,8 +27,19 @@ const ANSWERS: Readonly<Record<string, (reader: Reader, body: object) => object>
   '/_stele/operator/retention/policy': (reader, body) => policyAnswer(reader, body, Date.now()),
 };
 
+/**
+ * Makes sure that a folder is not the one that a server has open: there the question is to be on record.
+ * @throws {UsageError} where it is
+ */
+export async function refuseServed(config: Config): Promise<void> {
+  if (await isAnybodyThere(operatorSocketPath(config.data_dir))) {
+    throw new UsageError('--read-only is for copies of a data folder, and a server runs on this one');
+  }
+}
+
 /** Asks a folder as `withServer` asks a server. @throws {NothingToCheck} where there are no projections in it */
-export function withFolder<Result>(config: Config, work: (ask: AskServer) => Promise<Result>): Promise<Result> {
+export async function withFolder<Result>(config: Config, work: (ask: AskServer) => Promise<Result>): Promise<Result> {
+  await refuseServed(config);
   return readDataFolder(config.data_dir, ({ reader }) =>
     work(async <Answer extends object>(path: string, body: object) => {
       const answer = ANSWERS[path];

@@ -1,5 +1,8 @@
 /** What a command reads out of the data folder by itself is on record before it does. */
 import { existsSync } from 'node:fs';
+import { findAlias } from '#projections/directory/projection.ts';
+import { NothingToCheck } from '#projections/engine/replay.ts';
+import { eventById, roomById } from '#projections/rooms/queries.ts';
 import { Audit } from '#src/audit/audit.ts';
 import { StreamCommands } from '#src/commands/stream-command.ts';
 import type { Config } from '#src/config/schema.ts';
@@ -8,12 +11,15 @@ import { operatorSocketPath } from '#src/operator/operator-socket.ts';
 import { newRecordId } from '#src/record-ids.ts';
 import { openLog } from '#streams/open-log.ts';
 import { latestPublishedSize } from '#streams/transparency/transparency-log.ts';
+import { readDataFolder } from '../rooms/data-folder.ts';
 import { askServer, isAnybodyThere, operatorName } from './operator-request.ts';
+import { READ_ONLY_OPTION, refuseServed } from './read-folder.ts';
 
 /** The options of commands that read what people wrote, or whom they talk with. */
 export const READ_OPTIONS = {
   reason: { type: 'string', value: 'TEXT', description: 'Why you look; it is on record' },
   case: { type: 'string', value: 'CASE', description: 'The case that it is for; it is on record' },
+  ...READ_ONLY_OPTION,
 } as const;
 
 /** What is about to be read. */
@@ -23,19 +29,25 @@ export interface CommandRead {
   /** The verb. */
   readonly command: string;
   /** Its options as they were given. */
-  readonly options: { readonly reason: string | undefined; readonly case: string | undefined };
+  readonly options: {
+    readonly reason: string | undefined;
+    readonly case: string | undefined;
+    readonly 'read-only': boolean;
+  };
 }
 
 /**
  * Puts a reading on record: through the server that has the folder open, or in the log itself where there is none. Where there is no log,
- * there is nothing to read either.
+ * there is nothing to read either. With `--read-only` nothing is written, which is for copies.
  * @throws {Error} where that cannot be: then nothing is to be read.
  */
 export async function recordRead(config: Config, { action, target, command, options }: CommandRead): Promise<void> {
-  const { reason, case: caseId, ...asked } = options;
+  const { reason, case: caseId, 'read-only': isReadOnly, ...asked } = options;
+  if (isReadOnly) return refuseServed(config);
   const after = { command, ...asked };
+  const roomId = await roomOf(config, target);
   if (await isAnybodyThere(operatorSocketPath(config.data_dir))) {
-    const entry = { action, target, reason, case_id: caseId, after };
+    const entry = { action, target, room_id: roomId, reason, case_id: caseId, after };
     await askServer(config, '/_stele/operator/audit/record', entry).catch((error: Error) => {
       throw new Error(`it could not be put on record, so nothing is shown: ${error.message}`, { cause: error });
     });
@@ -46,10 +58,23 @@ export async function recordRead(config: Config, { action, target, command, opti
   const log = await openLog({ folder: paths.log, mustHaveAtLeast: await latestPublishedSize(paths.transparency) });
   try {
     const audit = new Audit({ commands: new StreamCommands({ log, caughtUp: async () => {} }), newRecordId });
-    const roomId = target.kind === 'room' ? target.id : undefined;
     const actor = { kind: 'operator', name: operatorName() } as const;
     await audit.record({ actor, action, target, roomId, reason, caseId, after });
   } finally {
     await log.close();
   }
+}
+
+/** The id of the room that a reading is of, by which auditors ask; undefined where it is not known. */
+async function roomOf({ data_dir: dataDir }: Config, { kind, id }: CommandRead['target']): Promise<string | undefined> {
+  if (kind === 'hold') return undefined;
+  if (kind === 'room' && id.startsWith('!')) return id;
+  return readDataFolder(dataDir, async ({ reader }) => {
+    if (kind === 'room') return findAlias(reader, id)?.roomId;
+    const event = eventById(reader, id);
+    return event && roomById(reader, event.room)?.roomId;
+  }).catch((error: unknown) => {
+    if (error instanceof NothingToCheck) return undefined;
+    throw error;
+  });
 }

@@ -24,14 +24,15 @@ export const recordRead = endpoint({
   body: z.object({
     action: z.enum(READS),
     target: z.object({ kind: z.enum(['room', 'event', 'hold']), id: z.string() }),
+    /** The room that the target is in, or is. */
+    room_id: z.string().optional(),
     reason: z.string().optional(),
     case_id: z.string().optional(),
     /** The verb and what it was asked, for the auditor. */
     after: z.record(z.string(), z.unknown()),
   }),
   handler: async ({ body, header }, { audit }: Pick<Context, 'audit'>) => {
-    const { action, target, reason, case_id: caseId, after } = body;
-    const roomId = target.kind === 'room' ? target.id : undefined;
+    const { action, target, room_id: roomId, reason, case_id: caseId, after } = body;
     return { id: await audit.record({ actor: operatorOf(header), action, target, roomId, reason, caseId, after }) };
   },
 });

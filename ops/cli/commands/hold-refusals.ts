@@ -7,8 +7,7 @@ import type { LogRecord } from '#streams/event-log.ts';
 import { openLogReadOnly } from '#streams/open-log.ts';
 import { defineCommand, SUCCESS } from '../command.ts';
 import { count } from '../progress.ts';
-import { READ_ONLY_OPTION } from '../read-folder.ts';
-import { recordRead } from '../record-read.ts';
+import { READ_OPTIONS, recordRead } from '../record-read.ts';
 
 /** Something that a hold did not let happen. */
 interface Refusal {
@@ -34,21 +33,13 @@ A line for each record of the log that says that something was to go and stayed 
 redactions, removal of rooms, history or media, pruning of backups; and for each request that was refused for it. What is kept is on
 record once for each cause. Works while the server runs, and with --read-only on a copy of the data folder. 'stele proof POSITION'
 proves each.`,
-  options: {
-    reason: { type: 'string', value: 'TEXT', description: 'Why you look; it is on record' },
-    case: { type: 'string', value: 'CASE', description: 'The case that it is for; it is on record' },
-    ...READ_ONLY_OPTION,
-  },
+  options: READ_OPTIONS,
   positionals: { min: 1, max: 1 },
   printsData: true,
   run: async ({ options, positionals: [holdId = ''], loadConfig, json, print, say }) => {
     const config = await loadConfig();
-    const { reason, case: caseId } = options;
-    if (!options['read-only']) {
-      const target = { kind: 'hold', id: holdId } as const;
-      const asked = { reason, case: caseId };
-      await recordRead(config, { action: 'hold.list', target, command: 'hold refusals', options: asked });
-    }
+    const target = { kind: 'hold', id: holdId } as const;
+    await recordRead(config, { action: 'hold.list', target, command: 'hold refusals', options });
     const log = await openLogReadOnly({ folder: dataPaths(config.data_dir).log });
     const found: Refusal[] = [];
     try {
