@@ -1,9 +1,13 @@
 /** What a server is told of a room that its user has come into. */
 
+import type { Reader } from '#projections/engine/reader.ts';
+import { contentOf } from '#projections/rooms/event-content.ts';
 import { stateBefore } from '#projections/rooms/event-row.ts';
-import { membersOf, type Room, serversIn } from '#projections/rooms/queries.ts';
+import { knownEventAt } from '#projections/rooms/known-events.ts';
+import { membersOf, type Room, serverMemberCount, serversIn } from '#projections/rooms/queries.ts';
 import { type StateRef, stateEventAt } from '#projections/rooms/state/index.ts';
 import { authEventTypes } from '#protocol/auth/auth-events.ts';
+import { serverNameOf } from '#protocol/identifiers.ts';
 import type { JsonObject, Pdu } from '#protocol/pdu.ts';
 import { roomVersionRules } from '#protocol/room-version.ts';
 import type { Context } from '#src/context.ts';
@@ -45,12 +49,25 @@ export async function joinAnswer(
   const members: AnswerMember[] = [
     ['origin', JSON.stringify(serverName)],
     ['members_omitted', String(omitsMembers)],
-    ['servers_in_room', JSON.stringify([...serversIn(reader, room.id)])],
+    ['servers_in_room', JSON.stringify(serversBefore(reader, room.id, state, known.row.sender))],
     ['event', JSON.stringify(pdu)],
     ['auth_chain', inOrder(chain)],
     ['state', inOrder(events)],
   ];
   return pduListAnswer(context, members, isOlderForm ? ['[200,', ']'] : undefined);
+}
+
+/**
+ * The servers that are asked for what the answer leaves out. That of the user is one of them if somebody else of it was there:
+ * whoever comes into a room knows nothing of it that could be asked for.
+ */
+function serversBefore(reader: Reader, room: Position, state: StateRef, joining: string): string[] {
+  const origin = serverNameOf(joining) ?? '';
+  const member = stateEventAt(reader, room, state, 'm.room.member', joining);
+  const before = member === undefined ? undefined : knownEventAt(reader, member);
+  const wasIn = before !== undefined && contentOf(before.row).membership === 'join';
+  const servers = [...serversIn(reader, room)];
+  return wasIn || serverMemberCount(reader, room, origin) > 1 ? servers : servers.filter((name) => name !== origin);
 }
 
 /** The member events on which the join was decided, without which the other server cannot: an invite, who let the user in. */
