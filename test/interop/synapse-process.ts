@@ -100,6 +100,8 @@ export class SynapseProcess {
     await writeFile(synapse.#configFile, JSON.stringify(config));
     const log = {
       version: 1,
+      // Synapse has its loggers before it reads this.
+      disable_existing_loggers: false,
       formatters: { plain: { format: '%(asctime)s %(name)s %(levelname)s %(message)s' } },
       handlers: { console: { class: 'logging.StreamHandler', formatter: 'plain' } },
       root: { level: 'WARNING', handlers: ['console'] },
