@@ -165,7 +165,8 @@ function standOnFork(tx: Writer, arrival: Arrival, head: Head): void {
     // The given state is the room's: on the main line it is written once. What was taken over before is there already.
     if (arrival.hasGivenState) become(stateBeforeOf(tx, arrival));
     tx.remove(takenStates, [room.id]);
-    forgetPartial(tx, room.id);
+    // Where the last of ours was put out, nobody was ever told who is left.
+    if (contentOf(row).membership === 'join') forgetPartial(tx, room.id);
     tx.removeRange(heldEvents, { prefix: [room.id] });
     before = mainLine(stateVersion);
     if (row.stateKey !== undefined) {

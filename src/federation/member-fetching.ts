@@ -5,6 +5,7 @@
  */
 import { setTimeout as delay } from 'node:timers/promises';
 import type { Reader } from '#projections/engine/reader.ts';
+import { knownEventAt } from '#projections/rooms/known-events.ts';
 import {
   heldEventsOf,
   type PartialRoom,
@@ -13,7 +14,14 @@ import {
   roomsWithHeldEvents,
 } from '#projections/rooms/partial.ts';
 import { readPduRecord } from '#projections/rooms/pdu-record.ts';
-import { findRoom, roomById, serversIn, stateEvent } from '#projections/rooms/queries.ts';
+import {
+  findRoom,
+  membershipOf,
+  roomById,
+  serverMemberCount,
+  serversIn,
+  stateEvent,
+} from '#projections/rooms/queries.ts';
 import { serverNameOf } from '#protocol/identifiers.ts';
 import { isJsonObject } from '#protocol/json-object.ts';
 import { MatrixError } from '#src/http/errors.ts';
@@ -135,6 +143,7 @@ export class MemberFetching {
     const { signal } = this.#stopping;
     const release = await this.#slots.take('all', signal);
     if (release === undefined) return false;
+    let isShutOut = false;
     try {
       for (const server of this.#serversFor(room, partial)) {
         try {
@@ -142,6 +151,7 @@ export class MemberFetching {
         } catch (error) {
           if (signal.aborted) throw error;
           if (error instanceof NotWanted) return true;
+          if (error instanceof FederationError && error.status === 403) isShutOut = true;
           const isTheirs = error instanceof FederationError || error instanceof MatrixError;
           const { logger } = this.#options;
           const { roomId } = partial;
@@ -150,10 +160,29 @@ export class MemberFetching {
           else logger.error({ server, roomId, err: error }, 'what a server told of who is in a room was not taken in');
         }
       }
-      return false;
+      return isShutOut && (await this.#takeRemoval(room));
     } finally {
       release();
     }
+  }
+
+  /** Nobody tells a server that is out of the room who is in it: whether somebody has put the last of our users out. */
+  async #takeRemoval(room: Position): Promise<boolean> {
+    const { reader, log, receiver, serverName } = this.#options;
+    const receiving = this.#receivingRoom(room);
+    if (receiving === undefined || serverMemberCount(reader, room, serverName) !== 1) return false;
+    for (const position of [...heldEventsOf(reader, room)]) {
+      const row = knownEventAt(reader, position)?.row;
+      const { type, sender, stateKey } = row ?? {};
+      if (type !== 'm.room.member' || stateKey === undefined || stateKey === sender) continue;
+      if (serverNameOf(stateKey) !== serverName || membershipOf(reader, room, stateKey) !== 'join') continue;
+      const record = await log.readAt(position);
+      const read = record && readPduRecord(record);
+      const membership = read?.pdu.content.membership;
+      if (read === undefined || (membership !== 'leave' && membership !== 'ban')) continue;
+      if (await receiver.receiveRemoval(receiving, serverNameOf(read.pdu.sender) ?? '', read.pdu)) return true;
+    }
+    return false;
   }
 
   #serversFor(room: Position, { via }: PartialRoom): string[] {

@@ -1,10 +1,13 @@
 /** Rooms that a server comes into before it knows all their members. */
 import type { IncomingMessage, RequestListener, ServerResponse } from 'node:http';
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
+import { remoteListOf } from '#projections/encryption/key-queries.ts';
 import { stateAfter, stateBefore } from '#projections/rooms/event-row.ts';
-import { heldEventsOf, isPartial } from '#projections/rooms/partial.ts';
-import { eventAt, eventById, findRoom, headOf } from '#projections/rooms/queries.ts';
+import { heldEventsOf, isPartial, partialRoom } from '#projections/rooms/partial.ts';
+import { eventAt, eventById, findRoom, headOf, membershipOf, settledSince } from '#projections/rooms/queries.ts';
 import { type StateRef, stateEntriesAt } from '#projections/rooms/state/index.ts';
+import { settledStates, takenStates } from '#projections/rooms/tables.ts';
+import { removeRoom } from '#src/admin/remove-room.ts';
 import { type EventAnswer, type RoomAnswer, type SyncAnswer, sync } from '#test/client-api/sync-client.ts';
 import type { TestClient } from '#test/support/application.ts';
 import { startServerOn, TestNetwork, type TestServer } from '#test/support/federation.ts';
@@ -103,20 +106,27 @@ function around(server: TestServer, roomId: string, eventId: string) {
 
 const isAwaiting = (server: TestServer, roomId: string): boolean =>
   isPartial(server.engine.reader, findRoom(server.engine.reader, roomId)?.id ?? -1);
+const membershipAt = ({ engine: { reader } }: TestServer, roomId: string, userId: string): string | undefined =>
+  membershipOf(reader, findRoom(reader, roomId)?.id ?? -1, userId);
 const heldAt = (server: TestServer, roomId: string): number =>
   [...heldEventsOf(server.engine.reader, findRoom(server.engine.reader, roomId)?.id ?? -1)].length;
 const isShown = (server: TestServer, eventId: string): boolean =>
   eventById(server.engine.reader, eventId) !== undefined;
 
 /** Alice and two others of one.test in a room, and Bob of two.test who has just come in; his server knows no members yet. */
-async function partly(more: object = {}) {
+async function partly(more: object = {}, prepare: (bob: TestClient) => Promise<void> = async () => {}) {
   names += 1;
   const alice = await one.register(`alice${names}`);
   const others = [await one.register(`carl${names}`), await one.register(`dora${names}`)];
   const bob = await two.register(`bob${names}`);
   const created = await alice.ok('POST', '/createRoom', { preset: 'public_chat', name: 'Hall', ...more });
   const roomId = String(created['room_id']);
+  const isPrivate = 'preset' in more && more.preset === 'private_chat';
+  for (const { userId } of isPrivate ? [...others, bob] : []) {
+    await alice.ok('POST', inRoom(roomId, '/invite'), { user_id: userId });
+  }
   for (const other of others) await other.ok('POST', `/join/${encodeURIComponent(roomId)}`, {});
+  await prepare(bob);
   gate.shut();
   const before = await sync(bob);
   await bob.ok('POST', joinAt(roomId), {});
@@ -228,6 +238,65 @@ describe('a user who comes into a room before its members are known', () => {
     expect((await second.ok('GET', '/joined_rooms'))['joined_rooms']).toEqual([roomId]);
   });
 
+  it('is let in by an invite, on which the join was decided', async () => {
+    for (const version of ['6', '12']) {
+      const { alice, bob, others, roomId } = await partly({ preset: 'private_chat', room_version: version });
+      expect(isShown(two, await say(bob, roomId, 'thank you'))).toBe(true);
+      gate.open();
+      await until(two, () => !isAwaiting(two, roomId));
+      const members = (await bob.ok('GET', inRoom(roomId, '/joined_members')))['joined'] as unknown as object;
+      expect(Object.keys(members).sort()).toEqual([alice, bob, ...others].map(({ userId }) => userId).sort());
+      const last = await say(alice, roomId, 'you are welcome');
+      await until(two, () => isShown(two, last));
+      expect(currentState(two, roomId)).toEqual(currentState(one, roomId));
+    }
+  });
+
+  it('shows their devices to the servers in the room at once', async () => {
+    const { bob } = await partly({}, async (user) => {
+      const device_id = String((await user.ok('GET', '/account/whoami'))['device_id']);
+      const keys = { [`ed25519:${device_id}`]: 'c29tZSBrZXk', [`curve25519:${device_id}`]: 'YW5vdGhlciBrZXk' };
+      const device_keys = { user_id: user.userId, device_id, algorithms: ['m.olm.v1'], keys, signatures: {} };
+      await user.ok('POST', '/keys/upload', { device_keys });
+    });
+    await until(one, () => remoteListOf(one.engine.reader, bob.userId) !== undefined);
+    gate.open();
+  });
+
+  it('is put out, and hears of it, though nobody tells a server any more that is out of the room', async () => {
+    const { alice, bob, roomId } = await partly();
+    const seen = await sync(bob);
+    await alice.ok('POST', inRoom(roomId, '/kick'), { user_id: bob.userId, reason: 'too loud' });
+    await until(two, () => heldAt(two, roomId) === 1);
+    gate.open();
+    await until(two, () => membershipAt(two, roomId, bob.userId) === 'leave');
+    const left = (await sync(bob, { since: seen.next_batch })).rooms?.leave?.[roomId] ?? expect.fail('it goes on');
+    expect(left.timeline.events.at(-1)?.content).toMatchObject({ membership: 'leave', reason: 'too loud' });
+    expect((await bob.call('PUT', inRoom(roomId, '/send/m.room.message/out'), { body: 'x' })).status).toBe(403);
+    expect((await bob.call('GET', inRoom(roomId, '/members'))).status).toBe(200);
+    expect(heldAt(two, roomId)).toBe(0);
+    await bob.ok('POST', joinAt(roomId), {});
+    await until(two, () => !isAwaiting(two, roomId));
+    expect(currentState(two, roomId)).toEqual(currentState(one, roomId));
+  });
+
+  it('gets all of the room who asks for all of it', async () => {
+    const { alice, bob, others, roomId } = await partly();
+    const asked = bob.ok('GET', inRoom(roomId, '/initialSync'));
+    gate.open();
+    const everybody = [alice, bob, ...others].map(({ userId }) => userId).sort();
+    expect(membersIn((await asked)['state'] as unknown as EventAnswer[])).toEqual(everybody);
+  });
+
+  it('has left, and gets what was known then', async () => {
+    const { bob, roomId } = await partly();
+    await bob.ok('POST', inRoom(roomId, '/leave'), {});
+    expect(membersIn((await bob.ok('GET', inRoom(roomId, '/members')))['chunk'] as unknown as EventAnswer[])).toEqual([
+      bob.userId,
+    ]);
+    gate.open();
+  });
+
   it('can leave, and come again', async () => {
     const { bob, others, alice, roomId } = await partly();
     await bob.ok('POST', inRoom(roomId, '/leave'), {});
@@ -286,5 +355,28 @@ describe('a server that does not know all members of a room yet', () => {
       true,
     );
     expect(isAwaiting(three, roomId)).toBe(false);
+  });
+
+  it('can be made to forget the room, which then stays away', async () => {
+    const { alice, bob, roomId } = await partly();
+    await say(bob, roomId, 'mine');
+    await say(alice, roomId, 'theirs');
+    await until(two, () => heldAt(two, roomId) === 1);
+    const { reader } = two.engine;
+    const room = findRoom(reader, roomId)?.id ?? -1;
+    const removal = { roomId, block: false, purge: true, by: '@admin:two.test' };
+    const nobody = { newRoomUserId: undefined, newRoomName: undefined, message: undefined };
+    expect((await removeRoom(two.context, { ...removal, ...nobody })).kicked_users).toEqual([bob.userId]);
+    expect(findRoom(reader, roomId)).toBeUndefined();
+    gate.open();
+    const other = await partly();
+    gate.open();
+    await until(two, () => !isAwaiting(two, other.roomId));
+    expect(findRoom(reader, roomId)).toBeUndefined();
+    expect(partialRoom(reader, room)).toBeUndefined();
+    expect([...heldEventsOf(reader, room)]).toEqual([]);
+    expect(reader.has(takenStates, [room])).toBe(false);
+    expect(reader.count(settledStates, { prefix: [room] })).toBe(0);
+    expect([...settledSince(reader, -1)].map((settled) => settled.room)).not.toContain(room);
   });
 });

@@ -1,16 +1,21 @@
 /** Rooms that this server is in without having been told of all their members: what waits, and how the members come in. */
 import type { Reader } from '#projections/engine/reader.ts';
+import { dispositionRecord } from '#projections/rooms/disposition-record.ts';
 import { knownEvent } from '#projections/rooms/known-events.ts';
 import { holdsAtLeast, isHeld, isPartial, partialRoom } from '#projections/rooms/partial.ts';
 import { eventHeldRecord, membersToldRecord } from '#projections/rooms/partial-records.ts';
 import { findRoom } from '#projections/rooms/queries.ts';
 import { stateTakenRecord } from '#projections/rooms/taken-state-record.ts';
-import { authEventIdsOf } from '#protocol/event-references.ts';
+import { checkAuth } from '#protocol/auth/check-auth.ts';
+import type { StateLookup } from '#protocol/auth/types.ts';
+import { authEventIdsOf, authInputOf } from '#protocol/event-references.ts';
 import type { StateMap } from '#src/sync/room-state.ts';
 import type { Rooms } from '../rooms.ts';
 import { toldState } from './known.ts';
+import { momentOf } from './moment.ts';
 import { recordOf } from './record.ts';
 import { MEMBER_PREFIX, partsToComplete } from './state-taking.ts';
+import { judge, STEPS_OF_TOLD_EVENT } from './steps.ts';
 import type { Receipt, ReceivingRoom, Verdict } from './types.ts';
 import { ACCEPTED, retry } from './verdicts.ts';
 
@@ -49,6 +54,32 @@ export function holdEvent({ rooms, reader }: Options, receipt: Receipt): Promise
       eventHeldRecord(rooms.newRecordId(), { roomId: room.roomId, eventId }),
     ]);
     return ACCEPTED;
+  });
+}
+
+/**
+ * Takes in a held event that puts the last user of this server out of the room, when nobody tells a server that is out of it who its
+ * members are. The settings of the room are known; that its sender is a member is taken from what authorises it. The room ends with
+ * it: what else was held goes.
+ */
+export function takeRemoval({ rooms, reader }: Options, receipt: Receipt): Promise<boolean> {
+  const { room, eventId, pdu } = receipt;
+  return rooms.alone(room, async ({ append }) => {
+    const id = findRoom(reader, room.roomId)?.id ?? -1;
+    const known = knownEvent(reader, eventId);
+    if (known === undefined || !isPartial(reader, id) || !isHeld(reader, id, known.position)) return false;
+    const moment = momentOf(reader, receipt);
+    if (moment?.createEvent === undefined || judge(receipt, moment, STEPS_OF_TOLD_EVENT).kind !== 'accept')
+      return false;
+    const lookup: StateLookup = (type, stateKey) => {
+      if (type !== 'm.room.member' || stateKey !== pdu.sender) return moment.currentState(type, stateKey);
+      const named = moment.authEvents.find((event) => event.type === type && event.stateKey === stateKey);
+      return named && { ...named, stateKey };
+    };
+    if (!checkAuth(authInputOf(pdu, room.rules), lookup, room.rules).allowed) return false;
+    const ending = { eventId, disposition: 'accepted', startsAnew: true } as const;
+    await append([dispositionRecord(rooms.newRecordId(), ending)]);
+    return true;
   });
 }
 

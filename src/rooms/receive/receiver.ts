@@ -25,7 +25,7 @@ import { fetchPrevEvents } from './fetch-prev-events.ts';
 import { toldState, unplacedOf } from './known.ts';
 import { momentOf, newestMomentOf } from './moment.ts';
 import { takeInOutliers } from './outliers.ts';
-import { addMembersNamed, holdEvent, takeMembers } from './partial-room.ts';
+import { addMembersNamed, holdEvent, takeMembers, takeRemoval } from './partial-room.ts';
 import { Pursuit } from './pursuit.ts';
 import { recordOf } from './record.ts';
 import { type JudgingStep, judge, STEPS_OF_HISTORY, STEPS_OF_NEW_EVENT, STEPS_OF_TOLD_EVENT } from './steps.ts';
@@ -224,6 +224,12 @@ export class Receiver {
       await rooms.recordAside(room, [dispositionRecord(rooms.newRecordId(), { eventId, disposition: 'outlier' })]);
     }
     return verdict;
+  }
+
+  /** Takes in a held event that puts the last user of this server out of its room, see {@link takeRemoval}; whether it did. */
+  async receiveRemoval(room: ReceivingRoom, origin: string, event: JsonObject): Promise<boolean> {
+    const receipt = await this.#checked(room, origin, event);
+    return !('kind' in receipt) && takeRemoval(this.#options, receipt);
   }
 
   #isPartial({ roomId }: ReceivingRoom): boolean {
