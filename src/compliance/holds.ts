@@ -94,6 +94,19 @@ export class Holds {
     for (const listener of this.#onReleased) listener();
   }
 
+  /**
+   * Runs work that destroys while no hold is set or released. What was decided before is to be held against `standing` again: a hold
+   * that was set meanwhile counts. Holds that are asked for during the work are set after it, and find gone what went. Not to be
+   * called within the work.
+   */
+  async whileTheyStand<T>(work: (standing: readonly Hold[]) => Promise<T>): Promise<T> {
+    const { result } = await this.#options.commands.run(HOLDS_STREAM, async () => ({
+      records: [],
+      result: await work(this.standing()),
+    }));
+    return result;
+  }
+
   /** Calls `listener` whenever a hold was released. */
   onReleased(listener: () => void): void {
     this.#onReleased.add(listener);

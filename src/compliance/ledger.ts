@@ -7,8 +7,9 @@ import { packSections } from '#projections/compliance/section-list.ts';
 import type { Reader } from '#projections/engine/reader.ts';
 import type { StreamCommands } from '#src/commands/stream-command.ts';
 import type { Position } from '#streams/event-log.ts';
-import type { Rule, Verdict } from './decision/decide.ts';
+import { onHold, type Rule, type StandingHold, type Verdict } from './decision/decide.ts';
 import type { Destruction } from './destruction/destruction.ts';
+import type { Holds } from './holds.ts';
 import type { ClassifiedItem } from './items.ts';
 
 /** Items that are gathered before they are put on record. */
@@ -33,6 +34,7 @@ export interface LedgerOptions {
   readonly commands: StreamCommands;
   readonly newRecordId: () => Uint8Array;
   readonly destruction: Pick<Destruction, 'destroy'>;
+  readonly holds: Pick<Holds, 'whileTheyStand'>;
   readonly cause: Cause;
   readonly requestId: string | null;
 }
@@ -58,43 +60,63 @@ export class Ledger {
     const { rule, why, holdIds, outcome } = verdict;
     if (outcome === 'gone' || rule === 'not_due') return undefined;
     if (outcome === 'destroy') {
-      this.#destroyedCounts.set(item.class, (this.#destroyedCounts.get(item.class) ?? 0) + 1);
-      if (item.sha256 !== undefined) this.#media++;
       gather(this.#going, why, { rule, why, holdIds }, item);
+      this.#gathered++;
     } else {
-      if (outcome === 'defer') this.#deferred++;
-      for (const id of holdIds) this.#holdIds.add(id);
-      const by = keptBy(rule, holdIds);
-      const counted = this.#keptCounts.get(why) ?? { rule, why, count: 0 };
-      counted.count++;
-      this.#keptCounts.set(why, counted);
-      const isKnown = item.sections.every(
-        (section) => knownToBeKept(this.#options.reader, { ...item, section, cause: this.#options.cause }) === by,
-      );
-      if (isKnown) return undefined;
-      gather(this.#kept, by, { rule, why, holdIds }, item);
+      this.#keep(item, verdict);
     }
-    this.#gathered++;
     return this.#gathered >= GATHERED_ITEMS ? this.flush() : undefined;
   }
 
-  /** Puts all that was taken in on record, and destroys the keys of what goes. */
+  /** Puts all that was taken in on record, and destroys the keys of what goes, but for what was put on hold since it was taken in. */
   async flush(): Promise<void> {
-    const { destruction, commands, newRecordId, cause, requestId } = this.#options;
     this.#gathered = 0;
-    const kept = [...this.#kept.values()];
     const going = [...this.#going.values()];
-    this.#kept.clear();
     this.#going.clear();
+    for (const group of going) {
+      await this.#options.holds.whileTheyStand((standing) => this.#destroy(group, standing));
+    }
+    await this.#recordKept();
+  }
+
+  async #destroy({ why, items }: Group, standing: readonly StandingHold[]): Promise<void> {
+    const { destruction, cause, requestId } = this.#options;
+    const free = items.filter((item) => {
+      const held = onHold(item, standing);
+      if (held !== undefined) this.#keep(item, held);
+      return held === undefined;
+    });
+    this.#records.push(...(await destruction.destroy({ cause, requestId, why, items: free })));
+    for (const item of free) {
+      this.#destroyedCounts.set(item.class, (this.#destroyedCounts.get(item.class) ?? 0) + 1);
+      if (item.sha256 !== undefined) this.#media++;
+    }
+  }
+
+  /** Takes note that something is kept, to be put on record where that is news. */
+  #keep(item: ClassifiedItem, { rule, why, holdIds, outcome }: Verdict): void {
+    if (outcome === 'defer') this.#deferred++;
+    for (const id of holdIds) this.#holdIds.add(id);
+    const counted = this.#keptCounts.get(why) ?? { rule, why, count: 0 };
+    counted.count++;
+    this.#keptCounts.set(why, counted);
+    const { reader, cause } = this.#options;
+    const by = keptBy(rule, holdIds);
+    if (item.sections.every((section) => knownToBeKept(reader, { ...item, section, cause }) === by)) return;
+    gather(this.#kept, by, { rule, why, holdIds }, item);
+    this.#gathered++;
+  }
+
+  async #recordKept(): Promise<void> {
+    const { commands, newRecordId, cause, requestId } = this.#options;
+    const kept = [...this.#kept.values()];
+    this.#kept.clear();
     for (const { rule, why, holdIds, items } of kept) {
       const fields = { cause, requestId, rule, why, holdIds: [...holdIds], items: packSections(items) };
       await commands.run(ERASURES_STREAM, () => ({
         records: [complianceRecord(newRecordId(), 'decision.kept', fields)],
         result: undefined,
       }));
-    }
-    for (const { why, items } of going) {
-      this.#records.push(...(await destruction.destroy({ cause, requestId, why, items })));
     }
   }
 

@@ -8,7 +8,7 @@ import { findRoom, positionOfEvent } from '#projections/rooms/queries.ts';
 import type { StreamCommands } from '#src/commands/stream-command.ts';
 import { forbidden, notFound } from '#src/http/errors.ts';
 import type { EventLog, LogRecord } from '#streams/event-log.ts';
-import { type Circumstances, decide, type Request, type Verdict } from './decision/decide.ts';
+import { type Circumstances, decide, onHold, type Request, type Verdict } from './decision/decide.ts';
 import type { Destruction, Finished } from './destruction/destruction.ts';
 import type { Holds } from './holds.ts';
 import { type ClassifiedItem, itemsOf } from './items.ts';
@@ -53,31 +53,47 @@ export class Purges {
    * @throws {MatrixError} M_NOT_FOUND, or M_FORBIDDEN with the holds or the rule that keeps it.
    */
   async room(roomId: string): Promise<Finished> {
-    const { log, reader, destruction, alone } = this.#options;
-    const room = findRoom(reader, roomId);
-    if (room === undefined) throw notFound('There is no such room here.');
-    const request: Request = { cause: 'room_purge' };
-    const ledger = new Ledger({ ...this.#options, cause: 'room_purge', requestId: null });
+    const { destruction, alone, holds } = this.#options;
     return alone({ roomId }, async () => {
-      const circumstances = this.#circumstances(roomId);
-      const kept: { readonly item: ClassifiedItem; readonly verdict: Verdict }[] = [];
-      const items: ClassifiedItem[] = [];
-      for await (const record of log.readStream(room.stream)) {
-        const item = wholeRecord(record, roomId);
-        const verdict = decide(item, request, circumstances);
-        if (verdict.outcome === 'destroy') items.push(item);
-        else if (verdict.outcome !== 'gone') kept.push({ item, verdict });
-      }
-      const first = kept[0];
-      if (first !== undefined) {
-        for (const { item, verdict } of kept) await ledger.take(item, verdict);
-        await ledger.flush();
-        throw forbidden(`The room stays: ${first.verdict.why}`);
-      }
-      const why = 'A room was removed.';
-      await destruction.destroy({ cause: 'room_purge', requestId: null, why, items, rooms: [roomId] });
+      const items = await this.#removable(roomId);
+      await holds.whileTheyStand(async (standing) => {
+        const held = items.map((item) => onHold(item, standing)).find((one) => one !== undefined);
+        if (held !== undefined) throw forbidden(`The room stays: ${held.why}`);
+        const why = 'A room was removed.';
+        await destruction.destroy({ cause: 'room_purge', requestId: null, why, items, rooms: [roomId] });
+      });
       return destruction.finish();
     });
+  }
+
+  /**
+   * Asks whether a room may be destroyed, before anybody is taken out of it.
+   * @throws {MatrixError} as {@link room}
+   */
+  async checkRoom(roomId: string): Promise<void> {
+    await this.#removable(roomId);
+  }
+
+  /** All that there is of a room, if all of it may go. */
+  async #removable(roomId: string): Promise<ClassifiedItem[]> {
+    const { log, reader } = this.#options;
+    const room = findRoom(reader, roomId);
+    if (room === undefined) throw notFound('There is no such room here.');
+    const circumstances = this.#circumstances(roomId);
+    const kept: { readonly item: ClassifiedItem; readonly verdict: Verdict }[] = [];
+    const items: ClassifiedItem[] = [];
+    for await (const record of log.readStream(room.stream)) {
+      const item = wholeRecord(record, roomId);
+      const verdict = decide(item, { cause: 'room_purge' } satisfies Request, circumstances);
+      if (verdict.outcome === 'destroy') items.push(item);
+      else if (verdict.outcome !== 'gone') kept.push({ item, verdict });
+    }
+    const [first] = kept;
+    if (first === undefined) return items;
+    const ledger = new Ledger({ ...this.#options, cause: 'room_purge', requestId: null });
+    for (const { item, verdict } of kept) await ledger.take(item, verdict);
+    await ledger.flush();
+    throw forbidden(`The room stays: ${first.verdict.why}`);
   }
 
   /**
@@ -93,18 +109,17 @@ export class Purges {
     if ('eventId' in upTo && end === undefined) throw notFound('There is no such event here.');
     const ledger = new Ledger({ ...this.#options, cause: 'history_purge', requestId: null });
     const circumstances = this.#circumstances(roomId);
-    let kept = 0;
     for await (const record of log.readStream(room.stream)) {
       if (end !== undefined && record.position >= end) break;
       for (const item of itemsOf(record, () => undefined)) {
         if (item.class !== 'messages') continue;
         if ('beforeMs' in upTo && (readPduRecord(record)?.pdu.origin_server_ts ?? 0) >= upTo.beforeMs) continue;
         const verdict = decide(item, { cause: 'history_purge' }, circumstances);
-        if (verdict.outcome === 'keep' || verdict.outcome === 'defer') kept++;
         await ledger.take(item, verdict);
       }
     }
     await ledger.flush();
+    const kept = ledger.kept.reduce((sum, { count }) => sum + count, 0);
     return { ...(await destruction.finish()), kept };
   }
 
@@ -128,11 +143,17 @@ export class Purges {
    * what was left of its row.
    */
   async media(media: StoredMedia): Promise<void> {
-    const { destruction, removeFile } = this.#options;
+    const { destruction, holds, removeFile } = this.#options;
     const item = await this.#mediaItem(media);
     if (item === undefined) return;
-    const why = 'A media was removed.';
-    await destruction.destroy({ cause: 'media_removal', requestId: null, why, items: [item] });
+    const hasGone = await holds.whileTheyStand(async (standing) => {
+      // A hold that was set since it was asked: the media is not shown any more, and its content stays.
+      if (onHold(item, standing) !== undefined) return false;
+      const why = 'A media was removed.';
+      await destruction.destroy({ cause: 'media_removal', requestId: null, why, items: [item] });
+      return true;
+    });
+    if (!hasGone) return;
     await removeFile(media.sha256);
     destruction.finishSoon();
   }

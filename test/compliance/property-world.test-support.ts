@@ -11,6 +11,7 @@ import { dataPaths } from '#src/data-paths.ts';
 import { logPaths } from '#streams/embedded/paths.ts';
 import type { EventLog } from '#streams/event-log.ts';
 import { openLogReadOnly } from '#streams/open-log.ts';
+import type { RawLog } from '#streams/raw-log.ts';
 import type { TestClient } from '#test/support/application.ts';
 import { type FolderApplication, openFolderApplication, type Person } from './folder-application.test-support.ts';
 import { differences, filesUnder, filesWith, makeRoom } from './support.ts';
@@ -293,7 +294,7 @@ export class World {
   }
 }
 
-async function leavesOf(log: { readLeaves: EventLog['readLeaves'] }): Promise<string[]> {
+async function leavesOf(log: Pick<RawLog, 'readLeaves'>): Promise<string[]> {
   const leaves: string[] = [];
   for await (const batch of log.readLeaves(-1)) for (const leaf of batch) leaves.push(leaf.toString('hex'));
   return leaves;

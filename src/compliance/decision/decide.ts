@@ -90,15 +90,19 @@ export function covers({ userId, roomId, fromMs, toMs, mediaId }: HoldScope, ite
   return toMs === undefined || item.recordedAtMs < toMs;
 }
 
+/** The verdict on an item that holds cover; undefined where none does. */
+export function onHold(item: Item, holds: readonly StandingHold[]): Verdict | undefined {
+  const holdIds = holds.filter(({ scope }) => covers(scope, item)).map(({ id }) => id);
+  if (holdIds.length === 0) return undefined;
+  return { ...verdict('defer', 'hold', `It is on legal hold (${holdIds.join(', ')}).`), holdIds };
+}
+
 /** What may happen to an item for a request. */
 export function decide(item: Item, request: Request, circumstances: Circumstances): Verdict {
   const { policy, holds, nowMs } = circumstances;
   if (item.isGone === true) return verdict('gone', 'gone', 'Its keys are destroyed already.');
-  const holdIds = holds.filter(({ scope }) => covers(scope, item)).map(({ id }) => id);
-  if (holdIds.length > 0) {
-    const names = holdIds.join(', ');
-    return { ...verdict('defer', 'hold', `It is on legal hold (${names}).`), holdIds };
-  }
+  const held = onHold(item, holds);
+  if (held !== undefined) return held;
   // Logs of access and evidence are kept against those whom they are about, and have an end all the same.
   const expires = request.cause === 'retention' && (item.class === 'access_logs' || item.class === 'evidence');
   if (item.neededFor !== undefined && !expires) return verdict('keep', 'needed', item.neededFor);

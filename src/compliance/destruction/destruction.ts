@@ -19,6 +19,7 @@ import {
   type ComplianceRecords,
   complianceRecord,
   ERASURES_STREAM,
+  HOLDS_STREAM,
   readComplianceRecord,
 } from '#projections/compliance/records.ts';
 import { packSections, unpackSections } from '#projections/compliance/section-list.ts';
@@ -92,7 +93,10 @@ export class Destruction {
     this.#options = options;
   }
 
-  /** Puts on record what goes, and destroys its keys. {@link finish} does the rest. Gives the positions of the records. */
+  /**
+   * Puts on record what goes, and destroys its keys. {@link finish} does the rest. Gives the positions of the records. To be called
+   * while the holds stand against which the items were held (`Holds.whileTheyStand`).
+   */
   async destroy(order: Order): Promise<Position[]> {
     const positions: Position[] = [];
     const { items, rooms = [] } = order;
@@ -169,12 +173,7 @@ export class Destruction {
     if (upTo === undefined) return NOTHING;
     const { signal } = this.#closing;
     if (signal.aborted) throw new DestructionStopped('the server stops; what was decided goes at the next start');
-    // Also those of a decision that was cut short, or whose keys somebody is destroying at this moment.
-    for (const position of pending) {
-      if (this.#keysGone.has(position)) continue;
-      const fields = await this.#decisionAt(position);
-      if (fields !== undefined) await this.#destroyKeys(fields);
-    }
+    await this.#destroyKeysOf(pending);
     await engine.renew({ signal, ...(buildAhead && { buildAhead }) });
     await search.renew();
     // An index that was closed before has not removed anything.
@@ -191,6 +190,21 @@ export class Destruction {
     await this.#append([complianceRecord(newRecordId(), 'destruction.finished', { upTo, sections, media })]);
     for (const position of pending) this.#keysGone.delete(position);
     return { sections, media };
+  }
+
+  /**
+   * Destroys the keys of decisions that were cut short. In turn with holds: at the start of the server this comes before the first
+   * hold that can be asked for, so that once a hold is set nothing that it covers goes.
+   */
+  async #destroyKeysOf(pending: readonly Position[]): Promise<void> {
+    await this.#options.commands.run(HOLDS_STREAM, async () => {
+      for (const position of pending) {
+        if (this.#keysGone.has(position)) continue;
+        const fields = await this.#decisionAt(position);
+        if (fields !== undefined) await this.#destroyKeys(fields);
+      }
+      return { records: [], result: undefined };
+    });
   }
 
   async #decisionAt(position: Position): Promise<ComplianceRecords['destruction.decided'] | undefined> {
