@@ -421,7 +421,7 @@ export function createApplication(parts: ApplicationParts): Application {
     previewAgent && new UrlPreviews({ media, thumbnails, serverName, dispatcher: previewAgent, clock });
   const mediaSweep = new MediaSweep({ media, thumbnails, reader, logger });
   mediaSweep.start();
-  const tasks = new BackgroundTasks({ logger });
+  const tasks = new BackgroundTasks({ logger, clock });
   const compliance = new Compliance({
     config,
     serverName,

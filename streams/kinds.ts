@@ -55,6 +55,14 @@ export const recordKinds = {
     version: 1,
     says: 'An account was locked, or is so no more.',
   },
+  'user.shadow_ban_changed': {
+    version: 1,
+    says: 'What an account sends goes nowhere, which its owner is not told, or does so no more.',
+  },
+  'user.key_replacement_allowed': {
+    version: 1,
+    says: 'For a while a user may replace their cross-signing keys without confirming it.',
+  },
   'user.rate_limit_changed': {
     version: 1,
     says: 'A user may send more, or less, than others at a time.',

@@ -27,7 +27,7 @@ interface Change {
 
 export const accountsProjection: Projection = {
   name: 'accounts',
-  version: 6,
+  version: 7,
   tables: [users, guests, erased, userStreams, devices, accessTokens, refreshTokens, registrationTokens, departing],
   apply(tx, record) {
     const read = readAccountRecord(record);
@@ -73,6 +73,7 @@ function register(tx: Writer, record: LogRecord, fields: AccountRecords['user.re
     isSuspended: false,
     isLocked: false,
     isShadowBanned: false,
+    keysReplaceableUntilMs: 0,
     allowance: null,
     isDeactivated: false,
     isErased: false,
@@ -126,6 +127,9 @@ function applyChange(change: Change, read: UserRecord): void {
       break;
     case 'user.shadow_ban_changed':
       updateUser(change, { isShadowBanned: read.fields.isShadowBanned });
+      break;
+    case 'user.key_replacement_allowed':
+      updateUser(change, { keysReplaceableUntilMs: read.fields.untilMs });
       break;
     case 'user.rate_limit_changed':
       updateUser(change, { allowance: read.fields.allowance });

@@ -41,6 +41,8 @@ export interface AccountRecords {
   'user.lock_changed': { readonly isLocked: boolean };
   /** What a shadow-banned user sends goes nowhere, and they are not told. */
   'user.shadow_ban_changed': { readonly isShadowBanned: boolean };
+  /** Until when the user may replace their cross-signing keys without confirming it, in milliseconds since the epoch. */
+  'user.key_replacement_allowed': { readonly untilMs: number };
   /** How much the user may send; null for as much as everybody. `perSecond` 0 stands for no limit on anything. */
   'user.rate_limit_changed': { readonly allowance: { readonly perSecond: number; readonly burst: number } | null };
   /** `isErased`: the user asked for as much as possible to be erased. */
@@ -145,6 +147,7 @@ const ACCOUNT_KINDS: Readonly<Record<AccountRecordKind, true>> = {
   'user.suspension_changed': true,
   'user.lock_changed': true,
   'user.shadow_ban_changed': true,
+  'user.key_replacement_allowed': true,
   'user.rate_limit_changed': true,
   'user.deactivated': true,
   'user.departed': true,

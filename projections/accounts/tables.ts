@@ -17,6 +17,8 @@ export interface UserRow {
   readonly isLocked: boolean;
   /** What they send goes nowhere, and they are not told. */
   readonly isShadowBanned: boolean;
+  /** Until when they may replace their cross-signing keys without confirming it: milliseconds since the epoch; 0 for never. */
+  readonly keysReplaceableUntilMs: number;
   /** How much the user may send, where it is not as much as everybody; `perSecond` 0 for no limit on anything. */
   readonly allowance: { readonly perSecond: number; readonly burst: number } | null;
   readonly isDeactivated: boolean;

@@ -36,6 +36,14 @@ export class Moderation {
     }));
   }
 
+  /** Lets a user replace their cross-signing keys without confirming it, until a time (milliseconds since the epoch). */
+  async allowKeyReplacement(userId: string, untilMs: number): Promise<void> {
+    await this.#users.run(userId, () => ({
+      records: [this.#users.record('user.key_replacement_allowed', { untilMs })],
+      result: undefined,
+    }));
+  }
+
   /** Lets a user send more, or less, than others at a time; null for as much as everybody, a rate of 0 for no limit. */
   async setAllowance(userId: string, allowance: Allowance | null): Promise<void> {
     await this.#users.run(userId, () => ({

@@ -21,6 +21,8 @@ export interface Task {
   /** What it is about: a room id, a user id. */
   readonly subject: string;
   readonly status: TaskStatus;
+  /** When its status changed last: milliseconds since the epoch. */
+  readonly changedAtMs: number;
   /** What has come of it so far. */
   readonly result: Readonly<Record<string, unknown>>;
   /** Why it failed, in a sentence; only of those that did. */
@@ -39,17 +41,19 @@ export class TooManyTasks extends Error {
 
 export class BackgroundTasks {
   readonly #logger: Logger;
+  readonly #clock: () => number;
   readonly #tasks = new Map<string, Task>();
   readonly #running = new Set<Promise<void>>();
 
-  constructor({ logger }: { readonly logger: Logger }) {
+  constructor({ logger, clock }: { readonly logger: Logger; readonly clock: () => number }) {
     this.#logger = logger;
+    this.#clock = clock;
   }
 
   /** Begins a task and gives its id. @throws {TooManyTasks} */
   start(kind: string, subject: string, work: TaskWork): string {
     if (this.#running.size >= MAX_RUNNING) throw new TooManyTasks('too many tasks of administrators run');
-    const task: Task = { id: randomUUID(), kind, subject, status: 'active', result: {} };
+    const task: Task = { id: randomUUID(), kind, subject, status: 'active', changedAtMs: this.#clock(), result: {} };
     this.#tasks.set(task.id, task);
     this.#forgetOldest();
     const running = this.#run(task, work).finally(() => this.#running.delete(running));
@@ -59,6 +63,11 @@ export class BackgroundTasks {
 
   get(id: string): Task | undefined {
     return this.#tasks.get(id);
+  }
+
+  /** All that are remembered, the oldest first. */
+  all(): Task[] {
+    return [...this.#tasks.values()];
   }
 
   /** The tasks of a kind about something, the oldest first. */
@@ -78,11 +87,11 @@ export class BackgroundTasks {
         result = sofar;
         this.#tasks.set(task.id, { ...task, result });
       });
-      this.#tasks.set(task.id, { ...task, status: 'complete', result });
+      this.#tasks.set(task.id, { ...task, status: 'complete', changedAtMs: this.#clock(), result });
     } catch (error) {
       this.#logger.warn({ err: error, task: task.kind }, 'what an administrator asked for could not be done');
       const text = error instanceof Error ? error.message : String(error);
-      this.#tasks.set(task.id, { ...task, status: 'failed', result, error: text });
+      this.#tasks.set(task.id, { ...task, status: 'failed', changedAtMs: this.#clock(), result, error: text });
     }
   }
 

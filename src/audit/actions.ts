@@ -27,6 +27,7 @@ export const ACTIONS = {
   'user.suspend': { says: 'Suspended an account, or lifted that.' },
   'user.lock': { says: 'Locked an account, or lifted that.' },
   'user.shadow_ban': { says: 'Hid from others what a user sends, or lifted that.' },
+  'user.key_replacement': { says: 'Let a user replace their cross-signing keys without confirming it.' },
   'user.rate_limit': { says: 'Let a user send more, or less, than others.' },
   'user.deactivate': { says: 'Closed an account.' },
   'user.reactivate': { says: 'Opened an account again.' },

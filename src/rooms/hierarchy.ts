@@ -28,6 +28,8 @@ export interface HierarchyContext {
 export interface HierarchyQuery {
   readonly roomId: string;
   readonly userId: string;
+  /** Set for administrators: all rooms that this server knows, whoever may see them, and no others. */
+  readonly seesAll?: boolean;
   readonly suggestedOnly: boolean | undefined;
   readonly maxDepth: number | undefined;
   readonly limit: number | undefined;
@@ -84,11 +86,11 @@ export async function readHierarchy(context: HierarchyContext, query: HierarchyQ
 
 async function* walk(
   context: HierarchyContext,
-  { roomId, userId }: HierarchyQuery,
+  { roomId, userId, seesAll = false }: HierarchyQuery,
   suggestedOnly: boolean,
   maxDepth: number,
 ): AsyncGenerator<FoundRoom> {
-  const finder = new RoomFinder(context, userId, suggestedOnly);
+  const finder = new RoomFinder(context, seesAll ? undefined : userId, suggestedOnly);
   const stack: Place[] = [{ roomId, depth: 0, via: [], told: undefined }];
   const seen = new Set<string>();
   let followed = 0;
@@ -117,11 +119,12 @@ async function* walk(
 /** Finds the rooms of one walk: those that this server is in, then what others say. */
 class RoomFinder {
   readonly #context: HierarchyContext;
-  readonly #userId: string;
+  /** Undefined for who sees all. */
+  readonly #userId: string | undefined;
   readonly #suggestedOnly: boolean;
   #asked = 0;
 
-  constructor(context: HierarchyContext, userId: string, suggestedOnly: boolean) {
+  constructor(context: HierarchyContext, userId: string | undefined, suggestedOnly: boolean) {
     this.#context = context;
     this.#userId = userId;
     this.#suggestedOnly = suggestedOnly;
@@ -131,6 +134,11 @@ class RoomFinder {
   async find(place: Place): Promise<FoundRoom | undefined> {
     const { reader, serverName } = this.#context;
     const room = findRoom(reader, place.roomId);
+    if (this.#userId === undefined) {
+      if (room === undefined) return undefined;
+      const links = childLinks(reader, room, this.#suggestedOnly);
+      return { summary: roomSummary(reader, room), links, remote: undefined };
+    }
     if (room !== undefined && isServerIn(reader, room.id, serverName)) {
       if (!maySeeSummary(reader, room, this.#userId)) return undefined;
       return {
@@ -153,7 +161,7 @@ class RoomFinder {
   }
 
   #seen(summary: RoomSummary, remote: RemoteRoom | undefined): FoundRoom | undefined {
-    if (!maySeeRemote(this.#context.reader, summary, this.#userId)) return undefined;
+    if (this.#userId === undefined || !maySeeRemote(this.#context.reader, summary, this.#userId)) return undefined;
     return { summary, links: inOrder(remote?.links ?? [], this.#suggestedOnly), remote };
   }
 }

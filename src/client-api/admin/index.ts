@@ -5,7 +5,7 @@ import { getLock } from './get-lock.ts';
 import { getSuspend } from './get-suspend.ts';
 import { adminMediaEndpoints } from './media/index.ts';
 import { putLock } from './put-lock.ts';
-import { putSuspend } from './put-suspend.ts';
+import { putSuspend, putSuspendOfSynapse } from './put-suspend.ts';
 import { deleteRateLimitOverride, getRateLimitOverride, postRateLimitOverride } from './rate-limit-override.ts';
 import { getEvidence, listEvidence } from './reports/evidence.ts';
 import { reportListEndpoints } from './reports/report-lists.ts';
@@ -33,6 +33,7 @@ export const adminEndpoints: readonly Endpoint<Context>[] = [
   ...adminServerEndpoints,
   getSuspend,
   putSuspend,
+  putSuspendOfSynapse,
   getLock,
   putLock,
   getRateLimitOverride,

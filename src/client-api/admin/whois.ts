@@ -13,6 +13,7 @@ import { type AdminContext, targetUser } from './target-user.ts';
 export const whois = endpoint({
   method: 'GET',
   path: '/_matrix/client/v3/admin/whois/{userId}',
+  aliases: ['/_synapse/admin/v1/whois/{userId}'],
   auth: 'user',
   rateLimit: 'read',
   audit: {

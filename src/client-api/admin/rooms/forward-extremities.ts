@@ -2,6 +2,12 @@ import { eventById, headOf } from '#projections/rooms/queries.ts';
 import type { Context } from '#src/context.ts';
 import { endpoint } from '#src/http/endpoint.ts';
 import { roomOf } from './room-of.ts';
+import { strongestMember } from './strongest-member.ts';
+
+/** What clients do not show; Synapse, too, joins the ends of a graph with it. */
+const DUMMY_EVENT = 'org.matrix.dummy_event';
+/** Events that one request sends at most: each follows as many ends as an event may. */
+const MAX_DUMMY_EVENTS = 10;
 
 /**
  * `GET /_synapse/admin/v1/rooms/{roomIdOrAlias}/forward_extremities`: the ends of a room's graph, which the next event will follow.
@@ -34,3 +40,43 @@ export const forwardExtremities = endpoint({
     return { count: results.length, results };
   },
 });
+
+/**
+ * `DELETE /_synapse/admin/v1/rooms/{roomIdOrAlias}/forward_extremities`: joins the ends of a room's graph into one, by events that follow
+ * them and that nobody is shown, in the name of the most powerful member of this server. No end is thrown away.
+ * https://element-hq.github.io/synapse/latest/admin_api/rooms.html#deleting-forward-extremities
+ */
+export const mergeForwardExtremities = endpoint({
+  method: 'DELETE',
+  path: '/_synapse/admin/v1/rooms/{roomIdOrAlias}/forward_extremities',
+  auth: 'admin',
+  may: 'rooms.write',
+  audit: {
+    action: 'room.extremities',
+    describe: ({ params }, { directory, reader }: Pick<Context, 'directory' | 'reader'>) => {
+      const roomId = directory.roomOf(params.roomIdOrAlias);
+      const { id } = roomOf({ reader }, roomId);
+      return { target: { kind: 'room', id: roomId }, roomId, before: { count: endsOf(reader, id) } };
+    },
+  },
+  rateLimit: 'none',
+  handler: async ({ params }, context: Pick<Context, 'reader' | 'directory' | 'rooms' | 'serverName'>) => {
+    const { reader, rooms, directory } = context;
+    const roomId = directory.roomOf(params.roomIdOrAlias);
+    const room = roomOf(context, roomId);
+    const before = endsOf(reader, room.id);
+    let left = before;
+    for (let sent = 0; left > 1 && sent < MAX_DUMMY_EVENTS; sent += 1) {
+      const sender = await strongestMember(context, room);
+      await rooms.send(roomId, { sender, type: DUMMY_EVENT, content: {} });
+      const now = endsOf(reader, room.id);
+      if (now >= left) break;
+      left = now;
+    }
+    return { deleted: before - left };
+  },
+});
+
+function endsOf(reader: Context['reader'], room: number): number {
+  return headOf(reader, room)?.extremities.length ?? 0;
+}

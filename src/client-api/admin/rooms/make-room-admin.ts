@@ -1,12 +1,13 @@
 import { z } from 'zod';
 import { joinedMembers } from '#projections/rooms/queries.ts';
-import { isUserId, serverNameOf } from '#protocol/identifiers.ts';
+import { isUserId } from '#protocol/identifiers.ts';
 import type { PowerLevels } from '#protocol/power-levels.ts';
 import type { Context } from '#src/context.ts';
 import { endpoint } from '#src/http/endpoint.ts';
-import { forbidden, invalidParam } from '#src/http/errors.ts';
+import { invalidParam } from '#src/http/errors.ts';
 import { invite } from '#src/rooms/membership.ts';
 import { roomOf } from './room-of.ts';
+import { strongestMember } from './strongest-member.ts';
 
 const POWER_LEVELS = 'm.room.power_levels';
 /** By convention. */
@@ -34,18 +35,12 @@ export const makeRoomAdmin = endpoint({
     },
   },
   handler: async ({ params, body, requester }, context: Context) => {
-    const { directory, reader, rooms, serverName } = context;
+    const { directory, reader, rooms } = context;
     const roomId = directory.roomOf(params.roomIdOrAlias);
     const room = roomOf(context, roomId);
     const userId = body.user_id ?? requester.userId;
-    await rooms.whenMembersKnown(roomId);
+    const strongest = await strongestMember(context, room);
     const levels = rooms.powerLevels(roomId);
-    const ours = Array.from(joinedMembers(reader, room.id)).filter((member) => serverNameOf(member) === serverName);
-    const strongest = ours.reduce<string | undefined>(
-      (best, member) => (best === undefined || levels.powerLevelOf(member) > levels.powerLevelOf(best) ? member : best),
-      undefined,
-    );
-    if (strongest === undefined) throw forbidden('Nobody of this server is in the room.');
     if (levels.powerLevelOf(userId) < levels.powerLevelOf(strongest)) {
       const content = rooms.state(roomId, POWER_LEVELS, '')?.content ?? {};
       const users = typeof content['users'] === 'object' ? content['users'] : {};

@@ -1,6 +1,8 @@
 import type { Context } from '#src/context.ts';
 import type { Endpoint } from '#src/http/endpoint.ts';
+import { getUpdatesEnabled, postUpdatesEnabled, startUpdateJob, updatesStatus } from './background-updates.ts';
 import { destinationRooms, getDestination, listDestinations, resetDestination } from './destinations.ts';
+import { largestRooms } from './largest-rooms.ts';
 import {
   deleteRegistrationToken,
   getRegistrationToken,
@@ -8,6 +10,7 @@ import {
   newRegistrationToken,
   putRegistrationToken,
 } from './registration-tokens.ts';
+import { scheduledTasks } from './scheduled-tasks.ts';
 import { serverVersion } from './server-version.ts';
 import { userMediaStatistics } from './user-media-statistics.ts';
 
@@ -24,4 +27,10 @@ export const adminServerEndpoints: readonly Endpoint<Context>[] = [
   destinationRooms,
   resetDestination,
   userMediaStatistics,
+  largestRooms,
+  getUpdatesEnabled,
+  postUpdatesEnabled,
+  updatesStatus,
+  startUpdateJob,
+  scheduledTasks,
 ];
