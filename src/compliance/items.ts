@@ -1,5 +1,5 @@
 /** From a record of the log to what of it may go: whose it is, of which class, and which sections. */
-import { AUDIT_STREAM } from '#projections/audit/records.ts';
+import { AUDIT_STREAM, readAuditRecord } from '#projections/audit/records.ts';
 import type { ItemClass } from '#projections/compliance/records.ts';
 import { INBOX_ACKNOWLEDGED, INBOX_DELIVERED, readDelivered } from '#projections/encryption/inbox-records.ts';
 import { OUTBOX_QUEUED } from '#projections/encryption/outbox-records.ts';
@@ -37,6 +37,17 @@ const NEEDED_STATE: ReadonlySet<string> = new Set([
   'm.room.retention',
 ]);
 const CONTENT_SECTION = 1;
+/** Of an entry of the audit log: what there was before and after. */
+const DETAILS_SECTION = 1;
+/** Actions whose entries say what is in an account. */
+const CHANGES_OF_ACCOUNTS: ReadonlySet<string> = new Set([
+  'user.register',
+  'user.create',
+  'user.modify',
+  'user.read',
+  'user.deactivate',
+  'user.reactivate',
+]);
 const NEEDED_FOR_ROOM = 'The room needs it: it says who may do what in it, or how it is read.';
 const NEEDED_FOR_NAME = 'So that nobody else gets the name of the account.';
 const ACCOUNTABILITY = 'It is a record of what the server and its staff did, kept to account for it.';
@@ -73,9 +84,9 @@ export function itemsOf(record: LogRecord, ownerOf: OwnerOf, about?: string): Cl
   if (stream === ACCESS_LOG) return mentioning(record, 'access_logs', about);
   if (record.kind === REPORT_MADE) return reportItems(record);
   if (record.kind === EVIDENCE_CAPTURED) return capturedItems(record);
+  if (stream === AUDIT_STREAM) return auditItems(record, about);
   if (ACCOUNTABLE.some((prefix) => stream.startsWith(prefix))) {
-    const itemClass = stream === AUDIT_STREAM ? 'access_logs' : 'account';
-    return mentioning(record, itemClass, about).map((item) => ({ ...item, neededFor: ACCOUNTABILITY }));
+    return mentioning(record, 'account', about).map((item) => ({ ...item, neededFor: ACCOUNTABILITY }));
   }
   if (ABOUT_PEOPLE.some((prefix) => stream.startsWith(prefix))) {
     return mentioning(record, record.kind === OUTBOX_QUEUED ? 'to_device' : 'account', about);
@@ -179,6 +190,25 @@ function capturedItems(record: LogRecord): ClassifiedItem[] {
     { ...base(record, 'evidence', [0]), userIds, neededFor: ACCOUNTABILITY, ...place },
     { ...base(record, 'evidence', [1]), userIds, ...place },
   ];
+}
+
+/**
+ * Who did what stays. What somebody's account was before and after a change is theirs, names that they had among it: it goes with
+ * them, and leaves that it was changed, by whom, when and why.
+ */
+function auditItems(record: LogRecord, about: string | undefined): ClassifiedItem[] {
+  return mentioning(record, 'access_logs', about).flatMap((item): ClassifiedItem[] => {
+    const whole = { ...item, neededFor: ACCOUNTABILITY };
+    const facts = about === undefined ? undefined : readAuditRecord(record)?.facts;
+    const isOfAccount =
+      facts?.target?.kind === 'user' && facts.target.id === about && CHANGES_OF_ACCOUNTS.has(facts.action);
+    if (!isOfAccount || record.sections.length <= DETAILS_SECTION) return [whole];
+    const { userIds } = item;
+    return [
+      { ...whole, sections: [0] },
+      { ...base(record, 'access_logs', [DETAILS_SECTION]), userIds },
+    ];
+  });
 }
 
 /** The record as one item, if it names a user. Without a user it is an item of nobody. */
