@@ -6,6 +6,7 @@
 import { createHash } from 'node:crypto';
 import { mkdir, readdir, rm } from 'node:fs/promises';
 import { join } from 'node:path';
+import { readIfThere } from '#projections/engine/durable-files.ts';
 import { STELE_VERSION } from '#src/version.ts';
 import type { ReadOnlyLog } from '#streams/raw-log.ts';
 import { openCheckpoint } from '#streams/transparency/checkpoint.ts';
@@ -16,7 +17,7 @@ import { type CaseQuery, caseQuery } from './case-query.ts';
 import { type CollectState, collect, NOTHING_COLLECTED } from './collect.ts';
 import { ExportRefused } from './errors.ts';
 import { EventIndex } from './event-index.ts';
-import { filesBelow, linesIn, listed, readIfThere, writeStreamed, writeWhole } from './files.ts';
+import { filesBelow, linesIn, listed, writeStreamed, writeWhole } from './files.ts';
 import { csvPieces } from './formats/csv.ts';
 import { htmlPages } from './formats/html.ts';
 import { writeParquet } from './formats/parquet.ts';

@@ -1,7 +1,7 @@
 /** Files of an export: whole and on the disk, or not there. */
 import { createHash } from 'node:crypto';
 import { createReadStream } from 'node:fs';
-import { mkdir, open, readdir, readFile, rename } from 'node:fs/promises';
+import { mkdir, open, readdir, rename } from 'node:fs/promises';
 import { dirname, join, relative } from 'node:path';
 import { createInterface } from 'node:readline';
 
@@ -40,26 +40,6 @@ export async function writeStreamed(path: string, pieces: AsyncIterable<string> 
     await file.close();
   }
   await rename(path + NEW_SUFFIX, path);
-}
-
-/** Returns when a file's bytes are on the disk. */
-export async function onDisk(path: string): Promise<void> {
-  const file = await open(path, 'r');
-  try {
-    await file.datasync();
-  } finally {
-    await file.close();
-  }
-}
-
-/** The text of a file, or undefined where there is none. */
-export async function readIfThere(path: string): Promise<string | undefined> {
-  try {
-    return await readFile(path, 'utf8');
-  } catch (error) {
-    if ((error as NodeJS.ErrnoException).code === 'ENOENT') return undefined;
-    throw error;
-  }
 }
 
 /** The chunks in a folder of an export, in order; none where there is no folder. */

@@ -3,11 +3,11 @@ import { createHash } from 'node:crypto';
 import { constants, createReadStream } from 'node:fs';
 import { copyFile, mkdir, rename, stat } from 'node:fs/promises';
 import { join } from 'node:path';
+import { syncPath } from '#projections/engine/durable-files.ts';
 import type { Reader } from '#projections/engine/reader.ts';
 import { mediaById } from '#projections/media/projection.ts';
 import { ContentFiles } from '#src/media/content-files.ts';
 import { RemoteMedia } from '#src/media/remote-media.ts';
-import { onDisk } from './files.ts';
 import { EXPORT_FILES, type MediaLine } from './layout.ts';
 
 /** `mxc://server/id`, as contents name media. Spec: client-server API, "Matrix Content (mxc://) URIs". */
@@ -85,7 +85,7 @@ export class MediaSource {
           `the content of ${mxc} is not what it was when it was stored; \`stele verify\` and a backup help`,
         );
       }
-      await onDisk(`${target}.new`);
+      await syncPath(`${target}.new`);
       await rename(`${target}.new`, target);
     }
     return {

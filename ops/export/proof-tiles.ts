@@ -1,15 +1,7 @@
 /** The hash tiles that lead from exported records to the checkpoint. */
 import { join } from 'node:path';
 import type { TileFiles } from '#streams/transparency/tile-files.ts';
-import {
-  edgeTiles,
-  hashesAtLevel,
-  TILE_BYTES,
-  TILE_HEIGHT,
-  type Tile,
-  tilePath,
-  tileWidth,
-} from '#streams/transparency/tiles.ts';
+import { edgeTiles, hashesAtLevel, TILE_HEIGHT, type Tile, tilePath, tileWidth } from '#streams/transparency/tiles.ts';
 import { writeWhole } from './files.ts';
 
 /** The tiles on the way of these leaves up a tree of so many, and those at its right edge: all that their proofs are made of. */
@@ -35,6 +27,3 @@ export function tilesOfProofs(positions: Iterable<number>, size: number): Tile[]
 export async function copyTiles(tiles: readonly Tile[], from: TileFiles, folder: string): Promise<void> {
   for (const tile of tiles) await writeWhole(join(folder, tilePath(tile)), await from.read(tile));
 }
-
-/** Most bytes that a tile has: what a reader of an export has to expect. */
-export const MAX_TILE_FILE_BYTES = TILE_BYTES;

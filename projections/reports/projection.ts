@@ -106,39 +106,29 @@ function subjectsOf(target: ReportTarget): string[] {
   }
 }
 
-/** Which reports to give. */
-export interface ReportsQuery {
-  /** Only those about this room, or this user. */
-  readonly about?: string | undefined;
-  /** Only those that came in before this one. */
-  readonly before?: Position | undefined;
-  readonly limit: number;
-}
-
-/** Reports, the newest first. */
-export function listReports(reader: Reader, { about, before, limit }: ReportsQuery): Report[] {
-  const order = { reverse: true, limit } as const;
-  if (about === undefined) {
-    const rows = reader.range(reports, { ...order, ...(before !== undefined && { lt: [before] as const }) });
-    return Array.from(rows, ({ key, value }) => ({ id: key[0], ...value }));
-  }
-  const bound = before === undefined ? {} : { lt: [about, before] as const };
-  const found = reader.keys(reportsAbout, { prefix: [about], ...order, ...bound });
-  return Array.from(found, ([, id]) => findReport(reader, id)).filter((report) => report !== undefined);
-}
-
 /** The report of an id. */
 export function findReport(reader: Reader, id: Position): Report | undefined {
   const row = reader.get(reports, [id]);
   return row && { id, ...row };
 }
 
-/** How many reports there are, of all or about one room or user. */
-export function countReports(reader: Reader, about?: string): number {
-  return about === undefined ? reader.count(reports) : reader.count(reportsAbout, { prefix: [about] });
+/** Which reports to give, and in which order. */
+export interface ReportsQuery {
+  /** Only those about this room, or this user. */
+  readonly about?: string | undefined;
+  /** The newest first. */
+  readonly isReversed: boolean;
 }
 
-/** All reports, in the order in which they came in or the other way round. */
-export function* allReports(reader: Reader, { isReversed }: { readonly isReversed: boolean }): Generator<Report> {
-  for (const { key, value } of reader.range(reports, { reverse: isReversed })) yield { id: key[0], ...value };
+/** Reports in the order in which they came in, or the other way round. */
+export function* reportsIn(reader: Reader, { about, isReversed }: ReportsQuery): Generator<Report> {
+  const order = { reverse: isReversed };
+  if (about === undefined) {
+    for (const { key, value } of reader.range(reports, order)) yield { id: key[0], ...value };
+    return;
+  }
+  for (const [, id] of reader.keys(reportsAbout, { prefix: [about], ...order })) {
+    const report = findReport(reader, id);
+    if (report !== undefined) yield report;
+  }
 }

@@ -1,8 +1,6 @@
 import { describe, expect, test } from 'vitest';
 import {
-  isCompliantUserId,
   isEventId,
-  isHashEventId,
   isHashRoomId,
   isKeyId,
   isNewUserLocalpart,
@@ -10,7 +8,6 @@ import {
   isRoomId,
   isRoomIdWithDomain,
   isServerName,
-  isStrictUserId,
   isUserId,
   localpartOf,
   parseKeyId,
@@ -77,26 +74,26 @@ describe('server names', () => {
 
 describe('user ids', () => {
   test.each([
-    ['@alice:example.org', true, true, true],
-    ['@a.b_c=d-e/f+1:example.org:8448', true, true, true],
-    ['@Alice:example.org', true, true, false],
-    ['@al!ce*:example.org', true, true, false],
-    ['@älice:example.org', true, false, false],
-    ['@:example.org', true, false, false],
-    ['@al ice:example.org', true, false, false],
-    ['@al\u0001ice:example.org', true, false, false],
-    ['@alice:[::1]:80', true, true, true],
-    ['@al\u0000ice:example.org', false, false, false],
-    ['@al\ud83dice:example.org', false, false, false],
-    ['@alice', false, false, false],
-    ['@alice:', false, false, false],
-    ['@alice:exa mple.org', false, false, false],
-    ['@alice::8448', false, false, false],
-    ['alice:example.org', false, false, false],
-    ['!alice:example.org', false, false, false],
-    ['', false, false, false],
-  ])('%j: historical %s, compliant %s, strict %s', (text, historical, compliant, strict) => {
-    expect([isUserId(text), isCompliantUserId(text), isStrictUserId(text)]).toEqual([historical, compliant, strict]);
+    ['@alice:example.org', true],
+    ['@a.b_c=d-e/f+1:example.org:8448', true],
+    ['@Alice:example.org', true],
+    ['@al!ce*:example.org', true],
+    ['@älice:example.org', true],
+    ['@:example.org', true],
+    ['@al ice:example.org', true],
+    ['@al\u0001ice:example.org', true],
+    ['@alice:[::1]:80', true],
+    ['@al\u0000ice:example.org', false],
+    ['@al\ud83dice:example.org', false],
+    ['@alice', false],
+    ['@alice:', false],
+    ['@alice:exa mple.org', false],
+    ['@alice::8448', false],
+    ['alice:example.org', false],
+    ['!alice:example.org', false],
+    ['', false],
+  ])('%j is a user id, if only of old: %s', (text, expected) => {
+    expect(isUserId(text)).toBe(expected);
   });
 
   test('are taken apart at the first colon', () => {
@@ -148,15 +145,15 @@ describe('room ids, aliases, event ids', () => {
   });
 
   test.each([
-    [`$${HASH}`, true, true],
-    ['$143273582443PhrSn:example.org', true, false],
-    ['$', false, false],
-    [HASH, false, false],
-    [`$${'a'.repeat(254)}`, true, false],
-    [`$${'a'.repeat(255)}`, false, false],
-    ['$a\u0000', false, false],
-  ])('%j is an event id: %s, from a URL-safe hash: %s', (text, any, fromHash) => {
-    expect([isEventId(text), isHashEventId(text)]).toEqual([any, fromHash]);
+    [`$${HASH}`, true],
+    ['$143273582443PhrSn:example.org', true],
+    ['$', false],
+    [HASH, false],
+    [`$${'a'.repeat(254)}`, true],
+    [`$${'a'.repeat(255)}`, false],
+    ['$a\u0000', false],
+  ])('%j is an event id: %s', (text, expected) => {
+    expect(isEventId(text)).toBe(expected);
   });
 });
 

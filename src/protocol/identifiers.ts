@@ -59,26 +59,11 @@ export function isUserId(text: string): boolean {
   return parseUserId(text) !== undefined;
 }
 
-/**
- * Whether a text is a user id that may be shown outside of an event: its localpart is not empty and keeps to printable
- * ASCII. Source: appendices, "Historical User IDs".
- */
-export function isCompliantUserId(text: string): boolean {
-  const id = parseUserId(text);
-  return id !== undefined && /^[\x21-\x7e]+$/.test(id.localpart);
-}
-
 const NEW_USER_LOCALPART = /^[a-z0-9._=\-/+]+$/;
 
 /** Whether a localpart may be given to a new user. Source: appendices, "User Identifiers". */
 export function isNewUserLocalpart(localpart: string): boolean {
   return NEW_USER_LOCALPART.test(localpart);
-}
-
-/** Whether a text is a user id by the grammar for new users. Source: appendices, "User Identifiers". */
-export function isStrictUserId(text: string): boolean {
-  const id = parseUserId(text);
-  return id !== undefined && isNewUserLocalpart(id.localpart);
 }
 
 /** Takes a room alias apart. `undefined` if the text is no alias. Source: appendices, "Room Aliases". */
@@ -110,14 +95,6 @@ export function isHashRoomId(text: string): boolean {
 /** Whether a text is a room id of either form. Source: appendices, "Room IDs". */
 export function isRoomId(text: string): boolean {
   return isHashRoomId(text) || isRoomIdWithDomain(text);
-}
-
-/**
- * Whether a text is an event id made from a reference hash in URL-safe base64, as in room versions 4 and later.
- * Source: rooms/v4, "Event IDs".
- */
-export function isHashEventId(text: string): boolean {
-  return text.startsWith('$') && HASH_ID.test(text.slice(1));
 }
 
 /** Whether a text is an event id that a server chose, as in room versions 1 and 2. Source: rooms/v1, "Event IDs". */

@@ -1,8 +1,8 @@
 /** `events.parquet`: the rows of the CSV with their types, for analysts. */
 import { rename } from 'node:fs/promises';
 import { fileWriter, parquetWriteRows } from 'hyparquet-writer';
+import { syncPath } from '#projections/engine/durable-files.ts';
 import type { Entry } from '../event-index.ts';
-import { onDisk } from '../files.ts';
 import { type Cell, COLUMNS, type Column } from './table-rows.ts';
 
 /** Rows in memory at a time. */
@@ -25,7 +25,7 @@ export async function writeParquet(
     rowGroupSize: ROWS_A_GROUP,
     createdBy: 'stele',
   });
-  await onDisk(`${path}.new`);
+  await syncPath(`${path}.new`);
   await rename(`${path}.new`, path);
 }
 

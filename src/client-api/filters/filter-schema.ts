@@ -61,4 +61,3 @@ export const filterSchema = z.object({
 
 export type EventFilterJson = z.output<typeof eventFilter>;
 export type RoomEventFilterJson = z.output<typeof roomEventFilterSchema>;
-export type FilterJson = z.output<typeof filterSchema>;

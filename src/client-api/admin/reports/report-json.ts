@@ -1,5 +1,5 @@
 import type { Reader } from '#projections/engine/reader.ts';
-import { allReports, type Report } from '#projections/reports/projection.ts';
+import { type Report, reportsIn } from '#projections/reports/projection.ts';
 import { findRoom, stateContent } from '#projections/rooms/queries.ts';
 import { roomOfReport } from '#src/reports/reports.ts';
 import type { Standing } from '#src/roles/standing.ts';
@@ -64,7 +64,7 @@ export function reportPage(
 ): { readonly reports: Record<string, unknown>[]; readonly total: number; readonly next_token?: number } {
   const reports: Record<string, unknown>[] = [];
   let total = 0;
-  for (const report of allReports(reader, { isReversed })) {
+  for (const report of reportsIn(reader, { about: filter.roomId ?? filter.subject, isReversed })) {
     const room = roomOfReport(report);
     if (rooms !== undefined && (room === undefined || !rooms.includes(room))) continue;
     if (!fits(report, filter)) continue;
