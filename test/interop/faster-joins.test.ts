@@ -6,7 +6,7 @@ import { Gate } from '#test/support/gate.ts';
 import { freePort, SteleProcess, type TestUser } from '#test/support/stele-process.ts';
 import { TLS_PATHS } from '#test/support/tls-peer.ts';
 import { bodies, create, eventually, joinBy, path as roomPath, SLOW_MS, say, stateIds } from './conversation.ts';
-import { findSynapse, SynapseProcess } from './synapse-process.ts';
+import { findSynapse, SynapseProcess, watchOver } from './synapse-process.ts';
 
 const found = findSynapse();
 const isHere = 'version' in found;
@@ -53,6 +53,8 @@ describe.skipIf(!isHere)('a room of Synapse that is entered before its members a
     await synapseGate?.close();
   });
 
+  watchOver(() => synapse);
+
   it.each(['10', '12'])('is the same room for both in the end (version %s)', async (version) => {
     const [yan, yara, yuri] = hosts as [TestUser, TestUser, TestUser];
     const roomId = await create(yan, { preset: 'public_chat', room_version: version, name: 'Tea' });
@@ -63,8 +65,11 @@ describe.skipIf(!isHere)('a room of Synapse that is entered before its members a
     await say(yara, roomId, 'from Synapse');
     await eventually(() => bodies(yan, roomId)).toEqual(expect.arrayContaining(['from Stele', 'from Synapse']));
     await eventually(() => bodies(sam, roomId)).toEqual(expect.arrayContaining(['from Stele', 'from Synapse']));
-    const { joined } = (await sam.call('GET', roomPath(roomId, '/joined_members'))) as { joined?: object };
-    expect(Object.keys(joined ?? {}).sort()).toEqual([sam, yan, yara, yuri].map(({ userId }) => userId).sort());
+    const joined = async () => {
+      const answer = (await sam.call('GET', roomPath(roomId, '/joined_members'))) as { joined?: object };
+      return Object.keys(answer.joined ?? {}).sort();
+    };
+    await eventually(joined).toEqual([sam, yan, yara, yuri].map(({ userId }) => userId).sort());
     await eventually(async () => (await stateIds(sam, roomId)).join()).toBe((await stateIds(yan, roomId)).join());
     expect(await recordsOf('room.members_told')).toBeGreaterThan(0);
   });

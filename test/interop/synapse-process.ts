@@ -5,6 +5,7 @@ import { once } from 'node:events';
 import { mkdtemp, rm, writeFile } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import path from 'node:path';
+import { beforeEach } from 'vitest';
 import { call, freePort, TestUser } from '#test/support/stele-process.ts';
 import { TLS_PATHS } from '#test/support/tls-peer.ts';
 
@@ -13,6 +14,10 @@ const PYTHON = process.env['STELE_TEST_SYNAPSE_PYTHON'] ?? 'python3';
 const START_DEADLINE_MS = 90_000;
 const STOP_DEADLINE_MS = 10_000;
 const POLL_MS = 100;
+/** Most that the tests of a file may take together: a server that hangs in one of them hangs in those that are left too. */
+const FILE_LIMIT_MS = 8 * 60_000;
+/** Characters of Synapse's last words that are shown with a test that fails. */
+const SHOWN_OUTPUT = 4000;
 const REGISTRATION_SECRET = 'only for tests';
 
 /** The version of Synapse that can be run here, or why none can. */
@@ -183,4 +188,15 @@ export class SynapseProcess {
     await this.stop();
     await rm(this.folder, { recursive: true, force: true });
   }
+}
+
+/** To be called in a `describe`: what fails shows what Synapse said last, and where servers hang, the tests that are left fail at once. */
+export function watchOver(synapse: () => SynapseProcess | undefined): void {
+  const startedAtMs = performance.now();
+  beforeEach(({ onTestFailed }) => {
+    onTestFailed(() => console.warn(`Synapse's last warnings:\n${synapse()?.output.slice(-SHOWN_OUTPUT)}`));
+    const tookMs = performance.now() - startedAtMs;
+    if (tookMs > FILE_LIMIT_MS)
+      throw new Error(`The tests before took ${Math.round(tookMs / 1000)} s: a server hangs.`);
+  });
 }

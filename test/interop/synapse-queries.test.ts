@@ -3,7 +3,7 @@ import { afterAll, beforeAll, describe, expect, it } from 'vitest';
 import { freePort, SteleProcess, type TestUser } from '#test/support/stele-process.ts';
 import { TLS_PATHS } from '#test/support/tls-peer.ts';
 import { bodies, create, eventually, type Json, joinBy, membershipOf, path, SLOW_MS, say } from './conversation.ts';
-import { findSynapse, SynapseProcess } from './synapse-process.ts';
+import { findSynapse, SynapseProcess, watchOver } from './synapse-process.ts';
 
 const found = findSynapse();
 const isHere = 'version' in found;
@@ -52,6 +52,8 @@ describe.skipIf(!isHere)(`Synapse ${'version' in found ? found.version : ''}`, {
     await stele?.remove();
     await synapse?.remove();
   });
+
+  watchOver(() => synapse);
 
   it.each([0, 1])(
     'hands media over, whole and as thumbnails (%i: 0 for media of Stele, 1 for those of Synapse)',

@@ -19,7 +19,7 @@ import {
   stateOf,
   syncOf,
 } from './conversation.ts';
-import { findSynapse, SynapseProcess } from './synapse-process.ts';
+import { findSynapse, SynapseProcess, watchOver } from './synapse-process.ts';
 
 const found = findSynapse();
 const isHere = 'version' in found;
@@ -73,6 +73,8 @@ describe.skipIf(!isHere)(`Synapse ${'version' in found ? found.version : ''}`, {
     await synapseGate?.close();
   });
 
+  watchOver(() => synapse);
+
   describe.each(['10', '11', '12'])('in rooms of version %s', (version) => {
     const sides = (): [string, TestUser, TestUser, string][] => [
       ['Stele', sam, yan, steleName],
@@ -92,7 +94,7 @@ describe.skipIf(!isHere)(`Synapse ${'version' in found ? found.version : ''}`, {
         await eventually(() => bodies(guest, roomId)).toContain('from the host');
         const fromGuest = await say(guest, roomId, 'from the guest');
         await eventually(() => bodies(host, roomId)).toContain('from the guest');
-        expect(await bodies(guest, roomId)).toContain('before');
+        await eventually(() => bodies(guest, roomId)).toContain('before');
         for (const who of [host, guest]) {
           const ids = (await history(who, roomId)).map(({ event_id: id }) => id);
           expect(ids).toEqual(expect.arrayContaining([fromHost, fromGuest]));
