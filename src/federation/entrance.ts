@@ -16,7 +16,7 @@ import { MatrixError } from '#src/http/errors.ts';
 import type { Logger } from '#src/log/logger.ts';
 import type { Receiver } from '#src/rooms/receive/receiver.ts';
 import type { ToldEvents } from '#src/rooms/receive/told-events.ts';
-import type { ReceivingRoom } from '#src/rooms/receive/types.ts';
+import type { ReceivingRoom, Verdict } from '#src/rooms/receive/types.ts';
 import type { Rooms } from '#src/rooms/rooms.ts';
 import { type FederationClient, type FederationRequest, federationPath } from './client.ts';
 import { FederationError } from './errors.ts';
@@ -234,10 +234,13 @@ export class Entrance {
     const event = withTheirSignatures(built, answer.event, rules);
     const isOurs = (userId: string): boolean => serverNameOf(userId) === serverName;
     if (rooms.isResident(roomId)) await rooms.whenMembersKnown(roomId);
+    const enter = (): Promise<Verdict> =>
+      receiver.receiveEntry(room, server, event, answer.stateIds, isOurs, answer.servers);
     // Where only the right to let somebody in was missing here, the room is known better than the other server can tell.
-    const verdict = rooms.isResident(roomId)
-      ? await receiver.receive(room, server, event)
-      : await receiver.receiveEntry(room, server, event, answer.stateIds, isOurs, answer.servers);
+    const isKnown = rooms.isResident(roomId);
+    let verdict = await (isKnown ? receiver.receive(room, server, event) : enter());
+    // It may follow the join of another of our users, of which the other server has not told yet; but the state before it it told.
+    if (isKnown && verdict.kind === 'retry' && answer.servers === undefined) verdict = await enter();
     if (answer.servers !== undefined) members.begin(roomId);
     if (verdict.kind !== 'accept') throw refusal(verdict);
   }
