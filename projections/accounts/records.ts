@@ -60,6 +60,8 @@ export interface AccountRecords {
     readonly accessExpiresAtMs: number | null;
     /** Null for a client that does not refresh. */
     readonly refreshHash: Uint8Array | null;
+    /** Set where it is a server administrator who acts as the user. */
+    readonly isLent?: true;
   };
   /** New tokens were given out for a refresh token. */
   'session.refreshed': {

@@ -36,6 +36,8 @@ export interface TokenPair {
   /** Milliseconds since the epoch; null for never. */
   readonly accessExpiresAtMs: number | null;
   readonly refresh: Uint8Array | null;
+  /** Given to a server administrator who acts as the user: roles of the user are not lent with it. */
+  readonly isLent?: true;
 }
 
 /**

@@ -311,7 +311,8 @@ export class Accounts {
   async logInAs(userId: string, validUntilMs: number | undefined): Promise<IssuedSession> {
     const { result } = await this.#users.run(userId, (user) => {
       if (user.isLocked) throw userLocked();
-      const device = { deviceId: undefined, displayName: 'Server administrator', refreshes: false, validUntilMs };
+      const lent = { displayName: 'Server administrator', validUntilMs, isLent: true } as const;
+      const device = { deviceId: undefined, refreshes: false, ...lent };
       const { records, session } = this.sessions.issue(userId, device);
       return { records, result: session };
     });

@@ -53,6 +53,8 @@ export interface DeviceRequest {
   readonly refreshes: boolean;
   /** When the access token of one that cannot expires all the same: milliseconds since the epoch; default never. */
   readonly validUntilMs?: number | undefined;
+  /** Whether it is for a server administrator who acts as the user. */
+  readonly isLent?: true;
 }
 
 /** Tokens as they are handed out, the only time they are seen whole. */
@@ -159,7 +161,8 @@ export class Sessions {
         deviceId,
         tokenId: hash.toString('base64url', 0, TOKEN_ID_BYTES),
         isGuest: user.isGuest,
-        isAdmin: user.isAdmin,
+        isAdmin: user.isAdmin && pair.isLent !== true,
+        ...(pair.isLent && { isLent: true }),
         ...(user.isSuspended && { isSuspended: true }),
         ...(user.isShadowBanned && { isShadowBanned: true }),
         ...(user.allowance !== null && ownAllowance(user.allowance)),
@@ -214,6 +217,7 @@ export class Sessions {
         accessHash: pair.access,
         accessExpiresAtMs: pair.accessExpiresAtMs,
         refreshHash: pair.refresh,
+        ...(request.isLent && { isLent: true }),
       }),
     );
     return { records, session: { deviceId, ...tokens } };

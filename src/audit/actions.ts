@@ -31,7 +31,10 @@ export const ACTIONS = {
   'user.rate_limit': { says: 'Let a user send more, or less, than others.' },
   'user.deactivate': { says: 'Closed an account.' },
   'user.reactivate': { says: 'Opened an account again.' },
-  'user.login_as': { says: 'Was given a token that acts as another user.' },
+  'user.login_as': {
+    says: 'Was given a token that acts as another user, and reads what they can.',
+    readsContent: true,
+  },
   'user.redact': { says: 'Redacted what a user sent.' },
   'user.account_data': { says: 'Was shown the account data of a user.', readsContent: true },
   'user.media': { says: 'Was shown the list of what a user uploaded.' },

@@ -41,6 +41,8 @@ export interface Requester {
   readonly tokenId: string;
   readonly isGuest: boolean;
   readonly isAdmin: boolean;
+  /** Set where a server administrator acts as the user: then nobody's roles count. */
+  readonly isLent?: boolean;
   /** Set where the account is suspended: what it may not do at all was refused before the handler. */
   readonly isSuspended?: boolean;
   /** Set where the account is shadow-banned: much that it asks for is only answered as if it were done. */

@@ -3,6 +3,8 @@ import { afterAll, beforeAll, describe, expect, it } from 'vitest';
 import { auditPage } from '#projections/audit/queries.ts';
 import { startApplication, type TestApplication, type TestClient } from '#test/support/application.ts';
 
+/** Why, and under which case, what people wrote is read. */
+const GROUNDS = { reason: 'a test', case_id: 'C-1' };
 const ADMIN = '/_synapse/admin';
 
 let app: TestApplication;
@@ -111,14 +113,34 @@ describe('acting as a user', () => {
   it('gives a token of a device that the user sees, for as long as it is wanted', async () => {
     const { access_token: token } = await admin.ok('POST', `${ADMIN}/v1/users/${bob.userId}/login`, {
       valid_until_ms: app.context.clock() + 60_000,
+      ...GROUNDS,
     });
     const headers = { authorization: `Bearer ${String(token)}` };
     const whoami = await app.http.inject({ url: '/_matrix/client/v3/account/whoami', headers });
     expect(whoami.json()).toMatchObject({ user_id: bob.userId });
     const { devices } = (await bob.ok('GET', '/devices')) as unknown as { devices: { display_name?: string }[] };
     expect(devices.map(({ display_name }) => display_name)).toContain('Server administrator');
-    expect((await admin.call('POST', `${ADMIN}/v1/users/${bob.userId}/login`, { valid_until_ms: 1 })).status).toBe(400);
+    expect(
+      (await admin.call('POST', `${ADMIN}/v1/users/${bob.userId}/login`, { valid_until_ms: 1, ...GROUNDS })).status,
+    ).toBe(400);
     expect((await admin.call('POST', `${ADMIN}/v1/users/${admin.userId}/login`, {})).status).toBe(403);
+  });
+
+  it('needs a reason and a case: it shows all that the user can read', async () => {
+    expect((await admin.call('POST', `${ADMIN}/v1/users/${bob.userId}/login`, {})).status).toBe(403);
+  });
+
+  it('does not lend the roles of the user, so that one person stays one where two are needed', async () => {
+    await admin.ok('PUT', `${ADMIN}/v1/users/${bob.userId}/admin`, { admin: true });
+    const { access_token: token } = await admin.ok('POST', `${ADMIN}/v1/users/${bob.userId}/login`, GROUNDS);
+    const asked = { reason: 'an emergency', case_id: 'C-1', duration_ms: 60_000 };
+    const { grant_id: grantId } = await admin.ok('POST', '/_stele/admin/break_glass', asked);
+    const approve = { method: 'POST', url: `/_stele/admin/break_glass/${String(grantId)}/approve` } as const;
+    const authorization = `Bearer ${String(token)}`;
+    const lent = await app.http.inject({ ...approve, headers: { authorization }, payload: {} });
+    expect(lent.statusCode).toBe(403);
+    expect((await bob.call('POST', approve.url, {})).status).toBe(200);
+    await admin.ok('PUT', `${ADMIN}/v1/users/${bob.userId}/admin`, { admin: false });
   });
 });
 
