@@ -17,7 +17,7 @@ import type { Config } from './config/schema.ts';
 import type { Context } from './context.ts';
 import { dataPaths } from './data-paths.ts';
 import type { Federation } from './federation/federation.ts';
-import { addFederationMetrics } from './federation/metrics.ts';
+import { federationFigures } from './federation/metrics.ts';
 import { createMetrics } from './http/metrics.ts';
 import type { Readiness } from './http/ops-endpoints.ts';
 import { RateLimiter } from './http/rate-limit.ts';
@@ -29,7 +29,7 @@ import { openOperatorSocket } from './operator/operator-socket.ts';
 import { openMatrixSigningKey, replaceMatrixSigningKey } from './signing-key.ts';
 import { EvidenceFiles } from './transparency/evidence-files.ts';
 import { logEndpoints } from './transparency/log-endpoints.ts';
-import { addTransparencyMetrics } from './transparency/metrics.ts';
+import { transparencyFigures } from './transparency/metrics.ts';
 import { makeKeeper } from './transparency/start-keeper.ts';
 
 export interface ServerOptions {
@@ -127,8 +127,8 @@ export async function startServer(config: Config, options: ServerOptions): Promi
     closers.push(() => operator.close());
     const metrics = createMetrics();
     const { counts, destinations } = federation;
-    addFederationMetrics(metrics.registry, { counts, destinations, sender: application.context.sender });
-    addTransparencyMetrics(metrics.registry, keeper.counts, () => transparency.publishedSize);
+    metrics.add(federationFigures({ counts, destinations, sender: application.context.sender }));
+    metrics.add(transparencyFigures(keeper.counts, () => transparency.publishedSize));
     const publicLog = logEndpoints({
       folder: paths.transparency,
       checkpoint: () => transparency.checkpoint(),

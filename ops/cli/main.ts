@@ -5,6 +5,8 @@ import { fileURLToPath } from 'node:url';
 // Before anything else is loaded, and in the same folder as the launcher (ops/launch/node.mjs) says. Not in the machine's folder for
 // temporary files, which is Node's default: somebody else could put code there for us to run.
 enableCompileCache(fileURLToPath(new URL('../../node_modules/.cache/compiled', import.meta.url)));
+// Before our own modules, too: it says where they are.
+await import('../launch/own-modules.mjs');
 const { processSurroundings, runCommandLine } = await import('./run-command-line.ts');
 
 /**

@@ -1,13 +1,13 @@
-import { Registry } from 'prom-client';
+import * as prometheus from 'prom-client';
 import { expect, it } from 'vitest';
 import { FederationCounts } from './counts.ts';
-import { addFederationMetrics } from './metrics.ts';
+import { federationFigures } from './metrics.ts';
 
 it('the figures are those of the moment in which somebody asks', async () => {
-  const registry = new Registry();
+  const registry = new prometheus.Registry();
   const counts = new FederationCounts();
   const load = { behind: 2, sending: 3, queuedEvents: 40 };
-  addFederationMetrics(registry, { counts, destinations: { downCount: 1 }, sender: { load } });
+  federationFigures({ counts, destinations: { downCount: 1 }, sender: { load } })(registry, prometheus);
   counts.transactionsReceived = 5;
   counts.eventsReceived.soft_fail = 6;
   expect(await registry.metrics()).toContain('stele_federation_transactions_received_total 5\n');

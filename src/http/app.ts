@@ -6,6 +6,7 @@ import { type FastifyInstance, fastify } from 'fastify';
 import type { Endpoint } from './endpoint.ts';
 import { MatrixError } from './errors.ts';
 import { beginCall, methodNotAllowed, type RegisterOptions, registerEndpoints, UNKNOWN_ROUTE } from './register.ts';
+import { todaysUrl } from './route-paths.ts';
 import { send, sendFailure } from './send.ts';
 
 /**
@@ -55,6 +56,7 @@ export function createHttpApp<C>(options: HttpAppOptions<C>): FastifyInstance {
     // A connection that is busy when the server stops gets its answer first.
     forceCloseConnections: 'idle',
     return503OnClosing: false,
+    rewriteUrl: ({ url = '/' }) => todaysUrl(url),
     routerOptions: { maxParamLength: MAX_PARAM_LENGTH },
     schemaController: { compilersFactory: { buildValidator: noCompiler, buildSerializer: noCompiler } },
     frameworkErrors: (error, _request, reply) => sendFailure(reply, error),

@@ -1,20 +1,20 @@
 /** What operators and their tools ask every server. */
-import type { Registry } from 'prom-client';
 import { jsonAnswer, RawAnswer } from './answer.ts';
 import { type Endpoint, endpoint } from './endpoint.ts';
+import type { Metrics } from './metrics.ts';
 
 /** Whether requests can be answered in full, and if not, why, in a sentence. */
 export type Readiness = { readonly ready: true } | { readonly ready: false; readonly reason: string };
 
 export interface OpsOptions {
   readonly readiness: () => Readiness | Promise<Readiness>;
-  readonly registry: Registry;
+  readonly metrics: Pick<Metrics, 'text'>;
   /** Fires when the server begins to stop: it is not ready any more. */
   readonly closing: AbortSignal;
 }
 
 /** The endpoints under `/_stele/` that need nothing of the application. */
-export function opsEndpoints({ readiness, registry, closing }: OpsOptions): Endpoint<unknown>[] {
+export function opsEndpoints({ readiness, metrics, closing }: OpsOptions): Endpoint<unknown>[] {
   return [
     /** `GET /_stele/health`: the process answers. */
     endpoint({
@@ -42,8 +42,10 @@ export function opsEndpoints({ readiness, registry, closing }: OpsOptions): Endp
       path: '/_stele/metrics',
       auth: 'none',
       rateLimit: 'none',
-      handler: async () =>
-        new RawAnswer({ headers: { 'content-type': registry.contentType }, body: await registry.metrics() }),
+      handler: async () => {
+        const { contentType, body } = await metrics.text();
+        return new RawAnswer({ headers: { 'content-type': contentType }, body });
+      },
     }),
   ];
 }

@@ -71,7 +71,7 @@ export async function startHttpServer<C>(options: HttpServerOptions<C>): Promise
   // Every long poll listens.
   setMaxListeners(0, closer.signal);
   const metrics = options.metrics ?? createMetrics();
-  const ops = opsEndpoints({ readiness: options.readiness, registry: metrics.registry, closing: closer.signal });
+  const ops = opsEndpoints({ readiness: options.readiness, metrics, closing: closer.signal });
   const endpoints: readonly Endpoint<C>[] = [...ops, ...options.endpoints];
   const onAnswered = reportTo(options.log, metrics);
 
