@@ -13,6 +13,7 @@ import { type CaseQuery, type Inclusion, type LeftOut, Selection } from './case-
 import { chunksIn, linesIn, writeWhole } from './files.ts';
 import {
   chunkName,
+  chunkNumber,
   type EventLine,
   EXPORT_FILES,
   type MemberLine,
@@ -90,6 +91,8 @@ class Collector {
   readonly #roomIds: ReadonlyMap<string, string>;
   readonly #selection: Selection;
   readonly #names: SenderNames;
+  /** By the event that they are of: there may be as many as anybody cares to send. */
+  readonly #open: Map<string, OpenRecord[]>;
   #chunk = emptyChunk();
 
   private constructor(options: CollectOptions, state: CollectState) {
@@ -98,14 +101,15 @@ class Collector {
     this.#roomIds = new Map(options.rooms.map(({ room }) => [room.stream, room.roomId]));
     this.#selection = new Selection(options.query);
     this.#names = new SenderNames(options.reader, options.log);
+    this.#open = Map.groupBy(state.open, ({ target }) => target);
   }
 
   static async resume(options: CollectOptions, begun: CollectState): Promise<Collector> {
     const collector = new Collector(options, structuredClone(begun));
     // A chunk that was written and is not in the state is written again, the same.
     for (const kind of [EXPORT_FILES.events, EXPORT_FILES.records, EXPORT_FILES.members, EXPORT_FILES.withheld]) {
-      for (const extra of (await chunksIn(join(options.folder, kind))).slice()) {
-        if (Number(extra.slice(-12, -6)) > begun.chunks) await rm(extra);
+      for (const chunk of await chunksIn(join(options.folder, kind))) {
+        if (chunkNumber(chunk) > begun.chunks) await rm(chunk);
       }
     }
     for await (const { event_id } of linesIn<EventLine>(join(options.folder, EXPORT_FILES.events))) {
@@ -129,12 +133,12 @@ class Collector {
       this.state.next = (batch.at(-1)?.position ?? this.state.next - 1) + 1;
       onProgress?.(this.state.next, size);
     }
-    for (const { position, otherwise } of this.state.open.sort((a, b) => a.position - b.position)) {
+    for (const { position, otherwise } of this.#openRecords().sort((a, b) => a.position - b.position)) {
       const raw = await log.readRaw(position);
       if (raw !== undefined) this.#leaveOut(raw, otherwise);
       if (this.#isChunkFull()) await this.#flush();
     }
-    this.state.open = [];
+    this.#open.clear();
     this.state.next = size;
     this.state.isDone = true;
     await this.#flush();
@@ -154,7 +158,10 @@ class Collector {
     const verdict = this.#selection.decide({ eventId: meta.eventId, pdu, redacts: meta.redacts });
     if (verdict.kind === 'left_out') return this.#leaveOut(raw, verdict.why);
     if (verdict.kind === 'open') {
-      this.state.open.push({ position: record.position, target: verdict.target, otherwise: verdict.otherwise });
+      const { target, otherwise } = verdict;
+      const waiting = this.#open.get(target) ?? [];
+      waiting.push({ position: record.position, target, otherwise });
+      this.#open.set(target, waiting);
       return;
     }
     await this.#include(raw, record, read, verdict.because);
@@ -163,9 +170,8 @@ class Collector {
 
   /** Edits and redactions that came before what they are of, as happens with history that was fetched later. */
   async #includeWaiting(eventId: string): Promise<void> {
-    const waiting = this.state.open.filter(({ target }) => target === eventId);
-    if (waiting.length === 0) return;
-    this.state.open = this.state.open.filter(({ target }) => target !== eventId);
+    const waiting = this.#open.get(eventId) ?? [];
+    this.#open.delete(eventId);
     for (const { position } of waiting) {
       const raw = await this.#options.log.readRaw(position);
       const record = raw && (await this.#options.log.openRecord(raw));
@@ -279,7 +285,12 @@ class Collector {
       this.state.chunks += 1;
       this.#chunk = emptyChunk();
     }
+    this.state.open = this.#openRecords();
     await save(this.state);
+  }
+
+  #openRecords(): OpenRecord[] {
+    return [...this.#open.values()].flat();
   }
 }
 

@@ -114,21 +114,24 @@ export class EventIndex {
     return this.#rooms.get(roomId)?.length ?? 0;
   }
 
-  /** The days on which the events of a room were sent, ascending: days since the epoch (UTC). */
-  daysOf(roomId: string): number[] {
-    return [...new Set((this.#rooms.get(roomId) ?? []).map(({ day }) => day))].sort((a, b) => a - b);
+  /** The events of a room as its graph orders them. */
+  *entriesOf(roomId: string): Generator<Entry> {
+    yield* this.#entriesAt(this.#rooms.get(roomId) ?? []);
   }
 
-  /** The events of a room as its graph orders them; of one day, if that is given. */
-  *entriesOf(roomId: string, day?: number): Generator<Entry> {
-    for (const place of this.#rooms.get(roomId) ?? []) {
-      if (day === undefined || place.day === day) yield this.#entry(place);
-    }
+  /** The same by the days on which they were sent, ascending: days since the epoch (UTC). Each may have been sent on another day. */
+  *entriesByDay(roomId: string): Generator<{ readonly day: number; readonly entries: Iterable<Entry> }> {
+    const days = Map.groupBy(this.#rooms.get(roomId) ?? [], ({ day }) => day);
+    for (const [day, places] of [...days].sort(([a], [b]) => a - b)) yield { day, entries: this.#entriesAt(places) };
   }
 
   /** All events in the order of the chunks. */
   *entries(): Generator<Entry> {
-    for (const place of this.#places) yield this.#entry(place);
+    yield* this.#entriesAt(this.#places);
+  }
+
+  *#entriesAt(places: readonly Place[]): Generator<Entry> {
+    for (const place of places) yield this.#entry(place);
   }
 
   #entry(place: Place): Entry {

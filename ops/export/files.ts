@@ -55,13 +55,16 @@ export async function chunksIn(folder: string): Promise<string[]> {
 }
 
 /** The lines of the chunks in a folder, parsed, in order. */
-export async function* linesIn<Line>(folder: string): AsyncGenerator<Line> {
+export async function* linesIn<Line>(
+  folder: string,
+  parse: (text: string) => unknown = JSON.parse,
+): AsyncGenerator<Line> {
   for (const chunk of await chunksIn(folder)) {
     for await (const line of createInterface({
       input: createReadStream(chunk, 'utf8'),
       crlfDelay: Number.POSITIVE_INFINITY,
     })) {
-      if (line !== '') yield JSON.parse(line) as Line;
+      if (line !== '') yield parse(line) as Line;
     }
   }
 }

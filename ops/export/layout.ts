@@ -1,5 +1,9 @@
 /** What is where in the folder of an export, and what the lines of its files are. */
+import { basename } from 'node:path';
 import { z } from 'zod';
+import { hasLooseNumbers } from '#projections/rooms/pdu-record.ts';
+import { parseJsonExactly } from '#protocol/json-limits.ts';
+import { SpelledNumber } from '#protocol/loose-numbers.ts';
 
 /** The names in the folder. All but `unfinished` are part of a finished export. */
 export const EXPORT_FILES = {
@@ -32,6 +36,9 @@ export const EXPORT_FILES = {
 
 const bytes = z.string();
 
+/** A number of an event, in old rooms spelled as it was hashed. */
+const eventNumber = z.custom<number>((value) => typeof value === 'number' || value instanceof SpelledNumber);
+
 /** One exported event. */
 export const eventLine = z.strictObject({
   /** Place in the log. */
@@ -56,12 +63,18 @@ export const eventLine = z.strictObject({
     sender: z.string(),
     room_id: z.string().optional(),
     state_key: z.string().optional(),
-    origin_server_ts: z.number(),
-    depth: z.number(),
+    origin_server_ts: eventNumber,
+    depth: eventNumber,
     content: z.record(z.string(), z.unknown()),
   }),
 });
 export type EventLine = z.infer<typeof eventLine>;
+
+/** The line of an event as it was hashed: in old rooms with numbers as they were written, which plain parsing changes. */
+export function parseEventLine(text: string): unknown {
+  const line = JSON.parse(text) as { readonly room_version?: unknown };
+  return hasLooseNumbers(String(line.room_version)) ? parseJsonExactly(text) : line;
+}
 
 /** A record of the log: of every record of the rooms in question, so that none can be missing unnoticed. */
 export const recordLine = z.strictObject({
@@ -127,6 +140,11 @@ export type WithheldLine = z.infer<typeof withheldLine>;
 /** Name of the chunk with a number, from 1. */
 export function chunkName(number: number): string {
   return `${String(number).padStart(6, '0')}.jsonl`;
+}
+
+/** The number in the name of a chunk, or in its path. */
+export function chunkNumber(path: string): number {
+  return Number.parseInt(basename(path), 10);
 }
 
 /** A room in a manifest. */

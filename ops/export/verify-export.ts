@@ -22,6 +22,7 @@ import {
   eventLine,
   type Manifest,
   manifestSchema,
+  parseEventLine,
   recordLine,
   signedText,
   withheldLine,
@@ -233,7 +234,7 @@ class ExportCheck {
   }
 
   async #checkEvents(): Promise<void> {
-    for await (const line of linesIn<unknown>(join(this.#options.folder, EXPORT_FILES.events))) {
+    for await (const line of linesIn<unknown>(join(this.#options.folder, EXPORT_FILES.events), parseEventLine)) {
       this.#events += 1;
       await this.#guard(`event ${this.#events}`, () => {
         const event = eventLine.parse(line);

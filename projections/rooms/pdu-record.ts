@@ -139,7 +139,7 @@ export function readPduRecord(record: LogRecord): PduRecord | undefined {
 }
 
 /** Whether events of a room version hash as their numbers are written, which is how they are then kept. */
-function hasLooseNumbers(roomVersion: string): boolean {
+export function hasLooseNumbers(roomVersion: string): boolean {
   return roomVersionRules(roomVersion)?.eventFormat.strictCanonicalJson === false;
 }
 

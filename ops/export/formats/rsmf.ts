@@ -59,10 +59,10 @@ interface Slice {
 
 /** The events of a room by the days on which they were sent. A time that is none counts as the epoch. */
 function* slicesOf(index: EventIndex, roomId: string): Generator<Slice> {
-  for (const day of index.daysOf(roomId)) {
+  for (const { day, entries: sent } of index.entriesByDay(roomId)) {
     let entries: Entry[] = [];
     let part = 1;
-    for (const entry of index.entriesOf(roomId, day)) {
+    for (const entry of sent) {
       if (isShownElsewhere(entry.line)) continue;
       entries.push(entry);
       if (entries.length < EVENTS_A_FILE) continue;
