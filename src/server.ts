@@ -13,6 +13,7 @@ import { latestPublishedSize, TransparencyLog } from '#streams/transparency/tran
 import { createApplication, endpointsFor } from './application.ts';
 import { recordConfiguration, recordKeyInUse } from './audit/configuration.ts';
 import { buildInThread } from './compliance/destruction/build-thread.ts';
+import { complianceFigures } from './compliance/metrics.ts';
 import type { Config } from './config/schema.ts';
 import type { Context } from './context.ts';
 import { dataPaths } from './data-paths.ts';
@@ -128,6 +129,7 @@ export async function startServer(config: Config, options: ServerOptions): Promi
     const metrics = createMetrics();
     const { counts, destinations } = federation;
     metrics.add(federationFigures({ counts, destinations, sender: application.context.sender }));
+    metrics.add(complianceFigures(application.context.compliance.destruction));
     metrics.add(transparencyFigures(keeper.counts, () => transparency.publishedSize));
     const publicLog = logEndpoints({
       folder: paths.transparency,

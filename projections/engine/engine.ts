@@ -5,12 +5,15 @@
  * acknowledged. Readers see committed rows only. If a projection fails, the engine stops where it was and says so; reads go
  * on at the last frontier.
  */
+import { stat, statfs } from 'node:fs/promises';
+import path from 'node:path';
 import { BEFORE_FIRST, type LogRecord, type Position, type Subscription } from '#streams/event-log.ts';
 import { Applier } from './applier.ts';
 import type { Environment } from './environment.ts';
 import { EngineStopped, saysDamaged, saysOutOfSpace } from './errors.ts';
-import { EnvironmentFolder } from './folder.ts';
+import { DATA_FILE, EnvironmentFolder } from './folder.ts';
 import { Gatherer } from './gatherer.ts';
+import { HiddenRows, type ToHide } from './hidden-rows.ts';
 import { machineBootId } from './mark.ts';
 import { type EngineProgress, ProgressMeter } from './progress.ts';
 import { checkNames, type ProjectedLog, type Projection } from './projection.ts';
@@ -33,6 +36,8 @@ export interface SafeCopyPolicy {
 export const DEFAULT_SAFE_COPIES: SafeCopyPolicy = { intervalMs: 5 * 60_000, minRecords: 1_000, minShare: 0.1 };
 
 const RETRY_MS = 2_000;
+/** Tables that are built anew may take so many times what those in use take: the log goes on growing meanwhile. */
+const ROOM_FACTOR = 1.1;
 
 export interface EngineOptions {
   /** The environment's folder, as `data/projections/core`; made if it is not there. */
@@ -82,6 +87,7 @@ export class ProjectionEngine {
   #copiedCount = 0;
   readonly #renewalListeners = new Set<() => void>();
   #renewing: Promise<Renewed> | undefined;
+  readonly #hidden = new HiddenRows();
   /** Snapshots that are held, by the environment that they are of. */
   readonly #held = new Map<Environment, number>();
   #onReleased: (() => void) | undefined;
@@ -173,7 +179,9 @@ export class ProjectionEngine {
     const frontier = this.frontier;
     this.#held.set(environment, (this.#held.get(environment) ?? 0) + 1);
     try {
-      return await read(new RowReader(environment, () => frontier, transaction));
+      const rows = new RowReader(environment, () => frontier, transaction);
+      rows.hidden = this.#hidden.current;
+      return await read(rows);
     } finally {
       transaction.done();
       const others = (this.#held.get(environment) ?? 1) - 1;
@@ -215,6 +223,25 @@ export class ProjectionEngine {
     }
   }
 
+  /**
+   * Shows nothing any more of what records say, whose keys are being destroyed, until {@link renew} has put tables in place that it
+   * was begun for after this. To be called before keys are destroyed and again after: a renewal that begins in between may still
+   * have read them.
+   */
+  hide(records: ToHide): void {
+    this.#hidden.add(records);
+    this.#rows.hidden = this.#hidden.current;
+  }
+
+  /** How much of the disk {@link renew} takes, and how much there is, in bytes. */
+  async roomToRenew(): Promise<{ readonly neededBytes: number; readonly freeBytes: number }> {
+    const [{ bavail, bsize }, { size }] = await Promise.all([
+      statfs(this.#folder.dir),
+      stat(path.join(this.#applier.environment.path, DATA_FILE)),
+    ]);
+    return { neededBytes: Math.ceil(ROOM_FACTOR * size), freeBytes: bavail * bsize };
+  }
+
   /** Calls `listener` whenever {@link renew} has put other tables in place; returns how to stop listening. */
   onRenewed(listener: () => void): () => void {
     this.#renewalListeners.add(listener);
@@ -224,6 +251,7 @@ export class ProjectionEngine {
   async #renew(buildAhead: BuildAhead | undefined, signal: AbortSignal | undefined): Promise<Renewed> {
     await this.#copying?.catch(() => undefined);
     const old = this.#applier.environment;
+    this.#hidden.beginBuilding();
     const { renewed } = await renewedApplier({
       folder: this.#folder,
       projections: this.#projections,
@@ -235,6 +263,8 @@ export class ProjectionEngine {
         if (this.#isClosed || this.#failure !== undefined || applier.position !== this.frontier) throw this.#stopped();
         this.#applier = applier;
         this.#rows.switchTo(applier.environment);
+        this.#hidden.built();
+        this.#rows.hidden = this.#hidden.current;
       },
     });
     for (const listener of this.#renewalListeners) {

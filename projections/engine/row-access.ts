@@ -6,7 +6,7 @@ import { UnknownTable } from './errors.ts';
 import { type KeyCodec, type KeyPrefix, KeyTooLong } from './keys.ts';
 import type { Projection } from './projection.ts';
 import type { Reader, Row, Writer } from './reader.ts';
-import type { AnyTable, RangeOptions, Table } from './table.ts';
+import type { AnyTable, Hidden, RangeOptions, Table } from './table.ts';
 import type { ValueCodec } from './values.ts';
 
 /** LMDB's options for a range, as they are given to it. */
@@ -55,6 +55,8 @@ export class RowReader implements Reader {
   readonly #transaction: Transaction | undefined;
   #lastTable: AnyTable | undefined;
   #lastStore: Store | undefined;
+  /** What is not shown; undefined for nothing, as nearly always. */
+  hidden: Hidden | undefined;
 
   constructor(environment: Environment, frontier: () => Position, transaction?: Transaction) {
     this.#environment = environment;
@@ -68,7 +70,9 @@ export class RowReader implements Reader {
 
   get<K extends readonly unknown[], V>(table: Table<K, V>, key: K): V | undefined {
     const stored = this.#fetch(table, key);
-    return stored === undefined ? undefined : table.value.decode(stored, stored.length);
+    if (stored === undefined) return undefined;
+    const value = table.value.decode(stored, stored.length);
+    return this.hidden === undefined || table.hide === undefined ? value : table.hide(key, value, this.hidden);
   }
 
   has<K extends readonly unknown[], V>(table: Table<K, V>, key: K): boolean {
@@ -79,10 +83,27 @@ export class RowReader implements Reader {
     const range = this.#rangeOf(table, options);
     if (range === undefined) return [];
     const { db } = this.store(table);
+    const { hidden } = this;
+    if (hidden !== undefined && table.hide !== undefined) return this.#shown(table, range, hidden);
     return {
       *[Symbol.iterator]() {
         for (const { key, value } of db.getRange(range))
           yield new LazyRow<K, V>(table.value, key as unknown as K, value);
+      },
+    };
+  }
+
+  /** The rows of a range, without what is hidden. */
+  #shown<K extends readonly unknown[], V>(table: Table<K, V>, range: LmdbRange, hidden: Hidden): Iterable<Row<K, V>> {
+    const { db } = this.store(table);
+    return {
+      *[Symbol.iterator]() {
+        for (const { key: stored, value } of db.getRange(range)) {
+          const key = stored as unknown as K;
+          const decoded = table.value.decode(value, value.length);
+          const shown = table.hide === undefined ? decoded : table.hide(key, decoded, hidden);
+          if (shown !== undefined) yield { key, value: shown };
+        }
       },
     };
   }

@@ -29,6 +29,20 @@ export interface Table<K extends readonly unknown[], V> {
   readonly why: string;
   /** What saves work while records are applied; for tables whose keys are one number or one string. What is stored is the same. */
   readonly habit?: TableHabit;
+  /**
+   * What is shown of a row while something of it is {@link Hidden}: undefined for nothing at all. For tables whose rows hold what
+   * people wrote. Not asked by `has`, `keys`, `count` and `seekLast`.
+   */
+  hide?(key: K, value: V, hidden: Hidden): V | undefined;
+}
+
+/** Records whose keys are destroyed and whose rows are there still: until the tables are built anew they are not shown. */
+export interface Hidden {
+  readonly positions: ReadonlySet<number>;
+  /** SHA-256 of files that go, as hex. */
+  readonly contents: ReadonlySet<string>;
+  /** When the records of these files were made: milliseconds since the epoch. Others may have uploaded the same. */
+  readonly contentTimes: ReadonlySet<number>;
 }
 
 /**

@@ -43,6 +43,7 @@ export const media = defineTable({
   key: tuple<[mediaId: string]>(str),
   value: msgpack<MediaRow>(),
   why: 'A download names the media id and needs all the rest.',
+  hide: (_, row, { contents, contentTimes }) => (contents.has(row[1]) && contentTimes.has(row[5]) ? undefined : row),
 });
 
 const pending = defineTable({

@@ -6,9 +6,12 @@ import { parseJsonExactly } from '#protocol/json-limits.ts';
 import { isJsonObject } from '#protocol/json-object.ts';
 import type { JsonObject, Pdu } from '#protocol/pdu.ts';
 import { redactContent, redactedEventIdOf } from '#protocol/redaction.ts';
-import type { RoomVersionRules } from '#protocol/room-version.ts';
+import { type RoomVersionRules, roomVersionRules } from '#protocol/room-version.ts';
 import type { Position } from '#streams/event-log.ts';
 import type { EventRow } from './event-row.ts';
+
+/** The room version whose redactions keep the most of what says who may do what. Source: rooms/v11, "Redactions". */
+const KEEPS_MOST = '11';
 
 /**
  * JSON text of the content that clients see: that of a redaction names its target in every room version, also where the event
@@ -55,4 +58,16 @@ export function redactedRow<Row extends EventRow>(row: Row, redaction: Position,
     hasUrl: false,
     redactedBy: row.redactedBy ?? redaction,
   } as Row;
+}
+
+/**
+ * A row as it is shown while its content is being destroyed: what is left of it in the version of rooms that keeps most, since what
+ * says who may do what is read from rows too.
+ */
+export function bareRow<Row extends EventRow>(row: Row): Row {
+  const rules = roomVersionRules(KEEPS_MOST);
+  const { relation: _, ...kept } = row;
+  if (rules === undefined) return { ...kept, contentJson: '{}', hasUrl: false } as Row;
+  const content = redactContent({ type: row.type, content: contentOf(row) }, rules);
+  return { ...kept, contentJson: contentJsonOf(content, rules), hasUrl: false } as Row;
 }

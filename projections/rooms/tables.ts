@@ -12,6 +12,7 @@ import {
   u48,
 } from '#projections/engine/table.ts';
 import { authChainTables } from './auth-chains/tables.ts';
+import { bareRow } from './event-content.ts';
 import { type EventRow, eventRow } from './event-row.ts';
 import type { Disposition } from './pdu-record.ts';
 import { stateTables } from './state/tables.ts';
@@ -125,6 +126,7 @@ export const events = defineTable({
   value: eventRow,
   why: 'Keyed by log position, so rows are written at the end, pages stay full, and a timeline reads neighbours.',
   habit: 'reread',
+  hide: ([position], row, { positions }) => (positions.has(position) ? bareRow(row) : row),
 });
 
 export const eventIds = defineTable({
@@ -146,6 +148,7 @@ export const withheld = defineTable({
   key: tuple<[event: number]>(u48),
   value: msgpack<WithheldRow>(),
   why: 'Apart from the events that people see, so that no reader has to remember to leave them out.',
+  hide: ([position], row, { positions }) => (positions.has(position) ? bareRow(row) : row),
 });
 
 export const awaitedEvents = defineTable({

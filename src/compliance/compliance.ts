@@ -1,5 +1,4 @@
 /** What of the server decides what may go, keeps what must stay, and destroys what is due: put together. */
-import type { ProjectionEngine } from '#projections/engine/engine.ts';
 import type { Reader } from '#projections/engine/reader.ts';
 import type { BuildAhead } from '#projections/engine/renewal.ts';
 import type { Audit } from '#src/audit/audit.ts';
@@ -22,7 +21,7 @@ export interface ComplianceOptions {
   readonly serverName: string;
   readonly log: EventLog;
   readonly reader: Reader;
-  readonly engine: Pick<ProjectionEngine, 'renew'>;
+  readonly engine: DestructionOptions['engine'];
   readonly commands: StreamCommands;
   readonly newRecordId: () => Uint8Array;
   readonly rooms: Rooms;

@@ -19,7 +19,7 @@ import type { Logger } from '#src/log/logger.ts';
 import type { EventLog, RecordDraft } from '#streams/event-log.ts';
 import { type Certificate, type LogProof, makeCertificate } from './certificate.ts';
 import { decide } from './decision/decide.ts';
-import type { Destruction } from './destruction/destruction.ts';
+import { type Destruction, NoRoomForTables } from './destruction/destruction.ts';
 import type { Holds } from './holds.ts';
 import { Ledger } from './ledger.ts';
 import { scan } from './scan.ts';
@@ -201,12 +201,21 @@ export class Erasures {
       return ledger.take(item, decide(item, { cause: 'erasure', userId }, circumstances));
     });
     await ledger.flush();
-    await destruction.finish();
     const destroyed = together(erasure.soFar, ledger, peersAsked);
-    if (ledger.deferred > 0) {
-      const { holdIds, deferred } = ledger;
-      const fields = { id, holdIds, kept: deferred, soFar: destroyed };
-      await this.#append(complianceRecord(newRecordId(), 'erasure.deferred', fields));
+    const { holdIds, deferred } = ledger;
+    const defer = () =>
+      this.#append(
+        complianceRecord(newRecordId(), 'erasure.deferred', { id, holdIds, kept: deferred, soFar: destroyed }),
+      );
+    try {
+      await destruction.finish();
+    } catch (error) {
+      // What has gone by then is on record, for the certificate; it is gone on with when there is room.
+      if (error instanceof NoRoomForTables) await defer();
+      throw error;
+    }
+    if (deferred > 0) {
+      await defer();
       return { erasure: this.find(id) ?? erasure, certificate: undefined };
     }
     const headAfter = await proof?.checkpoint();
@@ -231,8 +240,9 @@ export class Erasures {
       if (this.#closing.signal.aborted) return;
       const waitMs = erasure.by === BY_SUBJECT ? erasure.requestedAtMs + delayMs - clock() : 0;
       const standing = new Set(holds.standing().map(({ id }) => id));
-      // What waits for a hold that stands would only wait again.
-      if (erasure.state === 'deferred' && erasure.holdIds.every((id) => standing.has(id))) continue;
+      // What waits for a hold that stands would only wait again; without holds it waits for room on the disk.
+      const { state, holdIds } = erasure;
+      if (state === 'deferred' && holdIds.length > 0 && holdIds.every((hold) => standing.has(hold))) continue;
       if (waitMs > 0) {
         nextMs = Math.min(nextMs, waitMs);
         continue;

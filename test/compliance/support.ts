@@ -18,7 +18,7 @@ export async function filesUnder(folder: string, text: string): Promise<string[]
   for (const entry of await readdir(folder, { recursive: true, withFileTypes: true })) {
     if (!entry.isFile()) continue;
     const file = path.join(entry.parentPath, entry.name);
-    const bytes = await readFile(file);
+    const bytes = await readFile(file).catch(ifGone);
     if (wanted.some((one) => bytes.includes(one))) found.push(path.relative(folder, file));
   }
   return found;
@@ -64,4 +64,10 @@ export async function upload(
     announcedBytes: undefined,
   });
   return media.mediaId;
+}
+
+/** What a server removes or renames while it is searched through has nothing in it any more. */
+function ifGone(error: unknown): Buffer {
+  if (error instanceof Error && 'code' in error && error.code === 'ENOENT') return Buffer.alloc(0);
+  throw error;
 }

@@ -3,6 +3,7 @@
  *
  * 1. A record says what will go, for what cause and by which rule (`destruction.decided`): durable before anything goes.
  * 2. The keys of the sections are destroyed; `erased.list` beside the keyring names them, for restores.
+ *    From then on until 3. is done readers are shown nothing of the rows that are there still.
  * 3. The tables are built anew from the log, which can be read only in so far as there are keys, and take the place of those in
  *    use: so no row, no free page and no gap of a page holds anything of it, nor does a safe copy; and the tables are what a
  *    replay gives. The search index likewise.
@@ -26,7 +27,9 @@ import { packSections, unpackSections } from '#projections/compliance/section-li
 import type { ProjectionEngine } from '#projections/engine/engine.ts';
 import type { Reader } from '#projections/engine/reader.ts';
 import type { BuildAhead } from '#projections/engine/renewal.ts';
+import { MEDIA_STORED } from '#projections/media/records.ts';
 import type { StreamCommands } from '#src/commands/stream-command.ts';
+import { MatrixError } from '#src/http/errors.ts';
 import type { Logger } from '#src/log/logger.ts';
 import type { EventLog, Position, RecordDraft } from '#streams/event-log.ts';
 import type { ClassifiedItem } from '../items.ts';
@@ -43,7 +46,7 @@ const RETRY_MS = 60_000;
 export interface DestructionOptions {
   readonly log: EventLog;
   readonly reader: Reader;
-  readonly engine: Pick<ProjectionEngine, 'renew'>;
+  readonly engine: Pick<ProjectionEngine, 'renew' | 'hide' | 'roomToRenew'>;
   readonly commands: StreamCommands;
   readonly newRecordId: () => Uint8Array;
   readonly search: { renew(): Promise<void> };
@@ -77,6 +80,16 @@ export class DestructionStopped extends Error {
   override readonly name = 'DestructionStopped';
 }
 
+/** Keys are destroyed, and there is no room on the disk to build the tables anew, which still hold what they opened. */
+export class NoRoomForTables extends MatrixError {
+  constructor(neededBytes: number, freeBytes: number) {
+    const message =
+      `What goes has no keys any more and is not shown, but the tables hold it until they are built anew: that needs ${neededBytes} ` +
+      `bytes of the disk, and ${freeBytes} are free. It is tried again each minute.`;
+    super('M_UNKNOWN', message, { status: 507 });
+  }
+}
+
 const NOTHING: Finished = { sections: 0, media: 0 };
 
 export class Destruction {
@@ -88,9 +101,20 @@ export class Destruction {
   readonly #closing = new AbortController();
   /** Records of decisions that are not finished, whose keys this process has destroyed. */
   readonly #keysGone = new Set<Position>();
+  #missingBytes = 0;
 
   constructor(options: DestructionOptions) {
     this.#options = options;
+  }
+
+  /** What has to become free on the disk before tables can be built anew, in bytes; 0 when nothing waits for that. */
+  get missingBytes(): number {
+    return this.#missingBytes;
+  }
+
+  /** Decisions of which not everything is gone. */
+  get unfinished(): number {
+    return unfinishedDestructions(this.#options.reader).length;
   }
 
   /**
@@ -149,10 +173,9 @@ export class Destruction {
     try {
       return await this.finish();
     } catch (error) {
-      if (this.#closing.signal.aborted) return NOTHING;
+      if (this.#closing.signal.aborted || error instanceof NoRoomForTables) return NOTHING;
       logger.error({ err: error }, 'what was decided to be destroyed is not all gone; it is tried again in a minute');
-      this.#retryTimer = setTimeout(() => void this.resume(), RETRY_MS);
-      this.#retryTimer.unref();
+      this.#retryLater();
       return NOTHING;
     }
   }
@@ -174,8 +197,11 @@ export class Destruction {
     const { signal } = this.#closing;
     if (signal.aborted) throw new DestructionStopped('the server stops; what was decided goes at the next start');
     await this.#destroyKeysOf(pending);
-    await engine.renew({ signal, ...(buildAhead && { buildAhead }) });
+    dropCaches();
+    // First: until it is built anew nothing is found in it.
     await search.renew();
+    await this.#checkRoom();
+    await engine.renew({ signal, ...(buildAhead && { buildAhead }) });
     // An index that was closed before has not removed anything.
     if (signal.aborted) throw new DestructionStopped('the server stops; what was decided goes at the next start');
     let sections = 0;
@@ -202,6 +228,7 @@ export class Destruction {
         if (this.#keysGone.has(position)) continue;
         const fields = await this.#decisionAt(position);
         if (fields !== undefined) await this.#destroyKeys(fields);
+        this.#keysGone.add(position);
       }
       return { records: [], result: undefined };
     });
@@ -213,8 +240,45 @@ export class Destruction {
     return read?.kind === 'destruction.decided' ? read.fields : undefined;
   }
 
-  #destroyKeys({ items }: ComplianceRecords['destruction.decided']): Promise<void> {
-    return this.#options.log.destroyKeys([...unpackSections(items)]);
+  async #destroyKeys({ items, media }: ComplianceRecords['destruction.decided']): Promise<void> {
+    const { log, engine } = this.#options;
+    const sections = [...unpackSections(items)];
+    const positions = new Set(sections.map(({ position }) => position));
+    const contentTimes = new Set<number>();
+    if (media.length > 0) {
+      for (const position of positions) {
+        const record = await log.readAt(position);
+        if (record?.kind === MEDIA_STORED) contentTimes.add(record.recordedAtMs);
+      }
+    }
+    const hidden = { positions, contents: media, contentTimes };
+    engine.hide(hidden);
+    await log.destroyKeys(sections);
+    // Tables whose building began in between may have read them.
+    engine.hide(hidden);
+  }
+
+  /** Keys are destroyed whether there is room or not: that cannot wait. */
+  async #checkRoom(): Promise<void> {
+    const { engine, logger } = this.#options;
+    const { neededBytes, freeBytes } = await engine.roomToRenew();
+    if (freeBytes >= neededBytes) {
+      this.#missingBytes = 0;
+      return;
+    }
+    const isNews = this.#missingBytes === 0;
+    this.#missingBytes = neededBytes - freeBytes;
+    const error = new NoRoomForTables(neededBytes, freeBytes);
+    if (isNews) logger.warn({ neededBytes, freeBytes }, error.message);
+    this.#retryLater();
+    throw error;
+  }
+
+  #retryLater(): void {
+    clearTimeout(this.#retryTimer);
+    if (this.#closing.signal.aborted) return;
+    this.#retryTimer = setTimeout(() => void this.resume(), RETRY_MS);
+    this.#retryTimer.unref();
   }
 
   async #append(records: readonly RecordDraft[]): Promise<Position> {
