@@ -3,7 +3,7 @@ import { findRoom, roomById, roomsOf } from '#projections/rooms/queries.ts';
 import { serverNameOf } from '#protocol/identifiers.ts';
 import type { Context } from '#src/context.ts';
 import { MatrixError } from '#src/http/errors.ts';
-import { messagesOfUser } from '#src/rooms/messages-of-user.ts';
+import { messagesOfUser, type SentBetween } from '#src/rooms/messages-of-user.ts';
 
 /** What is asked for. */
 export interface UserRedaction {
@@ -11,6 +11,8 @@ export interface UserRedaction {
   /** Room ids; empty for all that the user was ever in. */
   readonly rooms: readonly string[];
   readonly reason: string | undefined;
+  /** Only what was sent in this time. */
+  readonly sent: SentBetween;
   /** Most messages of each room, the newest. */
   readonly limit: number;
   /** In whose name; undefined for the user's own, where they are of this server. */
@@ -22,7 +24,7 @@ export interface UserRedaction {
 /** Gives which messages could not be redacted, and why, in the form of Synapse's answers. */
 export async function redactUser(
   { reader, rooms, serverName }: Pick<Context, 'reader' | 'rooms' | 'serverName'>,
-  { userId, rooms: wanted, reason, limit, by, fallback }: UserRedaction,
+  { userId, rooms: wanted, reason, sent, limit, by, fallback }: UserRedaction,
 ): Promise<{ failed_redactions: Record<string, string> }> {
   const failed = new Map<string, string>();
   const own = serverNameOf(userId) === serverName ? userId : fallback;
@@ -33,7 +35,7 @@ export async function redactUser(
   for (const roomId of roomIds) {
     const room = findRoom(reader, roomId);
     if (room === undefined) continue;
-    for (const redacts of await messagesOfUser(reader, room.id, userId, limit)) {
+    for (const redacts of await messagesOfUser(reader, room.id, userId, limit, sent)) {
       try {
         const content = { redacts, ...(reason !== undefined && { reason }) };
         await rooms.send(roomId, { sender: by ?? own, type: 'm.room.redaction', content });

@@ -8,12 +8,19 @@ const MAX_PLACE = 2 ** 48 - 1;
 /** Events that are looked at in one turn of the event loop. */
 const EVENTS_A_TURN = 200;
 
+/** When messages were sent, by the clocks of their senders: milliseconds since the epoch, both ends included. */
+export interface SentBetween {
+  readonly fromMs?: number | undefined;
+  readonly toMs?: number | undefined;
+}
+
 /** The ids of a user's messages in a room that are not redacted, the newest first: all that can be redacted and is no state. */
 export async function messagesOfUser(
   reader: Reader,
   room: Position,
   userId: string,
   limit = Number.POSITIVE_INFINITY,
+  { fromMs = Number.NEGATIVE_INFINITY, toMs = Number.POSITIVE_INFINITY }: SentBetween = {},
 ): Promise<string[]> {
   const found: string[] = [];
   let upTo = MAX_PLACE;
@@ -24,7 +31,8 @@ export async function messagesOfUser(
       looked += 1;
       const event = eventAt(reader, position);
       const isMessage = event?.sender === userId && event.stateKey === undefined && event.type !== 'm.room.redaction';
-      if (isMessage && event.redactedBy === undefined) found.push(event.eventId);
+      const isInTime = event !== undefined && event.originServerTs >= fromMs && event.originServerTs <= toMs;
+      if (isMessage && isInTime && event.redactedBy === undefined) found.push(event.eventId);
       if (found.length >= limit) return found;
       if (looked === EVENTS_A_TURN) break;
     }

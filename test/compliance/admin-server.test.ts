@@ -107,7 +107,17 @@ describe('what a user sent', () => {
       return (chunk as unknown as { content: { body?: string } }[]).map(({ content }) => content.body);
     };
     expect(await redact({ rooms: [room], limit: 1, reason: 'spam' })).toEqual([undefined, 'two', 'one']);
-    expect(await redact({ rooms: [] })).toEqual([undefined, undefined, undefined]);
+    const until = app.now();
+    app.advance(1000);
+    await bob.ok('PUT', `/rooms/${room}/send/m.room.message/four`, { msgtype: 'm.text', body: 'four' });
+    expect(await redact({ rooms: [], after_ts: until + 500, before_ts: until + 600 })).toEqual([
+      'four',
+      undefined,
+      'two',
+      'one',
+    ]);
+    expect(await redact({ rooms: [], after_ts: until + 500 })).toEqual([undefined, undefined, 'two', 'one']);
+    expect(await redact({ rooms: [] })).toEqual([undefined, undefined, undefined, undefined]);
     expect((await admin.call('GET', `${ADMIN}/user/redact_status/none`)).status).toBe(404);
   });
 });

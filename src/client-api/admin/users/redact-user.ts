@@ -26,6 +26,8 @@ export const redactUser = endpoint({
     reason: z.string().optional(),
     limit: z.int().positive().default(DEFAULT_LIMIT),
     use_admin: z.boolean().default(false),
+    after_ts: z.int().optional(),
+    before_ts: z.int().optional(),
   }),
   audit: {
     action: 'user.redact',
@@ -41,6 +43,7 @@ export const redactUser = endpoint({
       userId,
       rooms: body.rooms,
       reason: body.reason,
+      sent: { fromMs: body.after_ts, toMs: body.before_ts },
       limit: body.limit,
       by,
       fallback: requester.userId,
