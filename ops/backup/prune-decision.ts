@@ -3,11 +3,16 @@
  * something of everybody and every room up to its last record, so every standing hold covers it that covers anything of that
  * time. Minimum lifetimes keep it only where it is the last copy of something: else what it holds is in a newer one.
  */
-import { standingHolds } from '#projections/compliance/queries.ts';
+import { latestPolicy, standingHolds } from '#projections/compliance/queries.ts';
 import { ITEM_CLASSES, type ItemClass } from '#projections/compliance/records.ts';
 import { type Circumstances, decide, type Item } from '#src/compliance/decision/decide.ts';
 import { policyOf } from '#src/compliance/retention-policy.ts';
 import type { Config } from '#src/config/schema.ts';
+import { dataPaths } from '#src/data-paths.ts';
+import { diskFiles } from '#streams/embedded/files.ts';
+import { readLogId } from '#streams/embedded/log-id.ts';
+import { logPaths } from '#streams/embedded/paths.ts';
+import { listSegments, segmentAt } from '#streams/embedded/segments.ts';
 import { readDataFolder } from '../rooms/data-folder.ts';
 import type { Manifest } from './manifest.ts';
 import type { OnlyCopy, PruneDecision } from './prune.ts';
@@ -42,13 +47,29 @@ export function whyKept(manifest: Manifest, onlyCopy: OnlyCopy, circumstances: C
   return undefined;
 }
 
+/** Why a generation of another log stays: what is on hold in it is written elsewhere. */
+const OTHER_LOG =
+  'It is of another log than that of the configured data folder, where nobody knows what of it is on hold.';
+
 /**
- * Runs the work with the decision as the configured data folder has it: its holds, and the policy of the settings.
+ * Runs the work with the decision as the configured data folder has it: its holds, and the policy that is on record there, whatever the
+ * settings say by now.
  * @throws {NothingToCheck} where there are no projections: then nobody knows what is on hold.
  */
 export function withPruneDecision<T>(config: Config, work: (decide: PruneDecision) => Promise<T>): Promise<T> {
-  return readDataFolder(config.data_dir, ({ reader }) => {
-    const circumstances = { policy: policyOf(config), holds: standingHolds(reader), nowMs: Date.now() };
-    return work((manifest, onlyCopy) => whyKept(manifest, onlyCopy, circumstances));
+  return readDataFolder(config.data_dir, async ({ reader }) => {
+    const policy = latestPolicy(reader)?.policy ?? policyOf(config);
+    const circumstances = { policy, holds: standingHolds(reader), nowMs: Date.now() };
+    const ownId = await logIdOf(dataPaths(config.data_dir).log);
+    return work((manifest, onlyCopy) =>
+      manifest.log_id === ownId ? whyKept(manifest, onlyCopy, circumstances) : OTHER_LOG,
+    );
   });
+}
+
+/** Hex of the bytes that a log's files carry. */
+async function logIdOf(folder: string): Promise<string> {
+  const { segments } = logPaths(folder);
+  const [first = 0] = await listSegments(diskFiles, segments);
+  return (await readLogId(diskFiles, segmentAt(segments, first).path)).toString('hex');
 }

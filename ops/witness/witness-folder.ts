@@ -3,6 +3,7 @@
 import { hash } from 'node:crypto';
 import { mkdir, open, readdir, readFile, writeFile } from 'node:fs/promises';
 import path from 'node:path';
+import { type Lock, LogInUse, takeLock } from '#streams/embedded/lock.ts';
 import { type Cosigner, newCosignerText, parseCosigner } from '#streams/transparency/cosignature.ts';
 import type { WitnessedMisbehaviour } from '#streams/transparency/witness.ts';
 
@@ -50,6 +51,20 @@ export async function openWitnessKey(folder: string, name: string | undefined): 
     await handle.close();
   }
   return parseCosigner(made);
+}
+
+/**
+ * Lets one process at a time be the witness of a folder: two would not know what the other has cosigned, and could be made to
+ * cosign two histories. @throws {Error} where there is another
+ */
+export async function lockWitness(folder: string): Promise<Lock> {
+  await mkdir(folder, { recursive: true, mode: 0o700 });
+  try {
+    return await takeLock(path.join(folder, 'lock'));
+  } catch (error) {
+    if (!(error instanceof LogInUse)) throw error;
+    throw new Error(`another process is the witness of ${folder}: stop it first`, { cause: error });
+  }
 }
 
 /** Keeps both notes: together they show what a log did. Gives the file, or undefined where there are enough. */

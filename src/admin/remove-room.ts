@@ -34,11 +34,13 @@ export type RemovalResult = {
   new_room_id: string | null;
 };
 
-/** @throws {MatrixError} M_NOT_FOUND for a room that is not known here and is not to be blocked either. */
+/** @throws {MatrixError} M_FORBIDDEN where a hold keeps what is to be purged; M_NOT_FOUND for a room that is not known here and is not to be blocked either. */
 export async function removeRoom(context: Context, removal: RoomRemoval): Promise<RemovalResult> {
   const { reader, directory, compliance } = context;
   const { roomId, block, purge, by } = removal;
   const room = findRoom(reader, roomId);
+  // Where a hold keeps the room nothing is done by halves: nobody is to see that there is one.
+  if (room !== undefined && purge) await compliance.purges.checkRoom(roomId);
   if (room === undefined && !block) throw notFound('There is no such room here.');
   if (block) await directory.setBlocked(roomId, true, by);
   const result: RemovalResult = { kicked_users: [], failed_to_kick_users: [], local_aliases: [], new_room_id: null };

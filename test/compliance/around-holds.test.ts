@@ -1,0 +1,74 @@
+/** Ways around what must hold: another configuration, another name of the same person, two witnesses of one folder, doing things by halves. */
+import { mkdtemp, rm, writeFile } from 'node:fs/promises';
+import { tmpdir } from 'node:os';
+import path from 'node:path';
+import { afterEach, expect, it } from 'vitest';
+import { lockWitness } from '#ops/witness/witness-folder.ts';
+import { removeRoom } from '#src/admin/remove-room.ts';
+import { startApplication } from '#test/support/application.ts';
+import { ServerFolder } from './server-folder.test-support.ts';
+import { makeRoom, say } from './support.ts';
+
+const CASE = { caseId: 'C-1', reason: 'R' };
+const cleanUp: (() => Promise<unknown>)[] = [];
+afterEach(async () => {
+  for (const work of cleanUp.splice(0)) await work();
+});
+
+it('a backup is not pruned by asking a server that knows nothing of its holds', { timeout: 120_000 }, async () => {
+  const server = await ServerFolder.make();
+  cleanUp.push(() => server.remove());
+  await server.start();
+  const ada = await server.register('ada');
+  const room = await server.makeRoom(ada);
+  await server.published();
+  const first = await server.steleJson('backup', server.path('copy'));
+  await server.say(ada, room, 'more');
+  await server.published();
+  await server.steleJson('backup', server.path('copy'));
+  await server.steleJson('hold', 'add', '--user', ada.userId, '--case', 'C', '--reason', 'R');
+  await server.stop();
+
+  await server.configure('other');
+  await server.start();
+  await server.stop();
+  const pruned = await server.steleJson('backup', 'prune', server.path('copy'), '--keep', '1');
+  expect(pruned).toMatchObject({
+    removed: [],
+    kept: [{ generation: first['id'], reason: expect.stringContaining('another log') }],
+  });
+});
+
+it('a room of which a part is on hold is not emptied when its removal is refused', async () => {
+  const app = await startApplication();
+  cleanUp.push(() => app.close());
+  const [ann, bob] = [await app.register('ann'), await app.register('bob')];
+  const roomId = await makeRoom(ann);
+  await bob.ok('POST', `/join/${encodeURIComponent(roomId)}`, {});
+  await say(bob, roomId, 'held');
+  const holdId = await app.context.compliance.holds.add({ scope: { userId: bob.userId }, ...CASE, by: 'operator:x' });
+  const removal = { roomId, purge: true, newRoomUserId: undefined, newRoomName: undefined, message: undefined };
+  await expect(removeRoom(app.context, { ...removal, block: true, by: ann.userId })).rejects.toThrow(holdId);
+  const { joined_rooms: joined } = await bob.ok('GET', '/joined_rooms');
+  expect(joined).toEqual([roomId]);
+});
+
+it('who set a hold does not release it under another account of the system', async () => {
+  const app = await startApplication({ compliance: { hold_four_eyes: true } });
+  cleanUp.push(() => app.close());
+  const { holds } = app.context.compliance;
+  const id = await holds.add({ scope: { userId: '@ann:localhost' }, ...CASE, by: 'operator:ann' });
+  await expect(holds.release(id, { by: 'operator:ann as root', reason: 'R' })).rejects.toThrow('Somebody else');
+  await holds.release(id, { by: 'operator:bob as root', reason: 'R' });
+  expect(holds.standing()).toEqual([]);
+});
+
+it('one process at a time is the witness of a folder', async () => {
+  const folder = await mkdtemp(path.join(tmpdir(), 'stele-witness-'));
+  cleanUp.push(() => rm(folder, { recursive: true, force: true }));
+  await writeFile(path.join(folder, 'notes'), '');
+  const lock = await lockWitness(folder);
+  await expect(lockWitness(folder)).rejects.toThrow('another process is the witness');
+  lock.release();
+  (await lockWitness(folder)).release();
+});
