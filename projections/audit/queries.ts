@@ -45,8 +45,11 @@ export interface AuditPageOptions {
   readonly isReversed?: boolean;
 }
 
-/** Most entries looked at for one page; a page may hold fewer than asked for, and still have a next one. */
-const MAX_SCANNED = 20_000;
+/**
+ * Most entries looked at for one page, so that nobody else waits long for it; a page may hold fewer than asked for, and still have a
+ * next one.
+ */
+const MAX_SCANNED = 4_000;
 
 /** A page of the entries that a query is after. */
 export function auditPage(reader: Reader, query: AuditQuery, options: AuditPageOptions): AuditPage {

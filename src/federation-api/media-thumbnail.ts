@@ -1,15 +1,8 @@
-import { z } from 'zod';
-import {
-  DEFAULT_UPLOAD_WAIT_MS,
-  findContent,
-  MAX_UPLOAD_WAIT_MS,
-  type MediaContext,
-} from '#src/client-api/media/served-content.ts';
-import { thumbnailOf } from '#src/client-api/media/thumbnail.ts';
+import { findContent, type MediaContext } from '#src/client-api/media/served-content.ts';
+import { thumbnailOf, thumbnailQuery } from '#src/client-api/media/thumbnail.ts';
 import { mediaParts } from '#src/federation/media/multipart.ts';
 import { RawAnswer } from '#src/http/answer.ts';
 import { endpoint } from '#src/http/endpoint.ts';
-import { queryChoice, queryFlag, queryInteger } from '#src/http/query.ts';
 import { contentDisposition, UNKNOWN_TYPE } from '#src/media/download-headers.ts';
 
 /**
@@ -21,13 +14,7 @@ export const mediaThumbnail = endpoint({
   path: '/_matrix/federation/v1/media/thumbnail/{mediaId}',
   auth: 'server',
   rateLimit: 'federation',
-  query: z.object({
-    width: queryInteger({ min: 1 }),
-    height: queryInteger({ min: 1 }),
-    method: queryChoice(['crop', 'scale']).default('scale'),
-    animated: queryFlag().default(false),
-    timeout_ms: queryInteger({ cap: MAX_UPLOAD_WAIT_MS }).default(DEFAULT_UPLOAD_WAIT_MS),
-  }),
+  query: thumbnailQuery,
   handler: async (request, context: MediaContext) => {
     const found = await findContent(context, context.serverName, request.params.mediaId, {
       timeoutMs: request.query.timeout_ms,

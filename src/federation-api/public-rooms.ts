@@ -2,7 +2,7 @@ import { z } from 'zod';
 import type { Context } from '#src/context.ts';
 import { endpoint } from '#src/http/endpoint.ts';
 import { queryInteger, queryText } from '#src/http/query.ts';
-import { listPublicRooms, type PublicRoomsPage } from '#src/rooms/public-rooms.ts';
+import { listPublicRooms, NO_ROOMS, publicRoomsBody } from '#src/rooms/public-rooms.ts';
 
 /**
  * `GET /_matrix/federation/v1/publicRooms`: the list of public rooms of this server.
@@ -33,18 +33,7 @@ export const postPublicRooms = endpoint({
   path: '/_matrix/federation/v1/publicRooms',
   auth: 'server',
   rateLimit: 'federation',
-  body: z.object({
-    limit: z.number().int().nonnegative().nullish(),
-    since: z.string().nullish(),
-    filter: z
-      .object({
-        generic_search_term: z.string().nullish(),
-        room_types: z.array(z.string().nullable()).nullish(),
-      })
-      .nullish(),
-    include_all_networks: z.boolean().nullish(),
-    third_party_instance_id: z.string().nullish(),
-  }),
+  body: publicRoomsBody,
   handler: ({ body }, { reader }: Pick<Context, 'reader'>) => {
     if (body.third_party_instance_id) return NO_ROOMS;
     return listPublicRooms(reader, {
@@ -55,9 +44,6 @@ export const postPublicRooms = endpoint({
     });
   },
 });
-
-/** There are no rooms of other networks. */
-const NO_ROOMS: PublicRoomsPage = { chunk: [], total_room_count_estimate: 0 };
 
 /** Between servers 0 means as many as there are. */
 function limitOf(limit: number | undefined): number | undefined {

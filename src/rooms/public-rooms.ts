@@ -1,7 +1,22 @@
+import { z } from 'zod';
 import { listedRoomIds } from '#projections/directory/projection.ts';
 import type { Reader } from '#projections/engine/reader.ts';
 import { findRoom, headOf, type Room, stateContent } from '#projections/rooms/queries.ts';
 import { MatrixError } from '#src/http/errors.ts';
+
+/** How the list is asked for with a filter, by clients and by other servers. Source: client-server API, `POST /publicRooms`. */
+export const publicRoomsBody = z.object({
+  limit: z.number().int().nonnegative().nullish(),
+  since: z.string().nullish(),
+  filter: z
+    .object({
+      generic_search_term: z.string().nullish(),
+      room_types: z.array(z.string().nullable()).nullish(),
+    })
+    .nullish(),
+  include_all_networks: z.boolean().nullish(),
+  third_party_instance_id: z.string().nullish(),
+});
 
 export interface PublicRoomsQuery {
   /** Most rooms to give; default and most {@link MAX_ROOMS_PER_PAGE}. */
@@ -34,6 +49,9 @@ export interface PublicRoomsPage {
   readonly prev_batch?: string;
   readonly total_room_count_estimate: number;
 }
+
+/** What there is of other networks: nothing. */
+export const NO_ROOMS: PublicRoomsPage = { chunk: [], total_room_count_estimate: 0 };
 
 const MAX_ROOMS_PER_PAGE = 500;
 /** Rooms whose entries are remembered from one request to the next. */

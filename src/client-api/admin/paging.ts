@@ -37,13 +37,16 @@ export function pageOf<T>(
   return end < list.length && page.length > 0 ? { page, next: end } : { page };
 }
 
-/** Orders by a text or number; absent values come first. */
-export function ordered<T>(list: T[], by: (item: T) => string | number | null, dir: 'f' | 'b'): T[] {
+/** What lists are ordered by. */
+export type SortValue = string | number | boolean | null;
+
+/** Orders by a text, number or flag; absent values come first, false before true. */
+export function ordered<T>(list: T[], by: (item: T) => SortValue, dir: 'f' | 'b'): T[] {
   const sign = dir === 'f' ? 1 : -1;
   return list.sort((a, b) => sign * compare(by(a), by(b)));
 }
 
-function compare(a: string | number | null, b: string | number | null): number {
+function compare(a: SortValue, b: SortValue): number {
   if (a === b) return 0;
   if (a === null) return -1;
   if (b === null) return 1;

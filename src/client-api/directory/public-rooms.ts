@@ -5,20 +5,7 @@ import { remotePublicRooms } from '#src/federation/remote-queries.ts';
 import { endpoint } from '#src/http/endpoint.ts';
 import { invalidParam } from '#src/http/errors.ts';
 import { queryInteger, queryText } from '#src/http/query.ts';
-import { listPublicRooms } from '#src/rooms/public-rooms.ts';
-
-const body = z.object({
-  limit: z.number().int().nonnegative().nullish(),
-  since: z.string().nullish(),
-  filter: z
-    .object({
-      generic_search_term: z.string().nullish(),
-      room_types: z.array(z.string().nullable()).nullish(),
-    })
-    .nullish(),
-  include_all_networks: z.boolean().nullish(),
-  third_party_instance_id: z.string().nullish(),
-});
+import { listPublicRooms, NO_ROOMS, publicRoomsBody } from '#src/rooms/public-rooms.ts';
 
 /**
  * `GET /_matrix/client/v3/publicRooms`: the list of public rooms of this server.
@@ -53,11 +40,11 @@ export const postPublicRooms = endpoint({
   auth: 'guest',
   rateLimit: 'read',
   query: z.object({ server: queryText().optional() }),
-  body,
+  body: publicRoomsBody,
   handler: ({ query, body: request }, context: Context) => {
     const other = otherServer(context, query.server);
     if (other !== undefined) return remotePublicRooms(context.federation.client, other, request);
-    if (request.third_party_instance_id) return { chunk: [], total_room_count_estimate: 0 };
+    if (request.third_party_instance_id) return NO_ROOMS;
     return listPublicRooms(context.reader, {
       limit: request.limit ?? undefined,
       since: request.since ?? undefined,

@@ -26,6 +26,15 @@ const THUMBNAIL_TYPES: ReadonlySet<string> = new Set([
   'image/webp',
 ]);
 
+/** What is asked of a thumbnail, by clients and by other servers. */
+export const thumbnailQuery = z.object({
+  width: queryInteger({ min: 1 }),
+  height: queryInteger({ min: 1 }),
+  method: queryChoice(['crop', 'scale']).default('scale'),
+  animated: queryFlag().default(false),
+  timeout_ms: queryInteger({ cap: MAX_UPLOAD_WAIT_MS }).default(DEFAULT_UPLOAD_WAIT_MS),
+});
+
 /**
  * `GET /_matrix/client/v1/media/thumbnail/{serverName}/{mediaId}`: an image to show small, in the next larger of a few sizes.
  * https://spec.matrix.org/v1.19/client-server-api/#get_matrixclientv1mediathumbnailservernamemediaid
@@ -35,13 +44,7 @@ export const thumbnail = endpoint({
   path: '/_matrix/client/v1/media/thumbnail/{serverName}/{mediaId}',
   auth: 'guest',
   rateLimit: 'media',
-  query: z.object({
-    width: queryInteger({ min: 1 }),
-    height: queryInteger({ min: 1 }),
-    method: queryChoice(['crop', 'scale']).default('scale'),
-    animated: queryFlag().default(false),
-    timeout_ms: queryInteger({ cap: MAX_UPLOAD_WAIT_MS }).default(DEFAULT_UPLOAD_WAIT_MS),
-  }),
+  query: thumbnailQuery,
   handler: async (request, context: MediaContext) => {
     const { params, query } = request;
     const found = await findContent(context, params.serverName, params.mediaId, {

@@ -84,9 +84,5 @@ function mediaInOrder(
   const all = Array.from(mediaOf(context.reader, userId), (one) => listedMedia(context, one));
   // The newest first, unless it is asked otherwise.
   const isPlain = order_by === undefined && dir === undefined;
-  return ordered(all, (one) => sortValue(one[order_by ?? 'created_ts']), isPlain ? 'b' : (dir ?? 'f'));
-}
-
-function sortValue(value: string | number | boolean | null): string | number | null {
-  return typeof value === 'boolean' ? Number(value) : value;
+  return ordered(all, (one) => one[order_by ?? 'created_ts'], isPlain ? 'b' : (dir ?? 'f'));
 }

@@ -60,7 +60,7 @@ export const listRooms = endpoint({
     const by = OLD_NAMES[query.order_by] ?? (query.order_by as keyof ListedRoom);
     const dir = LARGEST_FIRST.has(by) === (query.dir === 'f') ? 'b' : 'f';
     const { page, next } = pageOf(
-      ordered(found, (room) => sortValue(room[by]), dir),
+      ordered(found, (room) => room[by], dir),
       query,
     );
     return {
@@ -89,8 +89,4 @@ function isAskedFor(
     room.room_id === query.search_term ||
     [room.name, room.canonical_alias].some((text) => text?.toLowerCase().includes(term) === true)
   );
-}
-
-function sortValue(value: string | number | boolean | null): string | number | null {
-  return typeof value === 'boolean' ? Number(value) : value;
 }

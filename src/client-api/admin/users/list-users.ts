@@ -94,7 +94,7 @@ async function listed(context: ListContext, query: UsersQuery, isIn: (user: User
   const matching = all.filter((user) => hasName(query, user));
   const order: Order = query.order_by;
   const { page, next } = pageOf(
-    ordered(matching, (user) => sortValue(user[order]), query.dir),
+    ordered(matching, (user) => user[order], query.dir),
     query,
   );
   return { users: page, total: matching.length, ...(next !== undefined && { next_token: String(next) }) };
@@ -133,8 +133,4 @@ function described({ reader, accounts }: ListContext, userId: string, user: User
     approved: true,
     locked: user.isLocked,
   };
-}
-
-function sortValue(value: string | number | boolean | null): string | number | null {
-  return typeof value === 'boolean' ? Number(value) : value;
 }
