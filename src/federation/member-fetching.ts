@@ -70,8 +70,8 @@ export class MemberFetching {
   readonly #tasks = new Map<Position, Promise<void>>();
   readonly #slots = new Slots({ perName: MAX_ROOMS_AT_ONCE, maxWaiting: MAX_ROOMS_WAITING });
   readonly #stopping = new AbortController();
-  /** Ends the pauses between rounds. */
-  readonly #wake = new Map<Position, () => void>();
+  /** Breaks off what is under way for a room, for another task to begin. */
+  readonly #underWay = new Map<Position, AbortController>();
 
   constructor(options: MemberFetchingOptions) {
     this.#options = options;
@@ -99,7 +99,7 @@ export class MemberFetching {
   #begin(room: Position): void {
     if (this.#stopping.signal.aborted) return;
     // The room may have been left and entered anew while the task for the earlier entry is ending, or waits.
-    this.#wake.get(room)?.();
+    this.#underWay.get(room)?.abort();
     const before = this.#tasks.get(room) ?? Promise.resolve();
     const task = before
       .then(() => this.#work(room))
@@ -114,40 +114,40 @@ export class MemberFetching {
   }
 
   async #work(room: Position): Promise<void> {
+    const underWay = new AbortController();
+    this.#underWay.set(room, underWay);
+    try {
+      await this.#fetch(room, AbortSignal.any([this.#stopping.signal, underWay.signal]));
+    } catch (error) {
+      // The next task does what there is to do now.
+      if (!underWay.signal.aborted) throw error;
+    } finally {
+      if (this.#underWay.get(room) === underWay) this.#underWay.delete(room);
+    }
+  }
+
+  /** @param signal breaks it off: it then rejects. */
+  async #fetch(room: Position, signal: AbortSignal): Promise<void> {
     const { reader, rooms, firstPauseMs = FIRST_PAUSE_MS } = this.#options;
     for (let pauseMs = firstPauseMs; ; pauseMs = Math.min(2 * pauseMs, LONGEST_PAUSE_MS)) {
       const partial = partialRoom(reader, room);
       if (partial === undefined) break;
       if (!rooms.isResident(partial.roomId)) return;
-      if ((await this.#round(room, partial)) || !rooms.isResident(partial.roomId)) continue;
-      await this.#pause(room, pauseMs * (0.5 + Math.random()));
+      if ((await this.#round(room, partial, signal)) || !rooms.isResident(partial.roomId)) continue;
+      await delay(pauseMs * (0.5 + Math.random()), undefined, { signal, ref: false });
     }
     await this.#judgeHeld(room);
   }
 
-  async #pause(room: Position, pauseMs: number): Promise<void> {
-    const woken = new AbortController();
-    this.#wake.set(room, () => woken.abort());
-    const signal = AbortSignal.any([this.#stopping.signal, woken.signal]);
-    try {
-      await delay(pauseMs, undefined, { signal, ref: false });
-    } catch (error) {
-      if (this.#stopping.signal.aborted) throw error;
-    } finally {
-      this.#wake.delete(room);
-    }
-  }
-
   /** Asks one server after the other; true if something has changed. */
-  async #round(room: Position, partial: PartialRoom): Promise<boolean> {
-    const { signal } = this.#stopping;
+  async #round(room: Position, partial: PartialRoom, signal: AbortSignal): Promise<boolean> {
     const release = await this.#slots.take('all', signal);
     if (release === undefined) return false;
     let isShutOut = false;
     try {
       for (const server of this.#serversFor(room, partial)) {
         try {
-          return await this.#askFor(room, partial, server);
+          return await this.#askFor(room, partial, server, signal);
         } catch (error) {
           if (signal.aborted) throw error;
           if (error instanceof NotWanted) return true;
@@ -197,7 +197,7 @@ export class MemberFetching {
   }
 
   /** The state before the entry, as a server tells it. https://spec.matrix.org/v1.19/server-server-api/#get_matrixfederationv1stateroomid */
-  async #askFor(room: Position, { roomId, entry }: PartialRoom, server: string): Promise<boolean> {
+  async #askFor(room: Position, { roomId, entry }: PartialRoom, server: string, signal: AbortSignal): Promise<boolean> {
     const { client, receiver, reader, logger } = this.#options;
     const receiving = this.#receivingRoom(room);
     if (receiving === undefined) throw new FederationError('refused', server, 'the version of the room is not known');
@@ -211,7 +211,7 @@ export class MemberFetching {
         deadlineMs: STATE_DEADLINE_MS,
         maxAnswerBytes: MAX_STATE_BYTES,
         isUrgent: true,
-        signal: this.#stopping.signal,
+        signal,
       },
       (body) =>
         readEventLists(body, LISTS, ({ list, value, text }) => {
