@@ -17,7 +17,8 @@ export interface AskPeersContext {
 
 /**
  * Redacts the messages of a user in the rooms that they are in with users of other servers; gives how many. What the room does not
- * let the user redact stays.
+ * let the user redact stays. So does what is in rooms that they have left or were put out of: a redaction of somebody who is not in
+ * the room is refused by every server, and another local user who may redact there has not asked for it.
  */
 export async function askPeers({ reader, rooms, serverName }: AskPeersContext, userId: string): Promise<number> {
   let asked = 0;

@@ -45,6 +45,7 @@ const TITLE = 'Stele: certificate of erasure, ';
 const COPIES = [
   'What others wrote is theirs: quotes of the subject in their replies, and names in their text, stay.',
   'Other servers in a room have copies of what was sent there; they were asked to redact as far as stated here.',
+  'Other servers were not asked about rooms that the subject had left: only who is in a room can redact there.',
   'People keep what their own devices have downloaded.',
 ];
 

@@ -1,12 +1,16 @@
-/** From a record of the log to what of it may go: whose it is, of which class, and which sections. */
+/**
+ * From a record of the log to what of it may go: whose it is, of which class, and which sections. record-kinds.ts lists every kind of
+ * record, those that nothing is selected of with the reason.
+ */
 import { AUDIT_STREAM, readAuditRecord } from '#projections/audit/records.ts';
 import type { ItemClass } from '#projections/compliance/records.ts';
+import { DIRECTORY_STREAM } from '#projections/directory/records.ts';
 import { INBOX_ACKNOWLEDGED, INBOX_DELIVERED, readDelivered } from '#projections/encryption/inbox-records.ts';
 import { OUTBOX_QUEUED } from '#projections/encryption/outbox-records.ts';
 import { MEDIA_STORED, readMedia, readMediaRemoved, readReservation } from '#projections/media/records.ts';
 import { RECEIPT_SENT, readReceipt } from '#projections/receipts/records.ts';
 import { EVIDENCE_CAPTURED, readEvidenceHead } from '#projections/reports/evidence-records.ts';
-import { REPORT_MADE, readReport } from '#projections/reports/records.ts';
+import { REPORT_CHANGED, REPORT_MADE, readReport } from '#projections/reports/records.ts';
 import { ROOM_FORGOTTEN_KIND } from '#projections/rooms/forgotten-record.ts';
 import { PDU_KIND, readPduRecord } from '#projections/rooms/pdu-record.ts';
 import type { LogRecord } from '#streams/event-log.ts';
@@ -50,6 +54,8 @@ const CHANGES_OF_ACCOUNTS: ReadonlySet<string> = new Set([
 ]);
 const NEEDED_FOR_ROOM = 'The room needs it: it says who may do what in it, or how it is read.';
 const NEEDED_FOR_NAME = 'So that nobody else gets the name of the account.';
+const NEEDED_FOR_ALIAS =
+  'The alias leads to its room for everybody, and is taken away by who made it or who may in the room.';
 const ACCOUNTABILITY = 'It is a record of what the server and its staff did, kept to account for it.';
 
 /** Kinds of account records of which something stays, and why. */
@@ -83,10 +89,15 @@ export function itemsOf(record: LogRecord, ownerOf: OwnerOf, about?: string): Cl
   if (stream.startsWith('user-')) return userItems(record, ownerOf(stream));
   if (stream === ACCESS_LOG) return mentioning(record, 'access_logs', about);
   if (record.kind === REPORT_MADE) return reportItems(record);
+  if (record.kind === REPORT_CHANGED) return neededItems(record, 'evidence', about, ACCOUNTABILITY);
   if (record.kind === EVIDENCE_CAPTURED) return capturedItems(record);
+  if (stream === DIRECTORY_STREAM) {
+    const why = record.kind === 'alias.added' ? NEEDED_FOR_ALIAS : ACCOUNTABILITY;
+    return about === undefined ? [] : neededItems(record, 'account', about, why);
+  }
   if (stream === AUDIT_STREAM) return auditItems(record, about);
   if (ACCOUNTABLE.some((prefix) => stream.startsWith(prefix))) {
-    return mentioning(record, 'account', about).map((item) => ({ ...item, neededFor: ACCOUNTABILITY }));
+    return neededItems(record, 'account', about, ACCOUNTABILITY);
   }
   if (ABOUT_PEOPLE.some((prefix) => stream.startsWith(prefix))) {
     return mentioning(record, record.kind === OUTBOX_QUEUED ? 'to_device' : 'account', about);
@@ -209,6 +220,16 @@ function auditItems(record: LogRecord, about: string | undefined): ClassifiedIte
       { ...base(record, 'access_logs', [DETAILS_SECTION]), userIds },
     ];
   });
+}
+
+/** The same of a record that stays. */
+function neededItems(
+  record: LogRecord,
+  itemClass: ItemClass,
+  about: string | undefined,
+  neededFor: string,
+): ClassifiedItem[] {
+  return mentioning(record, itemClass, about).map((item) => ({ ...item, neededFor }));
 }
 
 /** The record as one item, if it names a user. Without a user it is an item of nobody. */
