@@ -147,11 +147,18 @@ export class RoomHead {
   advance(event: AdvancingEvent): void {
     this.revision += 1;
     this.depth = Math.max(this.depth, event.depth);
-    const followed = new Set(event.prevEvents);
-    this.#noteState(event, followed);
+    if (this.#followsTheOnly(event)) {
+      this.#anchors.clear();
+      if (event.state !== undefined) this.#atCurrentState.clear();
+      this.#noteCurrent(event.eventId);
+      this.extremities = [event.eventId];
+    } else {
+      const followed = new Set(event.prevEvents);
+      this.#noteState(event, followed);
+      this.extremities = [...this.extremities.filter((id) => !followed.has(id)), event.eventId];
+    }
     this.#queued.add(event.eventId);
     if (event.redacted) this.#hasQueuedRedaction = true;
-    this.extremities = [...this.extremities.filter((id) => !followed.has(id)), event.eventId];
     if (this.rules.eventFormat.referencesHoldHashes) this.#queuedHashes.set(event.eventId, event.referenceHash);
     if (event.state) this.#state.set(stateMapKey(event.state.type, event.state.stateKey), event.state);
     if (event.redacted) this.#redact(event.redacted.eventId, event.redacted.content);
@@ -168,9 +175,19 @@ export class RoomHead {
     if (state !== undefined) this.#atCurrentState.clear();
     if (behind === undefined || this.#followsAll(followed)) this.#anchors.clear();
     // It follows all, or some of what has the current state.
-    if (behind !== undefined) this.#atCurrentState.add(eventId);
+    if (behind !== undefined) this.#noteCurrent(eventId);
+  }
+
+  #noteCurrent(eventId: string): void {
+    this.#atCurrentState.add(eventId);
+    if (this.#atCurrentState.size <= MAX_AT_CURRENT_STATE) return;
     const [oldest] = this.#atCurrentState;
-    if (this.#atCurrentState.size > MAX_AT_CURRENT_STATE && oldest !== undefined) this.#atCurrentState.delete(oldest);
+    if (oldest !== undefined) this.#atCurrentState.delete(oldest);
+  }
+
+  /** Whether an event follows the one forward extremity that there is, as most do: all that is asked of several is plain then. */
+  #followsTheOnly({ prevEvents }: AdvancingEvent): boolean {
+    return this.extremities.length === 1 && prevEvents.length === 1 && prevEvents[0] === this.extremities[0];
   }
 
   #redact(eventId: string, content: AuthEvent['content']): void {
