@@ -115,6 +115,15 @@ it('a closed account leaves no address behind', async () => {
   expect(bound.size).toBe(0);
 });
 
+it('nor does one that an administrator closes', async () => {
+  await bind();
+  const admin = await server.register(`admin${users}`);
+  await server.context.accounts.setAdmin(admin.userId, true);
+  const answer = await admin.ok('POST', `/_synapse/admin/v1/deactivate/${alice.userId}`, {});
+  expect(answer).toEqual({ id_server_unbind_result: 'success' });
+  expect(bound.size).toBe(0);
+});
+
 it('an identity server that does not unbind keeps no account open', async () => {
   await bind();
   refusal = [501, 'no'];
