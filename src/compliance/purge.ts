@@ -13,6 +13,7 @@ import type { Destruction, Finished } from './destruction/destruction.ts';
 import type { Holds } from './holds.ts';
 import { type ClassifiedItem, itemsOf } from './items.ts';
 import { Ledger } from './ledger.ts';
+import { roomsOnHoldOf } from './media-in-rooms.ts';
 import { roomRetention } from './retention-policy.ts';
 
 export interface PurgesOptions {
@@ -162,7 +163,9 @@ export class Purges {
     for await (const record of this.#options.log.readStream(stream)) {
       if (record.kind !== MEDIA_STORED) continue;
       const item = itemsOf(record, () => undefined).find((one) => one.mediaId === mediaId);
-      if (item !== undefined) return item;
+      if (item === undefined) continue;
+      const namedIn = (await roomsOnHoldOf(this.#options))(mediaId);
+      return namedIn === undefined ? item : { ...item, namedIn };
     }
     return undefined;
   }

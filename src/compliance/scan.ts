@@ -3,7 +3,9 @@ import { setImmediate as nextTurn, setTimeout as sleep } from 'node:timers/promi
 import { users } from '#projections/accounts/tables.ts';
 import type { Reader } from '#projections/engine/reader.ts';
 import { BEFORE_FIRST, type EventLog, type LogRecord, type Position } from '#streams/event-log.ts';
+import type { Holds } from './holds.ts';
 import { type ClassifiedItem, itemsOf, type OwnerOf } from './items.ts';
+import { roomsOnHoldOf } from './media-in-rooms.ts';
 
 /** Longest time that is worked at one time. */
 const SLICE_MS = 8;
@@ -18,8 +20,9 @@ export function streamOwners(reader: Reader): OwnerOf {
 }
 
 export interface ScanOptions {
-  readonly log: Pick<EventLog, 'readAll'>;
+  readonly log: Pick<EventLog, 'readAll' | 'readStream'>;
   readonly reader: Reader;
+  readonly holds: Pick<Holds, 'standing'>;
   /** Records of the server that name this user are items too. */
   readonly about?: string;
   /** Where to stop, inclusive; default the head. */
@@ -31,17 +34,19 @@ export interface ScanOptions {
 
 /** Calls `visit` for each item, in the order of the log, and waits for what it returns. */
 export async function scan(
-  { log, reader, about, upTo = Number.MAX_SAFE_INTEGER, signal, restMs = 0 }: ScanOptions,
+  { log, reader, holds, about, upTo = Number.MAX_SAFE_INTEGER, signal, restMs = 0 }: ScanOptions,
   visit: (item: ClassifiedItem, record: LogRecord) => void | Promise<void>,
 ): Promise<void> {
   const ownerOf = streamOwners(reader);
+  const namedIn = await roomsOnHoldOf({ log, reader, holds }, signal);
   let sinceMs = performance.now();
   let looked = 0;
   for await (const records of log.readAll(BEFORE_FIRST)) {
     for (const record of records) {
       if (record.position > upTo) return;
       for (const item of itemsOf(record, ownerOf, about)) {
-        const pending = visit(item, record);
+        const rooms = item.mediaId === undefined ? undefined : namedIn(item.mediaId);
+        const pending = visit(rooms === undefined ? item : { ...item, namedIn: rooms }, record);
         if (pending !== undefined) await pending;
       }
       if (++looked % RECORDS_PER_LOOK !== 0 || performance.now() - sinceMs < SLICE_MS) continue;

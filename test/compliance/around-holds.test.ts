@@ -7,7 +7,7 @@ import { lockWitness } from '#ops/witness/witness-folder.ts';
 import { removeRoom } from '#src/admin/remove-room.ts';
 import { startApplication } from '#test/support/application.ts';
 import { ServerFolder } from './server-folder.test-support.ts';
-import { makeRoom, say } from './support.ts';
+import { makeRoom, say, upload } from './support.ts';
 
 const CASE = { caseId: 'C-1', reason: 'R' };
 const cleanUp: (() => Promise<unknown>)[] = [];
@@ -51,6 +51,32 @@ it('a room of which a part is on hold is not emptied when its removal is refused
   await expect(removeRoom(app.context, { ...removal, block: true, by: ann.userId })).rejects.toThrow(holdId);
   const { joined_rooms: joined } = await bob.ok('GET', '/joined_rooms');
   expect(joined).toEqual([roomId]);
+});
+
+it('a hold of a room is of the files that were sent there', async () => {
+  const app = await startApplication();
+  cleanUp.push(() => app.close());
+  const ann = await app.register('ann');
+  const roomId = await makeRoom(ann);
+  const [sent, unsent] = [await upload(app, ann, 'sent there'), await upload(app, ann, 'not sent')];
+  const content = { msgtype: 'm.file', body: 'notes.txt', url: `mxc://${app.context.serverName}/${sent}` };
+  await ann.ok('PUT', `/rooms/${encodeURIComponent(roomId)}/send/m.room.message/file`, content);
+  const { holds, erasures } = app.context.compliance;
+  const holdId = await holds.add({ scope: { roomId }, ...CASE, by: 'operator:x' });
+  await expect(app.context.media.remove(sent)).rejects.toThrow(holdId);
+  await app.context.media.remove(unsent);
+  const id = await erasures.request({
+    userId: ann.userId,
+    by: 'operator:y',
+    reason: null,
+    caseId: null,
+    asksPeers: false,
+  });
+  expect((await erasures.run(id)).erasure).toMatchObject({ state: 'deferred', holdIds: [holdId] });
+  expect(app.context.media.find(sent)).toBeDefined();
+  await holds.release(holdId, { by: 'operator:z', reason: 'R' });
+  expect((await erasures.run(id)).erasure.state).toBe('completed');
+  expect(app.context.media.find(sent)).toBeUndefined();
 });
 
 it('who set a hold does not release it under another account of the system', async () => {

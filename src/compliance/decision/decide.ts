@@ -15,6 +15,8 @@ export interface Item {
   readonly userIds: readonly string[];
   readonly roomId?: string;
   readonly mediaId?: string;
+  /** Of a media: the rooms on hold in which events name it. */
+  readonly namedIn?: readonly string[];
   /** Milliseconds since the epoch, by this server's clock. */
   readonly recordedAtMs: number;
   /** Why the server cannot do without it; a sentence for the certificate. */
@@ -84,7 +86,7 @@ export interface Verdict {
 /** Whether a hold covers an item: all of its conditions are met. */
 export function covers({ userId, roomId, fromMs, toMs, mediaId }: HoldScope, item: Item): boolean {
   if (userId !== undefined && !item.userIds.includes(userId)) return false;
-  if (roomId !== undefined && item.roomId !== roomId) return false;
+  if (roomId !== undefined && item.roomId !== roomId && item.namedIn?.includes(roomId) !== true) return false;
   if (mediaId !== undefined && item.mediaId !== mediaId) return false;
   if (fromMs !== undefined && item.recordedAtMs < fromMs) return false;
   return toMs === undefined || item.recordedAtMs < toMs;
