@@ -1,5 +1,10 @@
-/** What the audit log costs sends: a server that passes entries on and is administered meanwhile, beside one that is not. */
+/**
+ * What compliance costs sends: a server with a retention policy that is carried out meanwhile and a legal hold, that passes on its
+ * audit log and is administered, beside one that has nothing of it.
+ */
 import { createHmac } from 'node:crypto';
+import type { Config } from '#src/config/schema.ts';
+import { askServer } from '../cli/operator-request.ts';
 import { cpuSeconds } from './federation-watch.ts';
 import { jsonRequest, load } from './load.ts';
 import type { BenchResult } from './result.ts';
@@ -12,6 +17,8 @@ const WARM_UP_MS = 8_000;
 const SENDERS = 8;
 /** An administrator looks at accounts so often while messages are sent. */
 const LOOK_INTERVAL_MS = 200;
+/** So that it goes through the log while it is measured; in a day's operation it does that once. */
+const RETENTION_INTERVAL = '30s';
 const SECRET = 'bench';
 const PASSWORD = 'a long bench password';
 const BODY = JSON.stringify({ msgtype: 'm.text', body: 'x'.repeat(160) });
@@ -23,16 +30,25 @@ interface Sending {
   send(turn: string, durationMs: number): Promise<number>;
 }
 
-/** CPU time a send with the audit log in use, against that without. */
+/** CPU time a send with audit, retention and a hold, against that without. */
 export async function runAuditBench(): Promise<BenchResult> {
   const registration = { open: true, token_required: false, shared_secret: SECRET };
   const plain = await prepare('without', await startServerWith({ registration }));
   const audited = await prepare(
     'with',
-    await startServerWith({ registration, audit: { streams: [{ to: 'file', path: 'audit.jsonl' }] } }),
+    await startServerWith({
+      registration,
+      audit: { streams: [{ to: 'file', path: 'audit.jsonl' }] },
+      retention: { classes: { messages: { max: '30d' } }, interval: RETENTION_INTERVAL },
+    }),
   );
   try {
     const token = await makeAdministrator(audited.server);
+    await askServer({ data_dir: audited.server.dataDir } as Config, '/_stele/operator/holds/add', {
+      scope: { user_id: '@sender0:localhost' },
+      case_id: 'bench',
+      reason: 'bench',
+    });
     const used = new Map<Sending, { seconds: number; sends: number }>();
     for (const sending of [plain, audited]) {
       await sending.send('warm', WARM_UP_MS);
@@ -53,7 +69,7 @@ export async function runAuditBench(): Promise<BenchResult> {
     };
     const [withAudit, without] = [usOf(audited), usOf(plain)];
     return {
-      name: 'CPU time of a send with the audit log passed on and an administrator at work',
+      name: 'CPU time of a send with the audit log passed on, an administrator at work, retention and a hold',
       figure: withAudit,
       unit: 'µs',
       ceiling: without,
