@@ -107,12 +107,19 @@ export class MediaSource {
       const path = this.#files.path(media.sha256);
       return (await isThere(path)) ? { path, ...media } : 'removed';
     }
-    return this.#remote.get(server, mediaId, 0).catch(() => 'not_on_this_server' as const);
+    return (await this.#remote.find(server, mediaId)) ?? 'not_on_this_server';
   }
 }
 
 async function isThere(path: string): Promise<boolean> {
-  return (await stat(path).catch(() => undefined)) !== undefined;
+  try {
+    await stat(path);
+    return true;
+  } catch (error) {
+    // What is there and cannot be read is not to be called removed.
+    if ((error as NodeJS.ErrnoException).code === 'ENOENT') return false;
+    throw error;
+  }
 }
 
 async function digestOf(path: string): Promise<string | undefined> {
