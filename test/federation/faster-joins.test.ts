@@ -55,7 +55,7 @@ class StateGate {
 beforeAll(async () => {
   one = await startServerOn(network, 'one.test');
   two = await startServerOn(network, 'two.test', { federation: { faster_joins: true } });
-  three = await startServerOn(network, 'three.test');
+  three = await startServerOn(network, 'three.test', { federation: { faster_joins: false } });
   gate = new StateGate(one);
 });
 afterAll(async () => {

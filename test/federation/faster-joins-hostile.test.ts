@@ -1,0 +1,161 @@
+/** A server that lets somebody in, leaves out the members, and lies about what it leaves out. */
+import type { ServerResponse } from 'node:http';
+import { afterEach, beforeEach, expect, it } from 'vitest';
+import { heldEventsOf, isPartial } from '#projections/rooms/partial.ts';
+import { eventById, findRoom, serversIn } from '#projections/rooms/queries.ts';
+import { eventIdOf } from '#protocol/hashing.ts';
+import type { JsonObject, Pdu } from '#protocol/pdu.ts';
+import type { TestClient } from '#test/support/application.ts';
+import { startServerOn, TestNetwork, type TestServer } from '#test/support/federation.ts';
+import { HostilePeer } from '#test/support/hostile-peer.ts';
+
+const PATIENCE = { timeout: 60_000 };
+const MAL = '@mal:two.test';
+const ANN = '@ann:two.test';
+
+let network: TestNetwork;
+let one: TestServer;
+let peer: HostilePeer;
+let alice: TestClient;
+let joinId: string;
+let servers: unknown;
+/** Requests for states that are not answered. */
+let unanswered: ServerResponse[];
+/** What is answered to who asks for the state before the join; an honest answer where undefined. */
+let stateTold: JsonObject | 'nothing' | undefined;
+
+beforeEach(async () => {
+  network = new TestNetwork();
+  one = await startServerOn(network, 'one.test', { federation: { faster_joins: true } });
+  peer = await HostilePeer.start('two.test', '12', one.now());
+  network.place('two.test', peer.peer.port);
+  alice = await one.register('alice');
+  joinId = '';
+  unanswered = [];
+  servers = ['two.test'];
+  stateTold = 'nothing';
+  const { room } = peer;
+  peer.lie = ({ path, body }) => {
+    if (path.includes('/send_join/')) {
+      joinId = eventIdOf(body as Pdu, room.rules);
+      room.take(joinId, body as Pdu);
+      const told = [...stateBefore()].filter(([key]) => !key.includes('m.room.member')).map(([, id]) => id);
+      return {
+        body: {
+          event: body,
+          state: pdusOf(told),
+          auth_chain: room.withAuthChain([...told, joinId]).filter((event) => event !== body),
+          members_omitted: true,
+          servers_in_room: servers as string[],
+        },
+      };
+    }
+    if (!path.includes('/v1/state/')) return undefined;
+    if (stateTold === 'nothing') return (response) => void unanswered.push(response);
+    return { body: stateTold ?? honestState() };
+  };
+});
+afterEach(async () => {
+  await one.close();
+  await peer.close();
+});
+
+const stateBefore = (): ReadonlyMap<string, string> => peer.room.events.get(joinId)?.before ?? new Map();
+function honestState(): JsonObject {
+  const all = [...stateBefore().values()];
+  return { pdus: pdusOf(all), auth_chain: peer.room.withAuthChain(all) };
+}
+const pdusOf = (ids: Iterable<string>) => [...ids].flatMap((id) => peer.room.events.get(id)?.pdu ?? []);
+const at = (rest: string) => `/rooms/${encodeURIComponent(peer.room.roomId)}${rest}`;
+const roomOf = () => findRoom(one.engine.reader, peer.room.roomId)?.id ?? -1;
+const isAwaiting = () => isPartial(one.engine.reader, roomOf());
+const join = () => alice.call('POST', `/join/${encodeURIComponent(peer.room.roomId)}?via=two.test`, {});
+const say = (body: string) => alice.call('PUT', at(`/send/m.room.message/${body}`), { body, msgtype: 'm.text' });
+
+async function transact(...pdus: JsonObject[]): Promise<void> {
+  const { path, content } = peer.transaction(pdus);
+  const { authorization, payload } = peer.request('one.test', 'PUT', path, content);
+  const headers = { authorization, 'content-type': 'application/json' };
+  expect((await one.http.inject({ method: 'PUT', url: path, headers, payload })).statusCode).toBe(200);
+}
+
+function message(sender: string, body: string, prev?: string[]) {
+  const content = { body, msgtype: 'm.text' };
+  return peer.room.add({ sender, type: 'm.room.message', content, ...(prev && { prev }) });
+}
+
+it('does not give somebody a voice who was banned by what it left out', async () => {
+  const { room } = peer;
+  const member = (sender: string, membership: string) =>
+    room.add({ sender, type: 'm.room.member', stateKey: MAL, content: { membership } });
+  const came = member(MAL, 'join');
+  member(ANN, 'ban');
+  expect((await join()).status).toBe(200);
+  const banned = message(MAL, 'still here', [came.eventId]);
+  const theirs = message(ANN, 'hello', [joinId]);
+  await transact(banned.pdu, theirs.pdu);
+  const { reader } = one.engine;
+  expect([...heldEventsOf(reader, roomOf())]).toHaveLength(2);
+  await expect.poll(() => unanswered.length, PATIENCE).toBe(1);
+  unanswered[0]?.writeHead(200, { 'content-type': 'application/json' }).end(JSON.stringify(honestState()));
+  await expect.poll(() => eventById(reader, theirs.eventId) !== undefined, PATIENCE).toBe(true);
+  await expect.poll(() => [...heldEventsOf(reader, roomOf())].length, PATIENCE).toBe(0);
+  expect(eventById(reader, banned.eventId)).toBeUndefined();
+});
+
+it('does not keep somebody waiting who comes in anew', async () => {
+  expect((await join()).status).toBe(200);
+  await expect.poll(() => unanswered.length, PATIENCE).toBe(1);
+  await alice.ok('POST', at('/leave'), {});
+  stateTold = undefined;
+  expect((await join()).status).toBe(200);
+  await expect.poll(isAwaiting, PATIENCE).toBe(false);
+});
+
+it.each<[string, unknown]>([
+  ['none', []],
+  ['what are no servers', [7, null, 'not a name', `${'x'.repeat(300)}.test`, 'one.test']],
+])('is sent what happens in the room, though it names %s', async (_what, named) => {
+  servers = named;
+  expect((await join()).status).toBe(200);
+  expect([...serversIn(one.engine.reader, roomOf())].sort()).toEqual(['one.test', 'two.test']);
+  expect((await say('hello')).status).toBe(200);
+  await expect.poll(() => peer.count('/v1/send/'), PATIENCE).toBeGreaterThan(0);
+});
+
+it('knows some thousands of servers in the room, however many it names', async () => {
+  servers = Array.from({ length: 6000 }, (_, index) => `s${index}.test`);
+  expect((await join()).status).toBe(200);
+  const known = new Set(serversIn(one.engine.reader, roomOf()));
+  expect(known).toContain('two.test');
+  expect(known.size).toBe(5001);
+});
+
+it.each<[string, unknown]>([
+  ['does not name the servers', undefined],
+  ['names them in no list', { 'two.test': true }],
+])('lets nobody in where it %s', async (_what, named) => {
+  servers = named;
+  expect((await join()).status).toBe(502);
+  expect((await alice.ok('GET', '/joined_rooms'))['joined_rooms']).toEqual([]);
+});
+
+it.each<[string, () => JsonObject]>([
+  ['nothing', () => ({})],
+  ['no create event', () => ({ pdus: [], auth_chain: [] })],
+  ['lists that are none', () => ({ pdus: 'all of it', auth_chain: 7 })],
+])('keeps nobody in a room of whose members it tells %s', async (_what, told) => {
+  stateTold = told();
+  expect((await join()).status).toBe(200);
+  await expect.poll(() => peer.count('/v1/state/'), PATIENCE).toBeGreaterThan(0);
+  expect((await say('mine')).status).toBe(200);
+  expect(isAwaiting()).toBe(true);
+  await alice.ok('POST', at('/leave'), {});
+  expect((await alice.call('GET', at('/members'))).status).toBe(200);
+  stateTold = undefined;
+  expect((await join()).status).toBe(200);
+  await expect.poll(isAwaiting, PATIENCE).toBe(false);
+  expect(Object.keys((await alice.ok('GET', at('/joined_members')))['joined'] as unknown as object).sort()).toEqual(
+    [alice.userId, ANN, '@bob:two.test'].sort(),
+  );
+});
