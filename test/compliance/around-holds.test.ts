@@ -29,6 +29,14 @@ it('a backup is not pruned by asking a server that knows nothing of its holds', 
   await server.steleJson('hold', 'add', '--user', ada.userId, '--case', 'C', '--reason', 'R');
   await server.stop();
 
+  // Going back to before the hold does not pass in silence.
+  const held = JSON.parse((await server.stele('hold', 'list', '--json', '--read-only')).out) as Record<string, unknown>;
+  const restored = await server.steleJson('restore', server.path('copy'), '--to', server.path('restored'));
+  expect(restored).toMatchObject({
+    lostHolds: [held['hold_id']],
+    warnings: [expect.stringContaining(String(held['hold_id']))],
+  });
+
   await server.configure('other');
   await server.start();
   await server.stop();

@@ -1,3 +1,4 @@
+import { lostHolds } from '../../backup/lost-holds.ts';
 import { restoreBackup } from '../../backup/restore.ts';
 import { erasedLists, parseRestorePoint } from '../../backup/restore-point.ts';
 import { restoreProgress } from '../../backup/restore-progress.ts';
@@ -49,11 +50,19 @@ and in each list of --erased (log/erased.list of a data folder, which should be 
       onProgress: progress.onProgress,
       signal,
     }).finally(() => progress.finish());
+    const lost = await lostHolds(dataDir, options.to);
+    const warnings = [
+      ...report.warnings,
+      ...lost.map(
+        ({ id, caseId }) =>
+          `hold ${id} of case ${caseId} was set after what is restored: set it again, before anything goes`,
+      ),
+    ];
     if (json) {
-      print(JSON.stringify({ ok: true, ...report }));
+      print(JSON.stringify({ ok: true, ...report, warnings, lostHolds: lost.map(({ id }) => id) }));
       return SUCCESS;
     }
-    for (const warning of report.warnings) say(`warning: ${warning}`);
+    for (const warning of warnings) say(`warning: ${warning}`);
     const { records, recordedAtMs, missingMedia, erasuresApplied } = report;
     say(
       `${count(records)} records up to ${new Date(recordedAtMs).toISOString()}, ${count(report.mediaFiles)} files of media, ` +
