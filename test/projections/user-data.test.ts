@@ -116,7 +116,7 @@ describe('a replay', () => {
   it('from the bytes of the log gives the rows that were made live', async () => {
     await everything();
     const rows = rowsOf(live.reader);
-    expect(rows).toHaveLength(23);
+    expect(rows).toHaveLength(25);
     expect(rowsOf((await start('replayed')).reader)).toEqual(rows);
   });
 
