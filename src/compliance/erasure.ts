@@ -5,6 +5,7 @@
 import { isActiveUser, streamOfUser } from '#projections/accounts/queries.ts';
 import { type Erasure, erasureById, erasuresOf, openErasures } from '#projections/compliance/queries.ts';
 import {
+  type ComplianceRecords,
   complianceRecord,
   type DestroyedSoFar,
   ERASURES_STREAM,
@@ -12,11 +13,12 @@ import {
   type RetentionPolicy,
   readComplianceRecord,
 } from '#projections/compliance/records.ts';
+import { unpackSections } from '#projections/compliance/section-list.ts';
 import type { Reader } from '#projections/engine/reader.ts';
 import type { StreamCommands } from '#src/commands/stream-command.ts';
 import { MatrixError } from '#src/http/errors.ts';
 import type { Logger } from '#src/log/logger.ts';
-import type { EventLog, RecordDraft } from '#streams/event-log.ts';
+import type { EventLog, Position, RecordDraft } from '#streams/event-log.ts';
 import { type Certificate, type LogProof, makeCertificate } from './certificate.ts';
 import { decide } from './decision/decide.ts';
 import { type Destruction, NoRoomForTables } from './destruction/destruction.ts';
@@ -195,13 +197,15 @@ export class Erasures {
     if (isActiveUser(reader, userId)) await deactivate(userId);
     const ledger = new Ledger({ ...this.#options, cause: 'erasure', requestId: id });
     const nowMs = clock();
+    const cutShort = await this.#cutShort(erasure);
     await scan({ ...this.#options, about: userId, signal: this.#closing.signal }, (item) => {
       if (!item.userIds.includes(userId)) return undefined;
+      if (item.isGone === true && cutShort.positions.has(item.position)) cutShort.count(item.class);
       const circumstances = { policy, holds: holds.standing(), nowMs };
       return ledger.take(item, decide(item, { cause: 'erasure', userId }, circumstances));
     });
     await ledger.flush();
-    const destroyed = together(erasure.soFar, ledger, peersAsked);
+    const destroyed = together(erasure.soFar, [cutShort, ledger], peersAsked);
     const { holdIds, deferred } = ledger;
     const defer = () =>
       this.#append(
@@ -224,6 +228,19 @@ export class Erasures {
     const { document, note } = certificate;
     await this.#append(complianceRecord(newRecordId(), 'erasure.completed', { id, document, certificate: note }));
     return { erasure: this.find(id) ?? erasure, certificate };
+  }
+
+  /** What was decided for a request and is on record nowhere as what became of it. */
+  async #cutShort({ id, soFar }: Erasure): Promise<CutShort> {
+    const told = new Set(soFar?.records);
+    const cutShort = new CutShort();
+    for await (const record of this.#options.log.readStream(ERASURES_STREAM)) {
+      const read = told.has(record.position) ? undefined : readComplianceRecord(record);
+      if (read?.kind === 'destruction.decided' && read.fields.requestId === id) {
+        cutShort.add(record.position, read.fields);
+      }
+    }
+    return cutShort;
   }
 
   /** Carries out what is due, and sets the clock for the rest. */
@@ -270,14 +287,38 @@ export class Erasures {
   }
 }
 
-/** What an attempt has destroyed, with what those before it had. */
-function together(before: DestroyedSoFar | null, ledger: Ledger, peersAsked: number): DestroyedSoFar {
+/** What an attempt that the end of the server cut short has destroyed. */
+class CutShort {
+  readonly records: Position[] = [];
+  readonly positions = new Set<Position>();
+  readonly destroyed = new Map<ItemClass, number>();
+  media = 0;
+
+  add(position: Position, { items, media }: ComplianceRecords['destruction.decided']): void {
+    this.records.push(position);
+    this.media += media.length;
+    for (const item of unpackSections(items)) this.positions.add(item.position);
+  }
+
+  count(itemClass: ItemClass): void {
+    this.destroyed.set(itemClass, (this.destroyed.get(itemClass) ?? 0) + 1);
+  }
+}
+
+/** What attempts have destroyed, with what those before them had. */
+function together(
+  before: DestroyedSoFar | null,
+  attempts: readonly Pick<Ledger, 'destroyed' | 'media' | 'records'>[],
+  peersAsked: number,
+): DestroyedSoFar {
   const items: Partial<Record<ItemClass, number>> = { ...before?.items };
-  for (const [itemClass, count] of ledger.destroyed) items[itemClass] = (items[itemClass] ?? 0) + count;
+  for (const { destroyed } of attempts) {
+    for (const [itemClass, count] of destroyed) items[itemClass] = (items[itemClass] ?? 0) + count;
+  }
   return {
     items,
-    media: (before?.media ?? 0) + ledger.media,
-    records: [...(before?.records ?? []), ...ledger.records],
+    media: attempts.reduce((sum, { media }) => sum + media, before?.media ?? 0),
+    records: [...(before?.records ?? []), ...attempts.flatMap(({ records }) => records)],
     peersAsked: (before?.peersAsked ?? 0) + peersAsked,
   };
 }

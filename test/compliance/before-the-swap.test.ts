@@ -115,3 +115,18 @@ describe('where there is no room on the disk for tables', () => {
     expect(await filesWith(app, SECRET)).toEqual([]);
   });
 });
+
+describe('an erasure that ends before it is done', () => {
+  it('is told as a whole by the certificate of the attempt that finishes it', async () => {
+    await upload(app, subject, `${SECRET} in a file`);
+    const renew = app.engine.renew.bind(app.engine);
+    app.engine.renew = () => Promise.reject(new Error('the server ends'));
+    const { id, done } = await erase();
+    await expect(done).rejects.toThrow('the server ends');
+    app.engine.renew = renew;
+    const { certificate } = await app.context.compliance.erasures.run(id);
+    const { destroyed } = JSON.parse(certificate?.document ?? '{}');
+    expect(destroyed).toMatchObject({ items: { messages: 1, account: expect.any(Number) }, media_files: 1 });
+    expect(destroyed.decided_in_records.length).toBeGreaterThan(0);
+  });
+});
