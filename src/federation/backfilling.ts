@@ -1,11 +1,13 @@
 /** History of rooms that this server has not seen yet. https://spec.matrix.org/v1.19/server-server-api/#backfilling-and-retrieving-missing-events */
 import type { Reader } from '#projections/engine/reader.ts';
 import { isPartial } from '#projections/rooms/partial.ts';
-import { awaitedEventsOf, eventAt, eventById, findRoom, serversIn } from '#projections/rooms/queries.ts';
+import { awaitedEventsOf, eventAt, eventById, findRoom, type Room, serversIn } from '#projections/rooms/queries.ts';
 import { roomVersionRules } from '#protocol/room-version.ts';
+import { MatrixError } from '#src/http/errors.ts';
 import type { Logger } from '#src/log/logger.ts';
 import type { Receiver } from '#src/rooms/receive/receiver.ts';
 import type { MissingEvents } from '#src/rooms/receive/types.ts';
+import type { Rooms } from '#src/rooms/rooms.ts';
 import type { Position } from '#streams/event-log.ts';
 import { type FederationClient, federationPath } from './client.ts';
 import { FederationError } from './errors.ts';
@@ -29,6 +31,7 @@ export interface BackfillingOptions {
   readonly receiver: Receiver;
   readonly missing: MissingEvents;
   readonly reader: Reader;
+  readonly rooms: Pick<Rooms, 'whenMembersKnown'>;
   readonly serverName: string;
   readonly logger: Logger;
 }
@@ -59,12 +62,24 @@ export class Backfilling {
     if (known !== undefined) return known;
     // The past is told apart from the state at the entry, which it takes to place it.
     const room = findRoom(this.#options.reader, roomId);
-    if (room !== undefined && isPartial(this.#options.reader, room.id)) return Promise.resolve(false);
+    if (room !== undefined && isPartial(this.#options.reader, room.id)) return this.#fillLater(room, depths);
     const ends = this.#endsIn(roomId, depths);
     if (ends.length === 0) return Promise.resolve(false);
     const filling = this.#fill(roomId, ends).finally(() => this.#underWay.delete(roomId));
     this.#underWay.set(roomId, filling);
     return filling;
+  }
+
+  /** Waits for the members of the room first, as long as a request does. */
+  async #fillLater({ id, roomId }: Room, depths: DepthRange): Promise<boolean> {
+    const { reader, rooms } = this.#options;
+    try {
+      await rooms.whenMembersKnown(roomId);
+    } catch (error) {
+      if (error instanceof MatrixError) return false;
+      throw error;
+    }
+    return isPartial(reader, id) ? false : this.fill(roomId, depths);
   }
 
   /**

@@ -288,6 +288,14 @@ describe('a user who comes into a room before its members are known', () => {
     expect(membersIn((await asked)['state'] as unknown as EventAnswer[])).toEqual(everybody);
   });
 
+  it('gets what was said before, once it is known who could see it', async () => {
+    const { alice, bob, roomId } = await partly();
+    const asked = bob.ok('GET', inRoom(roomId, '/messages?dir=b&limit=50'));
+    gate.open();
+    const senders = ((await asked)['chunk'] as unknown as EventAnswer[]).map(({ sender }) => sender);
+    expect(senders).toContain(alice.userId);
+  });
+
   it('has left, and gets what was known then', async () => {
     const { bob, roomId } = await partly();
     await bob.ok('POST', inRoom(roomId, '/leave'), {});
