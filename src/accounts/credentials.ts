@@ -2,11 +2,11 @@
  * What user names, passwords and device ids may look like.
  * https://spec.matrix.org/v1.19/appendices/#user-identifiers
  */
+import { isNewUserLocalpart } from '#protocol/identifiers.ts';
 import { invalidParam, MatrixError } from '#src/http/errors.ts';
 
 /** Most bytes of a user id, sigil and server name included. */
 const MAX_USER_ID_BYTES = 255;
-const LOCALPART = /^[a-z0-9._=\-/+]+$/;
 /** Bridges name their users `_telegram_…`; a person with such a name would stand in the way of the bridge. */
 const RESERVED_PREFIX = '_';
 
@@ -26,7 +26,7 @@ export const MAX_DEVICE_NAME_LENGTH = 100;
 export function userIdForUsername(username: string, serverName: string): string {
   const localpart = lowerAscii(username);
   if (localpart === '') throw invalidUsername('The user name is empty.');
-  if (!LOCALPART.test(localpart)) {
+  if (!isNewUserLocalpart(localpart)) {
     throw invalidUsername('User names may contain only the letters a–z, digits, and the characters . _ = - / +');
   }
   if (localpart.startsWith(RESERVED_PREFIX)) {
