@@ -155,7 +155,7 @@ it(
       sender: bob.userId,
       content: { reason: 'not for everybody' },
     });
-    const proof = await auditor.run('proof', id('M'), '--with-content');
+    const proof = await auditor.run('proof', id('M'), '--with-content', '--read-only');
     await writeFile(story.path('M.json'), proof.stdout);
     const proven = await auditor.plain('proof', 'check', story.path('M.json'), '--key', logKey);
     expect(proven.status, proven.stderr).toBe(0);
@@ -213,7 +213,7 @@ it(
       { action: 'export.make', actor: { kind: 'operator' }, case_id: 'C-17' },
     ]);
     const [first] = reads;
-    const proof = await auditor.run('proof', String(first?.['position']), '--with-content');
+    const proof = await auditor.run('proof', String(first?.['position']), '--with-content', '--read-only');
     expect(proof.status, proof.stderr).toBe(0);
     const members = await auditor.run('rooms', 'audience', id('M'), '--json', '--read-only');
     expect(members.status, members.stderr).toBe(0);

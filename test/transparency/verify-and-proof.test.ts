@@ -207,7 +207,7 @@ describe('stele proof', () => {
   });
 
   test('with content shows the event, tied to its id', async () => {
-    const file = await proofFile(eventId, '--with-content');
+    const file = await proofFile(eventId, '--with-content', '--read-only');
     const { out } = await stele('proof', 'check', file, '--json');
     expect(JSON.parse(out)).toMatchObject({
       eventId,
@@ -239,7 +239,7 @@ describe('stele proof', () => {
 
   test('of an erased section cannot open it, and says so; the rest stays proven', async () => {
     await server?.destroyKey(9, 1);
-    const { status, out, err } = await withConfig('proof', '9', '--with-content');
+    const { status, out, err } = await withConfig('proof', '9', '--with-content', '--read-only');
     expect({ status, err }).toEqual({
       status: 0,
       err: 'Section 1 is erased: its key is destroyed, so the proof cannot open it.',

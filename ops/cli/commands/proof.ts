@@ -8,6 +8,7 @@ import { TileFiles } from '#streams/transparency/tile-files.ts';
 import { findRecordOfEvent } from '../../proof/find-record.ts';
 import { defineCommand, FINDING, SUCCESS, UsageError } from '../command.ts';
 import { startProgress } from '../progress.ts';
+import { READ_OPTIONS, recordRead } from '../record-read.ts';
 
 /** `stele proof` */
 export const command = defineCommand({
@@ -17,7 +18,7 @@ export const command = defineCommand({
   description: `
 Prints a JSON document that anybody can check offline, with 'stele proof check' or any RFC 6962 implementation. It shows the
 record's public header and that it is in the log that the server signed; of what the record says it shows nothing, unless
-asked. Works while the server runs.`,
+asked. Works while the server runs. That somebody has content shown is on record.`,
   examples: ["proof '$event_id' > proof.json", 'proof 4711 --with-content > proof.json'],
   options: {
     'with-skeleton': {
@@ -25,12 +26,18 @@ asked. Works while the server runs.`,
       description: 'Open what redaction keeps of an event: which one it is, its sender and place, not what it says',
     },
     'with-content': { type: 'boolean', description: 'Open all of the record: whoever has the proof can read it' },
+    ...READ_OPTIONS,
   },
   positionals: { min: 1, max: 1 },
   run: async ({ options, positionals, loadConfig, print, say, signal }) => {
     const [wanted = ''] = positionals;
     const { isEvent, position: given } = parseWanted(wanted);
-    const paths = dataPaths((await loadConfig()).data_dir);
+    const config = await loadConfig();
+    const paths = dataPaths(config.data_dir);
+    if (options['with-content']) {
+      const target = { kind: 'event', id: wanted } as const;
+      await recordRead(config, { action: 'content.read', target, command: 'proof', options });
+    }
     const verifier = await readPublicKey(paths.logSigningKey);
     const revealed = options['with-content'] ? MAX_SECTIONS : options['with-skeleton'] ? 1 : 0;
     const log = await openLogReadOnly({ folder: paths.log, withKeys: isEvent || revealed > 0 });
