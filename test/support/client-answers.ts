@@ -157,7 +157,8 @@ const ANSWERS: Readonly<Record<string, z.ZodType>> = {
     self_signing_keys: z.record(userId, crossSigningKey).optional(),
     user_signing_keys: z.record(userId, crossSigningKey).optional(),
   }),
-  'POST /keys/signatures/upload': object({ failures: z.record(userId, map(anyObject)).optional() }),
+  // What failed is named as the client named it, which need be no user id.
+  'POST /keys/signatures/upload': object({ failures: map(map(anyObject)).optional() }),
   'POST /keys/upload': object({ one_time_key_counts: map(count) }),
   'POST /knock/{roomIdOrAlias}': room,
   'GET /login': object({ flows: list(object({ type: text })) }),
