@@ -373,6 +373,17 @@ describe('as a notary this server', () => {
     expect(await query({ [two.name]: {} })).toHaveLength(1);
     expect(two.requests).toHaveLength(2);
   });
+
+  it('does not ask again for a key of the past that it has', async () => {
+    const validUntilTs = one.context.clock() - DAY_MS;
+    const two = await peer((name) => answerJson(said(name, { keys: [key('a')], validUntilTs })));
+    const wanted = { [two.name]: { 'ed25519:a': { minimum_valid_until_ts: validUntilTs } } };
+    expect(await query(wanted)).toHaveLength(1);
+    expect(await query(wanted)).toHaveLength(1);
+    expect(two.requests).toHaveLength(1);
+    await query({ [two.name]: { 'ed25519:a': { minimum_valid_until_ts: validUntilTs + 1 } } });
+    expect(two.requests).toHaveLength(2);
+  });
 });
 
 it('keeps no more keys of one server than it has room for', async () => {

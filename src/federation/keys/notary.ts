@@ -92,5 +92,7 @@ export class Notary {
 function isStaleKey(row: ServerKeyRow | undefined, wantedUntilTs: number, now: number): boolean {
   if (row === undefined) return true;
   if (row.expiredTs !== undefined) return false;
-  return row.validUntilTs < wantedUntilTs || now - row.fetchedAtMs > (row.validUntilTs - row.fetchedAtMs) / 2;
+  // What had run out when it was fetched has no half of its life: who wants it for a time in the past gets it.
+  const lifeMs = Math.max(0, row.validUntilTs - row.fetchedAtMs);
+  return row.validUntilTs < wantedUntilTs || (lifeMs > 0 && now - row.fetchedAtMs > lifeMs / 2);
 }
