@@ -171,9 +171,11 @@ export class SlidingSync {
       // Registered before looking, so that nothing which comes in between is missed.
       using waiter = await this.#waiter(request.viewer.userId);
       const look = await this.#look(request, name, connection);
-      // Who was logged out while this was looked for hears no more of it.
-      request.checkAccess();
-      if (!look.isEmpty || waiter === undefined) return look.finish();
+      if (!look.isEmpty || waiter === undefined) {
+        // Who was logged out while this was looked for hears no more of it.
+        request.checkAccess();
+        return look.finish();
+      }
       const outcome = await waiter.wait({ signal: stop.signal, timeoutMs: deadline - performance.now() });
       request.checkAccess();
       if (outcome !== 'woken') return look.finish();

@@ -53,7 +53,7 @@ export interface SyncRequest {
   readonly stateSection: StateSection;
   /** How long to wait for something new, in milliseconds. */
   readonly timeoutMs: number;
-  /** Asked after each look and each wait; throws when whoever waits was logged out meanwhile. */
+  /** Asked before news is told and after each wait; throws when whoever waits was logged out meanwhile. */
   readonly checkAccess: () => void;
   /** Ends the waiting: the client has gone, or the server stops. Only read when there is something to wait for. */
   readonly stops: () => readonly AbortSignal[];
@@ -111,9 +111,11 @@ export class Sync {
       // Registered before looking, so that nothing which comes in between is missed.
       using waiter = await this.#waiter(request.viewer.userId);
       const answer = await this.#look(request, seen);
-      // Who was logged out while this was looked for hears no more of it.
-      request.checkAccess();
-      if (!answer.isEmpty || waiter === undefined) return answer.json;
+      if (!answer.isEmpty || waiter === undefined) {
+        // Who was logged out while this was looked for hears no more of it.
+        request.checkAccess();
+        return answer.json;
+      }
       const outcome = await waiter.wait({ signal: stop.signal, timeoutMs: deadline - performance.now() });
       request.checkAccess();
       if (outcome !== 'woken') return answer.json;
