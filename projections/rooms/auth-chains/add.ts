@@ -3,9 +3,6 @@ import type { Writer } from '#projections/engine/reader.ts';
 import type { Position } from '#streams/event-log.ts';
 import { type AuthNode, authChains, authCitations, authLinks, authNodes, KEY_HASH_BYTES } from './tables.ts';
 
-/** Events that are removed in one go. */
-const REMOVE_CHUNK = 1_000;
-
 /**
  * Takes a state event into the index. Its auth events must have been taken in before; one that was not is passed over for
  * good. An event that is there already stays as it is.
@@ -42,20 +39,6 @@ export function addToAuthChains(
     if (seq === 1 || !tx.has(authCitations, [room, toChain, toSeq, chain]))
       tx.put(authCitations, [room, toChain, toSeq, chain], seq);
   }
-}
-
-/** Removes what the index holds of a room. */
-export function removeAuthChains(tx: Writer, room: Position): void {
-  for (;;) {
-    const rows = [...tx.range(authChains, { prefix: [room], limit: REMOVE_CHUNK })];
-    for (const { key, value } of rows) {
-      tx.remove(authNodes, [value]);
-      tx.remove(authChains, key);
-    }
-    if (rows.length < REMOVE_CHUNK) break;
-  }
-  tx.removeRange(authLinks, { prefix: [room] });
-  tx.removeRange(authCitations, { prefix: [room] });
 }
 
 /** The auth event whose chain the event continues: of the same key, and the last of its chain; of several the latest. */

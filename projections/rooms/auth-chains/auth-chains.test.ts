@@ -12,7 +12,6 @@ import {
   authEventsOf,
   conflictedSubgraph,
   isIndexed,
-  removeAuthChains,
   type SharedEvents,
 } from './index.ts';
 import { MAX_CITATIONS, SharedFloor } from './shared-floor.ts';
@@ -299,29 +298,6 @@ describe('events', () => {
     expect(tables.reader.count(authLinks, { prefix })).toBe(0);
     // The first member cites the create event, the levels the member, and the second member the levels.
     expect(tables.reader.count(authCitations, { prefix })).toBe(3);
-  });
-
-  it('of one room are removed with it', () => {
-    const fill = () => {
-      const room = new TestRoom();
-      room.add([
-        CREATE,
-        member(0, 0),
-        levels(0, 1),
-        member(1, 0, 2),
-        member(1, 0, 2, 3, 1),
-        levels(1, 2),
-        levels(4, 5),
-      ]);
-      return room;
-    };
-    const kept = fill();
-    const before = tables.rowCount();
-    const room = fill();
-    tables.write((tx) => removeAuthChains(tx, room.room));
-    expect(tables.rowCount()).toBe(before);
-    expect(isIndexed(tables.reader, room.at(3))).toBe(false);
-    expect(isIndexed(tables.reader, kept.at(3))).toBe(true);
   });
 });
 

@@ -24,7 +24,7 @@
  * Costs: two rows an event, and one or two for each auth event that no other implies: 110 to 200 bytes, 10 to 30 µs. The auth
  * chain difference of a recent fork takes a millisecond among 100,000 state events.
  */
-export { addToAuthChains, removeAuthChains } from './add.ts';
+export { addToAuthChains } from './add.ts';
 export { conflictedSubgraph } from './conflicted-subgraph.ts';
 export { authChainDifference, authChainOf, authEventsOf, isIndexed } from './queries.ts';
 export { MAX_CITATIONS, type SharedEvents } from './shared-floor.ts';

@@ -64,7 +64,7 @@ export const authChains = defineTable({
   name: 'rooms.auth-chains',
   key: tuple<[room: number, chain: number, seq: number]>(u48, u48, u32),
   value: u48,
-  why: 'A chain between two places is a range of it; and the events of a room are found when it is removed.',
+  why: 'A chain between two places is a range of it.',
 });
 
 export const authLinks = defineTable({

@@ -2,21 +2,11 @@
 import { createHash } from 'node:crypto';
 import type { Reader, Writer } from '#projections/engine/reader.ts';
 import type { Position } from '#streams/event-log.ts';
-import { state, stateVersions } from '../tables.ts';
 import { differenceBetween } from './difference.ts';
 import { newestVersion, putChange } from './lines.ts';
 import { compareStateKeys, eventOnPath, overlayOf, pathOf } from './look-up.ts';
 import { isSameRef, MAIN_LINE, NO_EVENT, type StateChange, type StateRef } from './state-ref.ts';
-import {
-  branches,
-  branchState,
-  branchVersions,
-  CHANGES_HASH_BYTES,
-  extensions,
-  removals,
-  type StatePath,
-  twins,
-} from './tables.ts';
+import { branches, CHANGES_HASH_BYTES, extensions, type StatePath, twins } from './tables.ts';
 
 /** Most branches between a state and the main line. A look-up takes at most one seek for each, and one more. */
 export const MAX_LEVELS = 8;
@@ -76,18 +66,6 @@ function extend(tx: Writer, room: Position, parent: StateRef, changes: readonly 
   }
   const branch = openBranch(tx, room, withinDepth(tx, room, pathOf(tx, room, at)));
   return appendTo(tx, room, { branch, version: 0 }, changes);
-}
-
-/** Removes every state of a room. */
-export function removeState(tx: Writer, room: Position): void {
-  tx.removeRange(state, { prefix: [room] });
-  tx.removeRange(stateVersions, { prefix: [room] });
-  tx.removeRange(branches, { prefix: [room] });
-  tx.removeRange(branchState, { prefix: [room] });
-  tx.removeRange(branchVersions, { prefix: [room] });
-  tx.removeRange(removals, { prefix: [room] });
-  tx.removeRange(twins, { prefix: [room] });
-  tx.removeRange(extensions, { prefix: [room] });
 }
 
 /** Of the changes as a set: in whatever order they are given. */

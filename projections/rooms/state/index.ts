@@ -22,7 +22,7 @@
  * Costs: 130 to 155 bytes a change at 10 to 100,000 members; a look-up some 4 µs a seek; a difference some 5 µs a change.
  */
 export { differenceBetween, MAX_COMPARED_STATES, type StateKeyDifference } from './difference.ts';
-export { appendToMainLine, extendState, MAX_LEVELS, removeState, WIDE_CHANGES } from './extend.ts';
+export { appendToMainLine, extendState, MAX_LEVELS, WIDE_CHANGES } from './extend.ts';
 export { changesByVersion, keyOfChange } from './lines.ts';
 export { stateEntriesAt, stateEventAt } from './look-up.ts';
 export {

@@ -11,8 +11,6 @@ import {
   MAIN_LINE,
   MAX_COMPARED_STATES,
   MAX_LEVELS,
-  NO_EVENT,
-  removeState,
   type StateChange,
   type StateKey,
   type StateRef,
@@ -466,27 +464,4 @@ describe('branches', () => {
     expect(() => differenceBetween(tables.reader, ROOM, refs)).toThrow(RangeError);
     expect(differenceBetween(tables.reader, ROOM, refs.slice(1))).toEqual([]);
   });
-});
-
-it('a room that is removed leaves no rows, and others theirs', () => {
-  const removal = { type: 'm.room.topic', stateKey: '', event: undefined };
-  const fill = (room: number) =>
-    tables.write((tx) => {
-      const version = appendToMainLine(tx, room, 0, [...changes(3), removal]);
-      let ref: StateRef = { branch: MAIN_LINE, version };
-      for (let depth = 0; depth < 2 * MAX_LEVELS; depth += 1) {
-        extendState(tx, room, ref, changes(2, 50));
-        ref = extendState(tx, room, ref, [...changes(depth === 0 ? 20 : 1, depth), removal]);
-      }
-      return ref;
-    });
-  fill(OTHER_ROOM);
-  const before = tables.rowCount();
-  const ref = fill(ROOM);
-  expect(tables.reader.count(twins, { prefix: [ROOM] })).toBeGreaterThan(0);
-  expect(stateEventAt(tables.reader, ROOM, ref, 'm.room.topic', '')).toBeUndefined();
-  tables.write((tx) => removeState(tx, ROOM));
-  expect(tables.rowCount()).toBe(before);
-  expect([...stateEntriesAt(tables.reader, OTHER_ROOM, ref)]).not.toEqual([]);
-  expect(NO_EVENT).toBe(2 ** 48 - 1);
 });
