@@ -78,8 +78,9 @@ import { FederatedMedia } from './federation/media/remote-source.ts';
 import { MemberFetching } from './federation/member-fetching.ts';
 import { Sender } from './federation/outbound/sender.ts';
 import { PolicyServers } from './federation/policy-servers.ts';
+import { PolicyService } from './federation/policy-service/policy-service.ts';
 import { ThirdPartyInvites } from './federation/third-party-invites.ts';
-import { federationEndpoints } from './federation-api/index.ts';
+import { federationEndpoints, policyServerEndpoints } from './federation-api/index.ts';
 import type { Endpoint } from './http/endpoint.ts';
 import type { Guard } from './http/guard.ts';
 import type { Logger } from './log/logger.ts';
@@ -145,9 +146,10 @@ export const endpoints: readonly Endpoint<Context>[] = [
   ...encryptionEndpoints,
 ];
 
-/** Everything that is answered with a configuration: the client API, and the federation API where that is on. */
+/** Everything that is answered with a configuration: the client API, and the federation API and that of policy servers where they are on. */
 export function endpointsFor(config: Config): readonly Endpoint<Context>[] {
-  return config.federation.enabled ? [...endpoints, ...federationEndpoints] : endpoints;
+  if (!config.federation.enabled) return endpoints;
+  return [...endpoints, ...federationEndpoints, ...(config.policy_server.enabled ? policyServerEndpoints : [])];
 }
 
 export interface ApplicationParts {
@@ -155,6 +157,8 @@ export interface ApplicationParts {
   readonly log: EventLog;
   readonly engine: ProjectionEngine;
   readonly signingKey: SigningKey;
+  /** Set where this server is a policy server. */
+  readonly policyKey?: SigningKey | undefined;
   /** Makes a new signing key and puts it where the next start finds it; undefined where there is no such place. */
   readonly replaceKey?: () => Promise<SigningKey>;
   /** What of the network is another in a test. */
@@ -243,7 +247,10 @@ export function createApplication(parts: ApplicationParts): Application {
     random: randomBytes,
     isActive: (userId) => isActiveUser(reader, userId),
   });
-  const policy = new PolicyServers(federation.client);
+  const policyService =
+    parts.policyKey &&
+    new PolicyService({ serverName, key: parts.policyKey, settings: config.policy_server, reader, logger });
+  const policy = new PolicyServers({ client: federation.client, serverName, own: policyService });
   const rooms = new Rooms({
     policy,
     members: new MembersKnown(engine, serverName),
@@ -486,6 +493,7 @@ export function createApplication(parts: ApplicationParts): Application {
     thumbnails,
     urlPreviews,
     federation,
+    policyService,
     receiver,
     transactions,
     entrance,

@@ -23,6 +23,7 @@ import type { IdentityServers } from './federation/identity-servers.ts';
 import type { Transactions } from './federation/inbound/transactions.ts';
 import type { Inviting } from './federation/inviting.ts';
 import type { Sender } from './federation/outbound/sender.ts';
+import type { PolicyService } from './federation/policy-service/policy-service.ts';
 import type { ThirdPartyInvites } from './federation/third-party-invites.ts';
 import type { MediaStore } from './media/media-store.ts';
 import type { RemoteMedia } from './media/remote-media.ts';
@@ -77,6 +78,8 @@ export interface Context {
   /** Undefined where no previews are made. */
   readonly urlPreviews: UrlPreviews | undefined;
   readonly federation: Federation;
+  /** Set where this server is a policy server. */
+  readonly policyService: PolicyService | undefined;
   /** Takes in events of other servers. */
   readonly receiver: Receiver;
   readonly transactions: Transactions;

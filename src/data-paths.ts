@@ -7,6 +7,7 @@ export function dataPaths(dataDir: string) {
     log: path.join(dataDir, 'log'),
     transparency: path.join(dataDir, 'transparency'),
     logSigningKey: path.join(dataDir, 'log-signing.key'),
+    policySigningKey: path.join(dataDir, 'policy-signing.key'),
     projections: path.join(dataDir, 'projections', 'core'),
     search: path.join(dataDir, 'projections', 'search'),
     media: path.join(dataDir, 'media'),

@@ -27,7 +27,7 @@ import type { Logger } from './log/logger.ts';
 import { operatorEndpoints } from './operator/index.ts';
 import { OperatorGuard } from './operator/operator-guard.ts';
 import { openOperatorSocket } from './operator/operator-socket.ts';
-import { openMatrixSigningKey, replaceMatrixSigningKey } from './signing-key.ts';
+import { openMatrixSigningKey, openPolicySigningKey, replaceMatrixSigningKey } from './signing-key.ts';
 import { EvidenceFiles } from './transparency/evidence-files.ts';
 import { logEndpoints } from './transparency/log-endpoints.ts';
 import { transparencyFigures } from './transparency/metrics.ts';
@@ -80,6 +80,8 @@ export async function startServer(config: Config, options: ServerOptions): Promi
     });
     closers.push(() => transparency.close());
     const signingKey = await openMatrixSigningKey(config.signing_key_file);
+    const { enabled: isPolicyServer, key_file: policyKeyFile } = config.policy_server;
+    const policyKey = isPolicyServer ? await openPolicySigningKey(policyKeyFile ?? paths.policySigningKey) : undefined;
     const engine = await ProjectionEngine.open({
       dir: paths.projections,
       log,
@@ -93,6 +95,7 @@ export async function startServer(config: Config, options: ServerOptions): Promi
       log,
       engine,
       signingKey,
+      policyKey,
       replaceKey: () => replaceMatrixSigningKey(config.signing_key_file),
       buildAhead: buildInThread(paths.log),
       proof: {

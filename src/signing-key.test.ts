@@ -2,7 +2,7 @@ import { mkdtemp, readdir, readFile, rm, stat, writeFile } from 'node:fs/promise
 import { tmpdir } from 'node:os';
 import path from 'node:path';
 import { afterEach, beforeEach, expect, it } from 'vitest';
-import { openMatrixSigningKey, replaceMatrixSigningKey } from './signing-key.ts';
+import { openMatrixSigningKey, openPolicySigningKey, replaceMatrixSigningKey } from './signing-key.ts';
 
 let folder: string;
 let file: string;
@@ -37,4 +37,13 @@ it('names the file that holds no key, and the one that cannot be written, but no
   // A folder cannot be made where a file is.
   const below = path.join(folder, 'bad', 'signing.key');
   await expect(replaceMatrixSigningKey(below)).rejects.toThrow(below);
+});
+
+it('makes the key of a policy server, whose id is always the same', async () => {
+  const made = await openPolicySigningKey(file);
+  expect(made.keyId).toBe('ed25519:policy_server');
+  expect((await openPolicySigningKey(file)).publicKey).toEqual(made.publicKey);
+  await rm(file);
+  await openMatrixSigningKey(file);
+  await expect(openPolicySigningKey(file)).rejects.toThrow(/always ed25519:policy_server/);
 });

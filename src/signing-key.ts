@@ -4,6 +4,7 @@ import path from 'node:path';
 import { ED25519_KEY_BYTES } from '#protocol/ed25519.ts';
 import { type SigningKey, signingKeyFromSeed } from '#protocol/signing.ts';
 import { formatSigningKeyFile, parseSigningKeyFile } from '#protocol/signing-key-file.ts';
+import { POLICY_KEY_ID } from './rooms/policy.ts';
 
 const KEY_NAME_CHARACTERS = 6;
 
@@ -15,6 +16,17 @@ const KEY_NAME_CHARACTERS = 6;
 export async function openMatrixSigningKey(file: string): Promise<SigningKey> {
   const text = (await readIfThere(file)) ?? (await writeKeyFile(file, file));
   return keyOf(file, text);
+}
+
+/**
+ * The key with which this server signs as the policy server of rooms, which has the same name everywhere. Made as the other is.
+ *
+ * @throws {Error} naming the file when it cannot be read, or its key has another id.
+ */
+export async function openPolicySigningKey(file: string): Promise<SigningKey> {
+  const key = keyOf(file, (await readIfThere(file)) ?? (await writeKeyFile(file, file, POLICY_KEY_ID)));
+  if (key.keyId === POLICY_KEY_ID) return key;
+  throw new Error(`${file}: the id of the key is ${key.keyId}; that of a policy server is always ${POLICY_KEY_ID}`);
 }
 
 /**
@@ -54,9 +66,8 @@ async function readIfThere(file: string): Promise<string | undefined> {
 }
 
 /** Writes a fresh key to a file that must not be there, and gives its text. The folder is made if it has to be. */
-async function writeKeyFile(file: string, named: string): Promise<string> {
-  const name = randomBytes(KEY_NAME_CHARACTERS).toString('hex').slice(0, KEY_NAME_CHARACTERS);
-  const text = formatSigningKeyFile({ keyId: `ed25519:a_${name}`, seed: randomBytes(ED25519_KEY_BYTES) });
+async function writeKeyFile(file: string, named: string, keyId = newKeyId()): Promise<string> {
+  const text = formatSigningKeyFile({ keyId, seed: randomBytes(ED25519_KEY_BYTES) });
   try {
     await mkdir(path.dirname(file), { recursive: true, mode: 0o700 });
     const handle = await open(file, 'wx', 0o600);
@@ -70,4 +81,8 @@ async function writeKeyFile(file: string, named: string): Promise<string> {
     throw new Error(`The signing key file ${named} cannot be written: ${String(error)}`, { cause: error });
   }
   return text;
+}
+
+function newKeyId(): string {
+  return `ed25519:a_${randomBytes(KEY_NAME_CHARACTERS).toString('hex').slice(0, KEY_NAME_CHARACTERS)}`;
 }

@@ -210,6 +210,7 @@ function complete(settings: Settings, baseDir: string): Config {
   const absolute = (given: string): string => path.resolve(baseDir, given);
   const dataDir = absolute(settings.data_dir);
   const { ca_file: caFile } = settings.federation;
+  const { key_file: policyKey } = settings.policy_server;
   const { timestamp_authority: authority } = settings.transparency;
   return {
     ...settings,
@@ -221,6 +222,7 @@ function complete(settings: Settings, baseDir: string): Config {
       ...listener,
       tls: listener.tls === null ? null : { cert: absolute(listener.tls.cert), key: absolute(listener.tls.key) },
     })),
+    policy_server: { ...settings.policy_server, key_file: policyKey === null ? null : absolute(policyKey) },
     federation: { ...settings.federation, ca_file: caFile === null ? null : absolute(caFile) },
     transparency: {
       ...settings.transparency,

@@ -3,7 +3,7 @@
  * environment (environment.ts), `stele config explain` and the code all use them as they are.
  */
 import { z } from 'zod';
-import { isUserId } from '#protocol/identifiers.ts';
+import { isRoomId, isUserId } from '#protocol/identifiers.ts';
 import { SUPPORTED_ROOM_VERSIONS } from '#protocol/room-version.ts';
 import { isServerName } from '#protocol/server-name.ts';
 import { LOG_LEVELS } from '#src/log/logger.ts';
@@ -142,6 +142,38 @@ const federation = z
           'Whether users come into rooms of other servers before this server knows all their members. They can read and write at once; ' +
           'what others write, and whatever is about other members, comes when the members are known.',
       }),
+  })
+  .prefault({});
+
+const roomIdSetting = () => z.string().refine(isRoomId, 'is not a room id such as !abc:example.org');
+
+const policyServer = z
+  .strictObject({
+    enabled: z.boolean().default(false).register(settingNotes, {
+      type: 'true or false',
+      doc: 'Whether this server is a policy server: rooms that name it in m.room.policy have it sign every event first.',
+    }),
+    key_file: z.string().min(1).nullable().default(null).register(settingNotes, {
+      type: 'path',
+      doc: 'The Ed25519 key of the policy server, which is not the one in signing_key_file; made if it is not there. Default: policy-signing.key in the data folder.',
+      isPath: true,
+    }),
+    rooms: z.array(roomIdSetting()).nullable().default(null).register(settingNotes, {
+      type: 'list of room ids',
+      doc: 'The rooms whose events are signed. Default: every room that somebody of this server is in.',
+    }),
+    lists: z.array(roomIdSetting()).default([]).register(settingNotes, {
+      type: 'list of room ids',
+      doc: 'Policy lists: rooms with m.policy.rule.user, .server and .room, joined by somebody of this server. What they ban is not signed.',
+    }),
+    max_mentions: z.int().min(0).nullable().default(null).register(settingNotes, {
+      type: 'number',
+      doc: 'Most users that a message that is signed mentions; without it any number.',
+    }),
+    max_event_size: sizeSetting().nullable().default(null).register(settingNotes, {
+      type: 'size',
+      doc: 'The largest event that is signed; without it as large as the room version lets it be.',
+    }),
   })
   .prefault({});
 
@@ -523,6 +555,7 @@ export const settingsSchema = z.strictObject({
   registration,
   rate_limits: rateLimits,
   federation,
+  policy_server: policyServer,
   appservices: z.array(z.string().min(1)).default([]).register(settingNotes, {
     type: 'list of paths',
     doc: 'Registration files of application services.',

@@ -15,7 +15,9 @@ import { mediaDownload } from './media-download.ts';
 import { mediaThumbnail } from './media-thumbnail.ts';
 import { onBind, postOnBind } from './on-bind.ts';
 import { openIdUserinfo } from './openid-userinfo.ts';
+import { policySign } from './policy-sign.ts';
 import { getPublicRooms, postPublicRooms } from './public-rooms.ts';
+import { query } from './query.ts';
 import { queryDirectory } from './query-directory.ts';
 import { queryProfile } from './query-profile.ts';
 import { postQueryServerKeys } from './query-server-keys.ts';
@@ -42,6 +44,7 @@ export const federationEndpoints: readonly Endpoint<Context>[] = [
   wellKnownServer,
   queryDirectory,
   queryProfile,
+  query,
   getHierarchy,
   getPublicRooms,
   postPublicRooms,
@@ -73,3 +76,6 @@ export const federationEndpoints: readonly Endpoint<Context>[] = [
   mediaDownload,
   mediaThumbnail,
 ];
+
+/** What other servers are answered beside that where this one is a policy server. */
+export const policyServerEndpoints: readonly Endpoint<Context>[] = [policySign];

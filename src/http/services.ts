@@ -7,6 +7,7 @@ const SERVICES_BY_PREFIX: readonly (readonly [prefix: string, services: readonly
   ['/_matrix/media/', ['client', 'federation']],
   ['/_matrix/federation/', ['federation']],
   ['/_matrix/key/', ['federation']],
+  ['/_matrix/policy/', ['federation']],
   ['/.well-known/matrix/client', ['client']],
   ['/.well-known/matrix/', ['client', 'federation']],
   ['/_stele/', ['ops']],

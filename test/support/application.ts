@@ -124,6 +124,8 @@ export interface TestParts {
   readonly signingKey?: SigningKey;
   readonly replaceKey?: () => Promise<SigningKey>;
   readonly network?: FederationNetwork;
+  /** Makes it a policy server, with the settings of one. */
+  readonly policyKey?: SigningKey;
   /** Default: certificates are not signed. */
   readonly proof?: LogProof;
   /** To listen with TLS; without it plain HTTP, should the test listen at all. */

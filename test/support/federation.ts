@@ -3,6 +3,7 @@ import type { AddressInfo, Socket } from 'node:net';
 import { type SigningKey, signingKeyFromSeed } from '#protocol/signing.ts';
 import type { FederationNetwork } from '#src/federation/federation.ts';
 import type { SrvRecord } from '#src/federation/srv.ts';
+import { POLICY_KEY_ID } from '#src/rooms/policy.ts';
 import { startApplication, type TestApplication } from './application.ts';
 import { TLS_FILES, TLS_PATHS } from './tls-peer.ts';
 
@@ -84,11 +85,16 @@ export function testSigningKey(name: string): SigningKey {
   return signingKeyFromSeed(`ed25519:${name.replaceAll('.', '_')}`, Buffer.alloc(32, name));
 }
 
+/** A key with which only this name signs as a policy server. */
+export function testPolicyKey(name: string): SigningKey {
+  return signingKeyFromSeed(POLICY_KEY_ID, Buffer.alloc(32, `policy of ${name}`));
+}
+
 /** Starts a server. `federation` settings are laid over those that let servers of the test find each other. */
 export async function startServerOn(
   network: TestNetwork,
   name: TestServerName,
-  settings: { readonly federation?: object; readonly [setting: string]: unknown } = {},
+  settings: { readonly federation?: object; readonly policy_server?: object; readonly [setting: string]: unknown } = {},
 ): Promise<TestServer> {
   const signingKey = testSigningKey(name);
   let rotations = 0;
@@ -100,6 +106,7 @@ export async function startServerOn(
     },
     {
       signingKey,
+      ...(settings.policy_server && { policyKey: testPolicyKey(name) }),
       replaceKey: async () => {
         rotations += 1;
         return signingKeyFromSeed(`${signingKey.keyId}_${rotations}`, Buffer.alloc(32, `${name} ${rotations}`));
