@@ -1,5 +1,6 @@
 /** Servers that are played in a thread of their own, so that what they do is not in the way of who measures. */
 import { once } from 'node:events';
+import { constants, setPriority } from 'node:os';
 import { parentPort, Worker, workerData } from 'node:worker_threads';
 import { BenchPeers } from './peers.ts';
 
@@ -51,4 +52,8 @@ async function play(servers: number): Promise<void> {
   };
 }
 
-if (parentPort !== null && typeof workerData === 'number') await play(workerData);
+if (parentPort !== null && typeof workerData === 'number') {
+  // Other servers have machines of their own: here they get what is left. On Linux this is of the thread alone.
+  if (process.platform === 'linux') setPriority(constants.priority.PRIORITY_LOW);
+  await play(workerData);
+}

@@ -99,7 +99,7 @@ export class Sender {
   constructor(options: SenderOptions) {
     this.#options = options;
     this.#seen = options.engine.reader.frontier;
-    this.#pace = new Pace(options.isBusy);
+    this.#pace = new Pace({ isBusy: options.isBusy });
     this.#texts = new PduTexts({ log: options.log, reader: options.engine.reader });
   }
 
