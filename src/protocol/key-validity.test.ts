@@ -1,5 +1,5 @@
 import { expect, test } from 'vitest';
-import { keyCountsFor, MAX_KEY_VALIDITY_MS } from './key-validity.ts';
+import { keyCountsFor, MAX_KEY_VALIDITY_MS, trustedUntil } from './key-validity.ts';
 import { type RoomVersionRules, roomVersionRules } from './room-version.ts';
 
 const V4 = roomVersionRules('4') as RoomVersionRules;
@@ -22,4 +22,10 @@ test.each([
 ])('a key counts for an event %s: %j at %d: %s', (_when, key, time, counts) => {
   expect(keyCountsFor(key, time, NOW, V5)).toBe(counts);
   expect(keyCountsFor(key, time, NOW, V4)).toBe(true);
+});
+
+test('a key is trusted for seven days after it was heard of, and no longer than was said', () => {
+  expect(trustedUntil(Number.MAX_SAFE_INTEGER, NOW)).toBe(NOW + MAX_KEY_VALIDITY_MS);
+  expect(trustedUntil(NOW + 1, NOW)).toBe(NOW + 1);
+  expect(trustedUntil(NOW - 1, NOW)).toBe(NOW - 1);
 });

@@ -117,6 +117,30 @@ describe('a server’s own answer', () => {
     expect(two.requests).toHaveLength(3);
   });
 
+  it('that promises a key for ever has to be given again after seven days, and counts no longer where it is not', async () => {
+    let keys = [key('a')];
+    const validUntilTs = Number.MAX_SAFE_INTEGER;
+    const two = await peer((name) => answerJson(said(name, { keys, validUntilTs })));
+    const { keys: known } = one.context.federation;
+    const untilOf = (keyId: string) => {
+      const validity = known.known(two.name, keyId)?.validity;
+      return validity && 'validUntilTs' in validity ? validity.validUntilTs : undefined;
+    };
+    await find(two.name, ['ed25519:a'], one.now());
+    expect(untilOf('ed25519:a')).toBeLessThanOrEqual(one.now() + 7 * DAY_MS);
+    one.advance(8 * DAY_MS);
+    await find(two.name, ['ed25519:a'], one.now());
+    expect(two.requests).toHaveLength(2);
+    expect(untilOf('ed25519:a')).toBeGreaterThan(one.now() + 6 * DAY_MS);
+    // Whoever has the server now lists other keys.
+    keys = [key('b')];
+    one.advance(8 * DAY_MS);
+    await find(two.name, ['ed25519:a'], one.now());
+    expect(two.requests).toHaveLength(3);
+    expect(untilOf('ed25519:a')).toBeLessThan(one.now());
+    expect(untilOf('ed25519:b')).toBeGreaterThan(one.now());
+  });
+
   const refused: [string, (name: string) => JsonObject][] = [
     ['is about another server', () => said('three.test', { keys: [key('a')] })],
     ['is not signed', (name) => ({ ...said(name, { keys: [key('a')] }), signatures: {} })],
@@ -319,6 +343,24 @@ describe('a notary', () => {
     expect(keyOfServer(one.context.reader, two.name, 'ed25519:k')?.publicKey).toEqual(key('k').publicKey);
   });
 
+  it('that says the same again, or what does not count, adds nothing to the log', async () => {
+    const two = await peer((name) =>
+      answerJson(said(name, { keys: [key('k')], validUntilTs: Number.MAX_SAFE_INTEGER })),
+    );
+    await find(two.name, ['ed25519:k']);
+    await two.close();
+    const saying = { validUntilTs: Number.MAX_SAFE_INTEGER };
+    const same = vouched(said(two.name, { keys: [key('k')], ...saying }));
+    const forged = vouched(said(two.name, { keys: [{ ...key('forged'), keyId: 'ed25519:k' }], ...saying }));
+    const asked = await notary(() => [same, forged]);
+    one.advance(8 * DAY_MS);
+    await find('three.test', ['ed25519:notary'], one.now());
+    const before = one.log.head();
+    await find(two.name, ['ed25519:k'], one.now());
+    expect(asked).toHaveLength(1);
+    expect(one.log.head()).toBe(before);
+  });
+
   it('can say that the same key counts for longer', async () => {
     const two = await peer((name) => answerJson(said(name, { keys: [key('k')] })));
     await find(two.name, ['ed25519:k']);
@@ -371,6 +413,18 @@ describe('as a notary this server', () => {
     one.advance(120_000);
     status = 500;
     expect(await query({ [two.name]: {} })).toHaveLength(1);
+    expect(two.requests).toHaveLength(2);
+  });
+
+  it('asks again after half a week, however long an answer is said to live', async () => {
+    const validUntilTs = Number.MAX_SAFE_INTEGER;
+    const two = await peer((name) => answerJson(said(name, { keys: [key('a')], validUntilTs })));
+    await query({ [two.name]: {} });
+    one.advance(3 * DAY_MS);
+    await query({ [two.name]: {} });
+    expect(two.requests).toHaveLength(1);
+    one.advance(DAY_MS);
+    await query({ [two.name]: {} });
     expect(two.requests).toHaveLength(2);
   });
 

@@ -3,6 +3,7 @@ import type { Reader } from '#projections/engine/reader.ts';
 import { keyAnswer, keyOfServer, keysOfServer, type ServerKeyRow } from '#projections/federation/keys.ts';
 import { parseJson } from '#protocol/json-limits.ts';
 import { isJsonObject } from '#protocol/json-object.ts';
+import { trustedUntil } from '#protocol/key-validity.ts';
 import type { JsonObject } from '#protocol/pdu.ts';
 import { isServerName } from '#protocol/server-name.ts';
 import { signJson } from '#protocol/signing.ts';
@@ -93,6 +94,6 @@ function isStaleKey(row: ServerKeyRow | undefined, wantedUntilTs: number, now: n
   if (row === undefined) return true;
   if (row.expiredTs !== undefined) return false;
   // What had run out when it was fetched has no half of its life: who wants it for a time in the past gets it.
-  const lifeMs = Math.max(0, row.validUntilTs - row.fetchedAtMs);
+  const lifeMs = Math.max(0, trustedUntil(row.validUntilTs, row.fetchedAtMs) - row.fetchedAtMs);
   return row.validUntilTs < wantedUntilTs || (lifeMs > 0 && now - row.fetchedAtMs > lifeMs / 2);
 }

@@ -2,7 +2,7 @@
 import type { Reader } from '#projections/engine/reader.ts';
 import { KEYS_SEEN_STREAM, type KeysSeen, keysSeenRecord } from '#projections/federation/key-records.ts';
 import { keyOfServer, keysOfServer, type ServerKeyRow } from '#projections/federation/keys.ts';
-import { type KeyValidity, MAX_KEY_VALIDITY_MS } from '#protocol/key-validity.ts';
+import { type KeyValidity, MAX_KEY_VALIDITY_MS, trustedUntil } from '#protocol/key-validity.ts';
 import { isServerName } from '#protocol/server-name.ts';
 import type { StreamCommands } from '#src/commands/stream-command.ts';
 import type { Logger } from '#src/log/logger.ts';
@@ -264,7 +264,7 @@ export class ServerKeys {
     for (const { serverName, keys, validUntilTs, fetchedAtMs, notary } of batch) {
       if (notary !== undefined) continue;
       for (const { keyId, publicKey, expiredTs } of keys) {
-        const validity = expiredTs === undefined ? { validUntilTs } : { expiredTs };
+        const validity = validityOf({ expiredTs, validUntilTs, fetchedAtMs });
         this.#held.set(`${serverName} ${keyId}`, { publicKey, validity, fetchedAtMs });
       }
     }
@@ -309,22 +309,33 @@ function mergeByServer(requests: readonly KeyRequest[]): KeysWanted[] {
   }));
 }
 
-function verifyKeyOf({ publicKey, validUntilTs, expiredTs, fetchedAtMs }: ServerKeyRow): VerifyKey {
-  return { publicKey, fetchedAtMs, validity: expiredTs === undefined ? { validUntilTs } : { expiredTs } };
+function verifyKeyOf(row: ServerKeyRow): VerifyKey {
+  const { publicKey, fetchedAtMs } = row;
+  return { publicKey, fetchedAtMs, validity: validityOf(row) };
 }
 
-function countsNow({ expiredTs, validUntilTs }: ServerKeyRow, now: number): boolean {
-  return expiredTs === undefined && now <= validUntilTs;
+type Times = Pick<ServerKeyRow, 'expiredTs' | 'validUntilTs' | 'fetchedAtMs'>;
+
+function validityOf({ expiredTs, validUntilTs, fetchedAtMs }: Times): KeyValidity {
+  return expiredTs === undefined ? { validUntilTs: trustedUntil(validUntilTs, fetchedAtMs) } : { expiredTs };
 }
 
-/** Whether an answer says anything that is not known, or the same for notably longer. */
-function isNews(reader: Reader, { serverName, keys, validUntilTs, notary }: KeysSeen): boolean {
-  const isDirect = notary === undefined;
+function countsNow({ expiredTs, validUntilTs, fetchedAtMs }: ServerKeyRow, now: number): boolean {
+  return expiredTs === undefined && now <= trustedUntil(validUntilTs, fetchedAtMs);
+}
+
+/** Whether an answer says anything that is not known and counts, or the same for notably longer. */
+function isNews(reader: Reader, { serverName, keys, validUntilTs, fetchedAtMs, notary }: KeysSeen): boolean {
+  const untilTs = trustedUntil(validUntilTs, fetchedAtMs);
   return keys.some(({ keyId, publicKey, expiredTs }) => {
     const row = keyOfServer(reader, serverName, keyId);
-    if (row === undefined || row.expiredTs !== expiredTs || (isDirect && !row.isDirect)) return true;
-    if (Buffer.compare(row.publicKey, publicKey) !== 0) return true;
-    if (expiredTs !== undefined) return false;
-    return validUntilTs < row.validUntilTs || validUntilTs >= row.validUntilTs + WORTH_RECORDING_MS;
+    if (row === undefined) return true;
+    const isSameKey = Buffer.compare(row.publicKey, publicKey) === 0;
+    const isLonger = untilTs >= trustedUntil(row.validUntilTs, row.fetchedAtMs) + WORTH_RECORDING_MS;
+    // Of what the server itself said a notary can only say more.
+    if (notary !== undefined && row.isDirect) return isSameKey && isLonger && validUntilTs > row.validUntilTs;
+    if (notary === undefined && !row.isDirect) return true;
+    if (!isSameKey || row.expiredTs !== expiredTs) return true;
+    return expiredTs === undefined && (isLonger || validUntilTs < row.validUntilTs);
   });
 }
