@@ -267,6 +267,12 @@ export function* membersOf(reader: Reader, room: Position): Generator<Membership
   for (const { key, value } of reader.range(members, { prefix: [room] })) yield { userId: key[1], ...value };
 }
 
+/** User ids of a page of those who have a membership, in order, after one of them: for rooms that are read in several turns. */
+export function memberIdsAfter(reader: Reader, room: Position, after: string | undefined, limit: number): string[] {
+  const from = after === undefined ? {} : { gt: [room, after] as [Position, string] };
+  return Array.from(reader.keys(members, { prefix: [room], ...from, limit }), ([, userId]) => userId);
+}
+
 /** User ids of the joined members. */
 export function* joinedMembers(reader: Reader, room: Position): Generator<string> {
   for (const { userId, membership } of membersOf(reader, room)) if (membership === 'join') yield userId;

@@ -12,7 +12,8 @@ const MAX_INVITES = 20;
 const declaration = {
   path: '/_matrix/federation/v1/3pid/onbind',
   auth: 'none',
-  rateLimit: 'federation',
+  // Like asking for keys, which anybody may: it can make this server ask others.
+  rateLimit: 'keys',
   body: z.object({
     mxid: userIdSchema,
     invites: z

@@ -31,7 +31,7 @@ export const timestampToEvent = endpoint({
     for (const { position } of eventsNear(index, params.roomId, query.ts, query.dir)) {
       if (++lookedAt > MAX_EVENTS_LOOKED_AT) break;
       const known = knownEventAt(reader, position);
-      if (known?.disposition === 'accepted' && known.row.room === room.id && history.mayRead(known)) {
+      if (known?.disposition === 'accepted' && known.row.room === room.id && (await history.mayRead(known))) {
         return { event_id: known.row.eventId, origin_server_ts: known.row.originServerTs };
       }
       if (sharedPacer.isDue) await sharedPacer.pause();

@@ -145,7 +145,6 @@ export class ThirdPartyInvites {
             state_key: target,
             content: { membership: 'invite', third_party_invite: { display_name: target, signed } },
           },
-          isUrgent: true,
         });
         return;
       } catch (error) {

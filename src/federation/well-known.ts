@@ -104,7 +104,10 @@ const INVALID = { delegated: undefined, isTemporary: false } as const;
 async function fetchWellKnown(host: string, { dispatcher, clock }: WellKnownOptions): Promise<Fetched> {
   const signal = AbortSignal.timeout(DEADLINE_MS);
   const seen = new Set<string>();
-  let url = new URL(`https://${host}/.well-known/matrix/server`);
+  const text = `https://${host}/.well-known/matrix/server`;
+  // Names of digits alone are none in DNS, and URLs take them for addresses.
+  if (!URL.canParse(text) || new URL(text).hostname !== host) return INVALID;
+  let url = new URL(text);
   try {
     while (seen.size <= MAX_REDIRECTS) {
       if (seen.has(url.href)) return INVALID;
@@ -155,7 +158,7 @@ function readDelegation(bytes: Buffer): string | undefined {
 
 type Headers = Readonly<Record<string, string | string[] | undefined>>;
 
-/** How long an answer counts, in milliseconds. RFC 9111, sections 5.2.2 and 5.3. */
+/** How long an answer counts, in milliseconds. RFC 9111, sections 4.2.1, 5.1, 5.2.2 and 5.3. */
 export function lifetimeOf(headers: Headers, nowMs: number): number {
   return Math.min(Math.max(statedLifetime(headers, nowMs), MIN_LIFETIME_MS), MAX_LIFETIME_MS);
 }
@@ -168,10 +171,19 @@ function statedLifetime(headers: Headers, nowMs: number): number {
   }
   if (directives.has('no-store') || directives.has('no-cache')) return 0;
   const maxAge = directives.get('max-age');
-  if (maxAge !== undefined && /^\d{1,12}$/.test(maxAge)) return Number(maxAge) * SECOND_MS;
-  const expires = headers['expires'];
+  // What a cache on the way has kept for a while has lived so much of its life already.
+  const ageMs = (secondsIn(headers['age']) ?? 0) * SECOND_MS;
+  const maxAgeSeconds = secondsIn(maxAge);
+  if (maxAgeSeconds !== undefined) return maxAgeSeconds * SECOND_MS - ageMs;
+  const { expires, date } = headers;
   if (typeof expires !== 'string') return DEFAULT_LIFETIME_MS;
   const expiresMs = Date.parse(expires);
+  // The other clock may be wrong, and is in both.
+  const saidMs = typeof date === 'string' ? Date.parse(date) : Number.NaN;
   // A date that is none, such as 0, means that it has expired.
-  return Number.isNaN(expiresMs) ? 0 : expiresMs - nowMs;
+  return Number.isNaN(expiresMs) ? 0 : expiresMs - (Number.isNaN(saidMs) ? nowMs : saidMs) - ageMs;
+}
+
+function secondsIn(text: string | string[] | undefined): number | undefined {
+  return typeof text === 'string' && /^\d{1,12}$/.test(text) ? Number(text) : undefined;
 }

@@ -2,6 +2,7 @@
 import { afterAll, beforeAll, beforeEach, describe, expect, it } from 'vitest';
 import { queuedMessages } from '#projections/encryption/outbox-projection.ts';
 import type { JsonObject } from '#protocol/pdu.ts';
+import { UNCLEAR_BURST } from '#src/federation/edus/receipt.ts';
 import { deviceKeysOf, type EncryptionSync } from '#test/client-api/encryption-client.ts';
 import { type EventAnswer, type RoomAnswer, sync } from '#test/client-api/sync-client.ts';
 import type { TestClient } from '#test/support/application.ts';
@@ -94,6 +95,20 @@ describe('receipts', () => {
     expect(ephemeralOf(answer, 'm.receipt').map(({ content }) => content)).toEqual([
       { [second]: { 'm.read': { [bob.userId]: { ts: 5 } } } },
     ]);
+  });
+
+  it('of events that never came do not go to and fro for ever', async () => {
+    const here = await say(alice, 'here');
+    const before = one.log.head();
+    let number = 0;
+    const read = (): [string, JsonObject] => {
+      number += 1;
+      const eventId = number % 2 === 0 ? here : `$made-up-${number}`;
+      return ['m.receipt', { [roomId]: { 'm.read': { [bob.userId]: { event_ids: [eventId], data: { ts: 5 } } } } }];
+    };
+    for (let round = 0; round < 8; round += 1) await sendEdusAs(two, 'one.test', ...Array.from({ length: 100 }, read));
+    expect(one.log.head() - before).toBeGreaterThan(100);
+    expect(one.log.head() - before).toBeLessThan(UNCLEAR_BURST + 50);
   });
 
   it('of threads that are not there are not kept', async () => {

@@ -69,6 +69,15 @@ describe('a delegation', () => {
     expect(await wellKnown.delegationOf('one.test')).toBeUndefined();
   });
 
+  it.each(['1.2.3.4.5', '1.2', '0x7f.1', '2130706433', '...'])(
+    'is none for %s, which DNS does not know, and nobody is asked',
+    async (host) => {
+      const { wellKnown, peer } = await world(delegation);
+      expect(await wellKnown.delegationOf(host)).toBeUndefined();
+      expect(peer.connections).toBe(host === '...' ? 1 : 0);
+    },
+  );
+
   it('is none if the certificate is not for the domain', async () => {
     const { wellKnown, peer } = await world(delegation);
     expect(await wellKnown.delegationOf('somebody.else')).toBeUndefined();
@@ -130,6 +139,11 @@ describe('how long it counts', () => {
     [{ 'cache-control': 'max-age=soon' }, 24 * HOUR_MS],
     [{ 'cache-control': 'max-age=3600', expires: 'Fri, 02 Jan 2026 00:00:00 GMT' }, HOUR_MS],
     [{ expires: 'Thu, 01 Jan 2026 10:00:00 GMT' }, 10 * HOUR_MS],
+    [{ 'cache-control': 'max-age=7200', age: '3600' }, HOUR_MS],
+    [{ 'cache-control': 'max-age=7200', age: '9000' }, 5 * MINUTE_MS],
+    [{ 'cache-control': 'max-age=7200', age: 'old' }, 2 * HOUR_MS],
+    [{ expires: 'Thu, 01 Jan 2037 10:00:00 GMT', date: 'Thu, 01 Jan 2037 09:00:00 GMT' }, HOUR_MS],
+    [{ expires: 'Thu, 01 Jan 2026 10:00:00 GMT', date: 'now' }, 10 * HOUR_MS],
     [{ expires: 'Thu, 01 Jan 2037 10:00:00 GMT' }, 48 * HOUR_MS],
     [{ expires: '0' }, 5 * MINUTE_MS],
   ])('%j', (headers, expected) => {

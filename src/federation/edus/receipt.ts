@@ -1,13 +1,14 @@
 import { shardOf } from '#projections/encryption/remote-device-records.ts';
 import { latestReceipt } from '#projections/receipts/queries.ts';
 import { type Receipt, receiptRecord } from '#projections/receipts/records.ts';
-import { eventById, membershipOf, positionOfEvent, type Room } from '#projections/rooms/queries.ts';
+import { eventById, findRoom, membershipOf, positionOfEvent, type Room } from '#projections/rooms/queries.ts';
 import { isEventId, parseUserId } from '#protocol/identifiers.ts';
 import { isJsonObject } from '#protocol/json-object.ts';
 import type { JsonObject, JsonValue } from '#protocol/pdu.ts';
 import { isInThread, MAIN_THREAD } from '#src/client-api/receipts/threads.ts';
 import type { Context } from '#src/context.ts';
 import { memberOf } from '#src/encryption/told-keys.ts';
+import { Budget } from '../budget.ts';
 import type { EduHandler } from '../inbound/transactions.ts';
 import { EduRefused, roomOf } from './checks.ts';
 
@@ -15,6 +16,14 @@ import { EduRefused, roomOf } from './checks.ts';
 export const MAX_RECEIPTS = 500;
 /** Rooms in one EDU that are looked at. */
 const MAX_ROOMS = 100;
+/**
+ * Receipts of which it cannot be told whether they go forward, since something that they name is not here: so many at once for each
+ * server, and one more each so many milliseconds. They could else go to and fro for ever, and each is a record of the log.
+ */
+export const UNCLEAR_BURST = 500;
+const UNCLEAR_REFILL_MS = 1000;
+/** Servers of which is counted how many they sent. */
+const MAX_ORIGINS = 5000;
 /** The only receipts that are other servers' to know. */
 const RECEIPT_TYPE = 'm.read';
 /** Receipts of other servers' users are in a few streams for all, whose names say nothing. */
@@ -24,6 +33,8 @@ type ReceiptContext = Pick<Context, 'reader' | 'serverName' | 'commands' | 'newR
 
 /** `m.receipt`. https://spec.matrix.org/v1.19/server-server-api/#receipts */
 export function receiptHandler(context: ReceiptContext): EduHandler {
+  const { clock } = context;
+  const unclear = new Budget({ burst: UNCLEAR_BURST, refillMs: UNCLEAR_REFILL_MS, maxNames: MAX_ORIGINS, clock });
   return async (origin, content) => {
     const receipts: Receipt[] = [];
     for (const [roomId, ofRoom] of Object.entries(content).slice(0, MAX_ROOMS)) {
@@ -39,7 +50,7 @@ export function receiptHandler(context: ReceiptContext): EduHandler {
     if (receipts.length === 0) throw new EduRefused('it has no receipt that its server may send');
     await context.commands.run(`server-remote-receipts-${shardOf(origin, STREAMS)}`, () => ({
       records: receipts
-        .filter((receipt) => isForward(context, receipt))
+        .filter((receipt) => isForward(context, receipt) ?? unclear.take(origin))
         .map((receipt) => receiptRecord(context.newRecordId(), receipt)),
       result: undefined,
     }));
@@ -82,12 +93,19 @@ function receiptOf(
   return { userId, roomId: room.roomId, type: RECEIPT_TYPE, eventId, threadId: thread, tsMs };
 }
 
-/** A receipt that would go back to an earlier event is late. */
-function isForward({ reader }: ReceiptContext, { roomId, userId, type, eventId, threadId }: Receipt): boolean {
+/**
+ * A receipt that would go back to an earlier event is late; undefined where one of the two events is not here. The first of
+ * somebody goes forward, if they are known to be in the room.
+ */
+function isForward({ reader }: ReceiptContext, receipt: Receipt): boolean | undefined {
+  const { roomId, userId, type, eventId, threadId } = receipt;
   const before = latestReceipt(reader, roomId, userId, type, threadId)?.eventId;
-  if (before === undefined) return true;
+  if (before === undefined) {
+    const room = findRoom(reader, roomId);
+    return room !== undefined && membershipOf(reader, room.id, userId) === 'join' ? true : undefined;
+  }
   if (before === eventId) return false;
   const positionBefore = positionOfEvent(reader, before);
   const position = positionOfEvent(reader, eventId);
-  return positionBefore === undefined || position === undefined || position > positionBefore;
+  return positionBefore === undefined || position === undefined ? undefined : position > positionBefore;
 }

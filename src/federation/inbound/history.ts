@@ -3,17 +3,22 @@ import { isErasedUser } from '#projections/accounts/queries.ts';
 import { contentOf } from '#projections/rooms/event-content.ts';
 import { stateBefore } from '#projections/rooms/event-row.ts';
 import { type KnownEvent, knownEvent, knownEventAt } from '#projections/rooms/known-events.ts';
-import { membersOf, type Room } from '#projections/rooms/queries.ts';
+import { memberIdsAfter, type Room } from '#projections/rooms/queries.ts';
 import { type StateRef, stateEventAt } from '#projections/rooms/state/index.ts';
 import { prevEventIdsOf } from '#protocol/event-references.ts';
 import type { Pdu } from '#protocol/pdu.ts';
 import { redact } from '#protocol/redaction.ts';
 import { type RoomVersionRules, roomVersionRules } from '#protocol/room-version.ts';
+import { sharedPacer } from '#src/sync/pacer.ts';
 import type { Position } from '#streams/event-log.ts';
 import { type PduSource, pduOf } from '../pdus.ts';
 
 /** Events that one walk into the past looks at, however few of them are given. */
 const MAX_EVENTS_WALKED = 1000;
+/** Most events that a walk to some earlier ones begins with: no more than an honest server has ends of a room. */
+const MAX_LATEST = 100;
+/** Members of a room that are looked at in one go for those of a server. */
+const MEMBERS_PAGE = 1000;
 /** Members of a server that are asked whether they could see an event. */
 const MAX_MEMBERS_ASKED = 1000;
 
@@ -23,7 +28,7 @@ export class HistoryReader {
   readonly #room: Room;
   readonly #rules: RoomVersionRules | undefined;
   readonly #origin: string;
-  #members: readonly string[] | undefined;
+  #members: Promise<readonly string[]> | undefined;
 
   constructor(source: PduSource, room: Room, origin: string) {
     this.#source = source;
@@ -39,13 +44,13 @@ export class HistoryReader {
   async pdu(event: KnownEvent): Promise<Pdu | undefined> {
     const pdu = await pduOf(this.#source, event);
     if (pdu === undefined || this.#rules === undefined) return pdu;
-    if (this.mayRead(event)) return pdu;
+    if (await this.mayRead(event)) return pdu;
     return redact(pdu, this.#rules);
   }
 
   /** Whether the other server may know all of an event. */
-  mayRead(event: KnownEvent): boolean {
-    return this.#canSee(event) && !this.#isErased(event);
+  async mayRead(event: KnownEvent): Promise<boolean> {
+    return !this.#isErased(event) && (await this.#canSee(event));
   }
 
   /**
@@ -82,17 +87,18 @@ export class HistoryReader {
   ): Promise<Pdu[]> {
     const found: Pdu[] = [];
     const known = new Set(earliest);
-    const seen = new Set<string>(latest);
-    const pending = [...latest];
+    const pending = latest.slice(0, MAX_LATEST);
+    const begins = new Set(pending);
+    const seen = new Set(begins);
     for (let at = 0; at < pending.length && found.length < limit && at < MAX_EVENTS_WALKED; at += 1) {
       const eventId = pending[at] ?? '';
       const event = this.#shown(eventId);
-      const pdu = event && (await this.pdu(event));
-      if (event === undefined || pdu === undefined) continue;
-      if (!latest.includes(eventId)) {
-        if (known.has(eventId) || event.row.depth < minDepth) continue;
-        found.push(pdu);
-      }
+      const isBegin = begins.has(eventId);
+      // Before what costs more: whether the other server could see it.
+      if (event === undefined || (!isBegin && event.row.depth < minDepth)) continue;
+      const pdu = isBegin ? await pduOf(this.#source, event) : await this.pdu(event);
+      if (pdu === undefined) continue;
+      if (!isBegin) found.push(pdu);
       for (const before of this.#prevOf(pdu)) {
         if (seen.has(before) || known.has(before)) continue;
         seen.add(before);
@@ -116,15 +122,18 @@ export class HistoryReader {
     return row.stateKey === undefined && isErasedUser(this.#source.reader, row.sender);
   }
 
-  #canSee({ row }: KnownEvent): boolean {
+  async #canSee({ row }: KnownEvent): Promise<boolean> {
     const state = stateBefore(row);
     const visibility = this.#contentIn(state, 'm.room.history_visibility', '')?.history_visibility;
     if (visibility !== 'invited' && visibility !== 'joined') return true;
     if (row.type === 'm.room.member' && row.stateKey?.endsWith(`:${this.#origin}`)) return true;
-    return this.#membersOfOrigin().some((userId) => {
+    this.#members ??= this.#findMembers();
+    for (const userId of await this.#members) {
       const membership = this.#contentIn(state, 'm.room.member', userId)?.membership;
-      return membership === 'join' || (visibility === 'invited' && membership === 'invite');
-    });
+      if (membership === 'join' || (visibility === 'invited' && membership === 'invite')) return true;
+      if (sharedPacer.isDue) await sharedPacer.pause();
+    }
+    return false;
   }
 
   #contentIn(state: StateRef, type: string, stateKey: string) {
@@ -134,17 +143,17 @@ export class HistoryReader {
     return event && contentOf(event.row);
   }
 
-  #membersOfOrigin(): readonly string[] {
-    this.#members ??= this.#findMembers();
-    return this.#members;
-  }
-
-  #findMembers(): string[] {
+  /** Users of the other server that are, or were, in the room; of all its members, who may be many. */
+  async #findMembers(): Promise<readonly string[]> {
     const found: string[] = [];
-    for (const { userId } of membersOf(this.#source.reader, this.#room.id)) {
-      if (userId.endsWith(`:${this.#origin}`) && found.push(userId) >= MAX_MEMBERS_ASKED) break;
-    }
-    return found;
+    let last: string | undefined;
+    do {
+      const page = memberIdsAfter(this.#source.reader, this.#room.id, last, MEMBERS_PAGE);
+      for (const userId of page) if (userId.endsWith(`:${this.#origin}`)) found.push(userId);
+      last = page.at(-1);
+      if (sharedPacer.isDue) await sharedPacer.pause();
+    } while (last !== undefined && found.length < MAX_MEMBERS_ASKED);
+    return found.slice(0, MAX_MEMBERS_ASKED);
   }
 }
 
