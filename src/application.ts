@@ -51,6 +51,7 @@ import { voipEndpoints } from './client-api/voip/index.ts';
 import { StreamCommands } from './commands/stream-command.ts';
 import type { LogProof } from './compliance/certificate.ts';
 import { Compliance } from './compliance/compliance.ts';
+import { heldCache } from './compliance/held-cache.ts';
 import type { Config } from './config/schema.ts';
 import type { Context } from './context.ts';
 import { dataPaths } from './data-paths.ts';
@@ -426,6 +427,9 @@ export function createApplication(parts: ApplicationParts): Application {
     : undefined;
   const urlPreviews =
     previewAgent && new UrlPreviews({ media, thumbnails, serverName, dispatcher: previewAgent, clock });
+  remoteMedia.onDropped(async (sha256) => {
+    if (!isContentUsed(reader, sha256)) await thumbnails.removeAll(sha256);
+  });
   const mediaSweep = new MediaSweep({ media, thumbnails, reader, logger });
   mediaSweep.start();
   const tasks = new BackgroundTasks({ logger, clock });
@@ -446,6 +450,7 @@ export function createApplication(parts: ApplicationParts): Application {
       await thumbnails.removeAll(sha256);
       return true;
     },
+    cachedFiles: remoteMedia,
     dropCaches: () => {
       rooms.forgetIdle();
       forgetPublicRooms(reader);
@@ -460,6 +465,7 @@ export function createApplication(parts: ApplicationParts): Application {
     logger,
   });
   media.askBeforeRemoval(compliance.purges);
+  remoteMedia.askBeforeDropping(heldCache({ log, holds: compliance.holds }));
   accounts.onErasureWished((userId) => void wishErasure(compliance, userId, logger));
   const context: Context = {
     config,

@@ -21,6 +21,7 @@ export type Cause =
   | 'retention'
   | 'redaction'
   | 'media_removal'
+  | 'unused_media'
   | 'room_purge'
   | 'history_purge'
   | 'key_backup'
@@ -96,6 +97,8 @@ export interface ComplianceRecords {
     readonly items: Uint8Array;
     /** SHA-256 of contents, lower-case hex. */
     readonly media: readonly string[];
+    /** SHA-256 of the names of media that the items name, one after another: some may be named by nothing any more. */
+    readonly named?: Uint8Array;
     /** Room ids that are to be unknown once it is done. */
     readonly rooms: readonly string[];
   };

@@ -15,6 +15,7 @@ import { Holds } from './holds.ts';
 import { Purges } from './purge.ts';
 import { Retention } from './retention.ts';
 import { policyOf } from './retention-policy.ts';
+import { type CachedFiles, UnusedMedia } from './unused-media.ts';
 
 export interface ComplianceOptions {
   readonly config: Config;
@@ -28,6 +29,7 @@ export interface ComplianceOptions {
   readonly audit: Pick<Audit, 'record'>;
   readonly search: DestructionOptions['search'];
   readonly removeFile: DestructionOptions['removeFile'];
+  readonly cachedFiles: CachedFiles;
   readonly dropCaches: () => void;
   readonly deactivate: (userId: string) => Promise<void>;
   readonly buildAhead: BuildAhead | undefined;
@@ -49,8 +51,13 @@ export class Compliance {
     const policy = policyOf(config);
     this.#logger = options.logger;
     this.holds = new Holds({ ...options, fourEyes: config.compliance.hold_four_eyes });
-    this.destruction = new Destruction(options);
-    const shared = { ...options, holds: this.holds, destruction: this.destruction, policy };
+    this.destruction = new Destruction({
+      ...options,
+      releaseMedia: (keys, signal) => unusedMedia.release(keys, signal),
+    });
+    const destroying = { ...options, holds: this.holds, destruction: this.destruction, policy };
+    const unusedMedia = new UnusedMedia({ ...destroying, unsentLifetimeMs: config.media.unsent_lifetime });
+    const shared = { ...destroying, unusedMedia };
     this.retention = new Retention({
       ...shared,
       intervalMs: config.retention.interval,

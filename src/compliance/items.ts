@@ -13,6 +13,7 @@ import { EVIDENCE_CAPTURED, readEvidenceHead } from '#projections/reports/eviden
 import { REPORT_CHANGED, REPORT_MADE, readReport } from '#projections/reports/records.ts';
 import { ROOM_FORGOTTEN_KIND } from '#projections/rooms/forgotten-record.ts';
 import { PDU_KIND, readPduRecord } from '#projections/rooms/pdu-record.ts';
+import { mediaKey, mediaNamesIn } from '#src/media/media-names.ts';
 import type { LogRecord } from '#streams/event-log.ts';
 import type { Item } from './decision/decide.ts';
 
@@ -22,6 +23,8 @@ export interface ClassifiedItem extends Item {
   readonly sha256?: string;
   /** Of an event: its id. */
   readonly eventId?: string;
+  /** The media that it names, by their keys, each once. */
+  readonly names?: readonly string[];
 }
 
 /** Whose a stream is. */
@@ -108,7 +111,20 @@ export function itemsOf(record: LogRecord, ownerOf: OwnerOf, about?: string): Cl
 function base(record: LogRecord, itemClass: ItemClass, sections: readonly number[]): Omit<ClassifiedItem, 'userIds'> {
   const { position, recordedAtMs } = record;
   const isGone = sections.every((section) => record.sections[section] === null);
-  return { position, sections, class: itemClass, recordedAtMs, ...(isGone && { isGone }) };
+  const names = mediaNamedBy(record, sections);
+  return { position, sections, class: itemClass, recordedAtMs, ...(isGone && { isGone }), ...(names && { names }) };
+}
+
+/** The media that sections of a record name, by their keys; undefined for none. */
+export function mediaNamedBy(record: LogRecord, sections: readonly number[]): readonly string[] | undefined {
+  let keys: Set<string> | undefined;
+  for (const section of sections) {
+    for (const name of mediaNamesIn(record.sections[section] ?? '')) {
+      keys ??= new Set();
+      keys.add(mediaKey(name));
+    }
+  }
+  return keys && [...keys];
 }
 
 function allSections({ sections }: LogRecord): number[] {

@@ -5,12 +5,10 @@
 import { setImmediate as nextTurn } from 'node:timers/promises';
 import type { Reader } from '#projections/engine/reader.ts';
 import { findRoom } from '#projections/rooms/queries.ts';
+import { mediaNamesIn } from '#src/media/media-names.ts';
 import type { EventLog } from '#streams/event-log.ts';
 import type { Holds } from './holds.ts';
 
-const MXC = 'mxc://';
-/** The id of a media of any server: which one does not matter, as ids are random. */
-const MEDIA_ID = /mxc:\/\/[^/"\\\s]{1,255}\/([A-Za-z0-9_-]{1,255})/g;
 /** Longest time that is worked at one time. */
 const SLICE_MS = 8;
 
@@ -36,7 +34,8 @@ export async function roomsOnHoldOf(
     if (roomId === undefined || room === undefined) continue;
     const named = new Set<string>();
     for await (const { sections } of log.readStream(room.stream)) {
-      for (const section of sections) for (const mediaId of mediaNamedIn(section)) named.add(mediaId);
+      // Of which server does not matter, as ids are random.
+      for (const section of sections) for (const { mediaId } of mediaNamesIn(section ?? '')) named.add(mediaId);
       if (performance.now() - sinceMs < SLICE_MS) continue;
       await nextTurn();
       signal?.throwIfAborted();
@@ -45,11 +44,4 @@ export async function roomsOnHoldOf(
     for (const mediaId of named) rooms.set(mediaId, [...(rooms.get(mediaId) ?? []), roomId]);
   }
   return (mediaId) => rooms.get(mediaId);
-}
-
-function* mediaNamedIn(section: Uint8Array | null): Generator<string> {
-  if (section === null) return;
-  const bytes = Buffer.from(section.buffer, section.byteOffset, section.byteLength);
-  if (!bytes.includes(MXC)) return;
-  for (const [, mediaId] of bytes.toString('latin1').matchAll(MEDIA_ID)) if (mediaId !== undefined) yield mediaId;
 }

@@ -11,7 +11,7 @@ import type { EventLog, LogRecord } from '#streams/event-log.ts';
 import { type Circumstances, decide, onHold, type Request, type Verdict } from './decision/decide.ts';
 import type { Destruction, Finished } from './destruction/destruction.ts';
 import type { Holds } from './holds.ts';
-import { type ClassifiedItem, itemsOf } from './items.ts';
+import { type ClassifiedItem, itemsOf, mediaNamedBy } from './items.ts';
 import { Ledger } from './ledger.ts';
 import { roomsOnHoldOf } from './media-in-rooms.ts';
 import { roomRetention } from './retention-policy.ts';
@@ -183,16 +183,19 @@ function wholeRecord(record: LogRecord, roomId: string): ClassifiedItem {
   const read = record.kind === PDU_KIND ? readPduRecord(record) : undefined;
   const sender = read?.pdu.sender;
   const stateKey = read?.pdu.state_key;
+  const all = sections.map((_, section) => section);
+  const names = mediaNamedBy(record, all);
   const userIds = [sender, read?.pdu.type === 'm.room.member' ? stateKey : undefined].filter(
     (one) => one !== undefined,
   );
   return {
     position,
-    sections: sections.map((_, section) => section),
+    sections: all,
     class: stateKey === undefined ? 'messages' : 'state',
     userIds: [...new Set(userIds)],
     roomId,
     recordedAtMs,
     ...(sections.every((section) => section === null) && { isGone: true }),
+    ...(names && { names }),
   };
 }

@@ -21,6 +21,7 @@ import type { ClassifiedItem } from './items.ts';
 import { Ledger } from './ledger.ts';
 import { roomRetention } from './retention-policy.ts';
 import { scan } from './scan.ts';
+import type { UnusedMedia } from './unused-media.ts';
 
 /** A message may be sent again for so long after a failure. */
 const RESEND_MS = 60 * 60 * 1000;
@@ -36,6 +37,7 @@ export interface RetentionOptions {
   readonly newRecordId: () => Uint8Array;
   readonly destruction: Destruction;
   readonly holds: Holds;
+  readonly unusedMedia: Pick<UnusedMedia, 'seeker' | 'release'>;
   /** What the settings say. */
   readonly policy: RetentionPolicy;
   /** How often it runs, in milliseconds. */
@@ -118,7 +120,7 @@ export class Retention {
   }
 
   async #run(): Promise<Finished> {
-    const { log, destruction, clock, onRun } = this.#options;
+    const { log, destruction, clock, onRun, unusedMedia } = this.#options;
     const circumstances = this.#circumstances(clock());
     const ledgers = new Map<Request['cause'], Ledger>();
     const ledgerOf = (cause: Request['cause']): Ledger => {
@@ -130,14 +132,18 @@ export class Retention {
       return ledger;
     };
     let isOnRecord = false;
+    const putOnRecord = async (): Promise<void> => {
+      if (!isOnRecord) await onRun();
+      isOnRecord = true;
+    };
     const upTo = log.head();
-    await scan({ ...this.#options, upTo, signal: this.#closing.signal, restMs: REST_MS }, async (item, record) => {
+    const { signal } = this.#closing;
+    const seeker = unusedMedia.seeker();
+    await scan({ ...this.#options, upTo, signal, restMs: REST_MS }, async (item, record) => {
+      seeker.look(item, record);
       for (const request of await this.#requestsFor(item, record)) {
         const verdict = decide(item, request, circumstances(item));
-        if (verdict.outcome === 'destroy' && !isOnRecord) {
-          await onRun();
-          isOnRecord = true;
-        }
+        if (verdict.outcome === 'destroy') await putOnRecord();
         // Most would go for no other reason: only a hold is worth a record.
         if (
           verdict.outcome !== 'destroy' &&
@@ -153,6 +159,7 @@ export class Retention {
       await ledger.flush();
       decided += ledger.records.length;
     }
+    decided += await unusedMedia.release(seeker.keys, signal, putOnRecord);
     return decided === 0 ? { sections: 0, media: 0 } : destruction.finish();
   }
 

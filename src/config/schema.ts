@@ -191,6 +191,10 @@ const media = z
       type: 'size',
       doc: 'How much media of other servers is kept; what was asked for longest ago goes first.',
     }),
+    unsent_lifetime: durationSetting().nullable().default(null).register(settingNotes, {
+      type: 'duration',
+      doc: 'How long an upload is kept that nothing was seen to name, as a message would that was never sent. Uploads of people who are in encrypted rooms stay, as nobody can see what is named there. Without it nothing goes for that.',
+    }),
     url_previews: z
       .strictObject({
         enabled: z.boolean().default(false).register(settingNotes, {

@@ -1,6 +1,7 @@
 /**
  * Media of other servers: fetched when they are asked for, and kept for as long as there is room; what was asked for longest
- * ago goes first. Nothing of it is in the log, since all of it can be fetched again.
+ * ago goes first, but for what is on legal hold, whatever room that takes. Nothing of it is in the log, since all of it can be
+ * fetched again.
  */
 import { createHash, randomUUID } from 'node:crypto';
 import { createReadStream } from 'node:fs';
@@ -11,6 +12,7 @@ import { parseJson } from '#protocol/json-limits.ts';
 import { limitExceeded, MatrixError, notFound } from '#src/http/errors.ts';
 import type { ByteRange } from './content-files.ts';
 import { contentTypeOf, fileNameOf } from './download-headers.ts';
+import { mediaKey } from './media-names.ts';
 
 /** Media that are fetched at the same time. */
 const MAX_FETCHES = 50;
@@ -19,6 +21,8 @@ const BUSY_RETRY_MS = 2_000;
 const KEPT_SHARE = 0.9;
 /** How old the mark of the last use gets before it is renewed. */
 const USE_MARK_MS = 60 * 60 * 1000;
+/** What has to be fetched before room is made again where holds kept too much, as a share of the cache. */
+const RETRY_SHARE = 0.05;
 /** A file of the cache that describes another. */
 const DESCRIPTION = '.json';
 
@@ -51,6 +55,23 @@ export interface CachedMedia {
   readonly fileName: string | undefined;
 }
 
+/** A file of the cache that is about to go. */
+export interface DroppableFile {
+  readonly key: string;
+  /** Its id at its server; undefined where that was not written down. */
+  readonly mediaId: string | undefined;
+  /** When it was fetched: milliseconds since the epoch. */
+  readonly fetchedAtMs: number;
+}
+
+/** Who says what has to stay in the cache. */
+export interface CacheHolds {
+  /** Whether anything has to stay. */
+  any(): boolean;
+  /** The keys of those files that have to stay. */
+  held(files: readonly DroppableFile[]): Promise<ReadonlySet<string>>;
+}
+
 export interface RemoteMediaOptions {
   /** Of this process alone. */
   readonly folder: string;
@@ -66,6 +87,10 @@ export class RemoteMedia {
   readonly #options: RemoteMediaOptions;
   readonly #fetching = new Map<string, Promise<CachedMedia>>();
   #source: RemoteMediaSource | undefined;
+  #holds: CacheHolds | undefined;
+  #onDropped: ((sha256: string) => Promise<void>) | undefined;
+  /** How many bytes there were when no more room could be made for holds; 0 where it could. */
+  #stuckAtBytes = 0;
   /** Bytes that are kept; undefined until they were counted. */
   #keptBytes: Promise<number> | undefined;
 
@@ -78,9 +103,19 @@ export class RemoteMedia {
     this.#source = source;
   }
 
+  /** Says who is asked before files go to make room. */
+  askBeforeDropping(holds: CacheHolds): void {
+    this.#holds = holds;
+  }
+
+  /** Calls `listener` with the digest of each file that has gone. */
+  onDropped(listener: (sha256: string) => Promise<void>): void {
+    this.#onDropped = listener;
+  }
+
   /** A media of another server. @throws {MatrixError} `M_NOT_FOUND`, `M_TOO_LARGE` (502), and what the source throws. */
   async get(serverName: string, mediaId: string, timeoutMs: number): Promise<CachedMedia> {
-    const key = keyOf(serverName, mediaId);
+    const key = mediaKey({ serverName, mediaId });
     const kept = await this.#find(key);
     if (kept !== undefined) return kept;
     const underway = this.#fetching.get(key);
@@ -93,23 +128,35 @@ export class RemoteMedia {
 
   /** A media of another server if it is in the cache. */
   find(serverName: string, mediaId: string): Promise<CachedMedia | undefined> {
-    return this.#find(keyOf(serverName, mediaId));
+    return this.#find(mediaKey({ serverName, mediaId }));
+  }
+
+  /** What is known of a file of the cache, by its key. */
+  async describe(key: string): Promise<Omit<DroppableFile, 'key'> | undefined> {
+    const info = await stat(this.#path(key)).catch(() => undefined);
+    if (info === undefined) return undefined;
+    const described = await this.#described(key).catch(() => undefined);
+    return { mediaId: described?.mediaId, fetchedAtMs: info.mtimeMs };
+  }
+
+  /** Drops a file of the cache, by its key, if it is there. */
+  async drop(key: string): Promise<void> {
+    const info = await stat(this.#path(key)).catch(() => undefined);
+    if (info === undefined) return;
+    await this.#drop(key);
+    this.#keptBytes = this.#keptBytes?.then((kept) => Math.max(0, kept - info.size));
   }
 
   /**
-   * Drops what nobody has asked for since a moment (milliseconds since the epoch; the cache knows it within an hour).
-   * Gives the digests of what went, in lower-case hex.
+   * Drops what nobody has asked for since a moment (milliseconds since the epoch; the cache knows it within an hour), and what is
+   * not on hold. Gives how many files went.
    */
-  async dropUnusedSince(ms: number): Promise<string[]> {
-    const dropped: string[] = [];
-    for (const { key, usedMs, sizeBytes } of await this.#files()) {
-      if (usedMs >= ms) continue;
-      const described = await this.#described(key).catch(() => undefined);
-      await this.#drop(key);
-      this.#keptBytes = this.#keptBytes?.then((kept) => Math.max(0, kept - sizeBytes));
-      if (described !== undefined) dropped.push(described.sha256);
-    }
-    return dropped;
+  async dropUnusedSince(ms: number): Promise<number> {
+    const unused = (await this.#files()).filter(({ usedMs }) => usedMs < ms);
+    const held = await this.#heldOf(unused);
+    const going = unused.filter(({ key }) => !held.has(key));
+    for (const { key } of going) await this.drop(key);
+    return going.length;
   }
 
   /** The content, or a part of it. @throws {MatrixError} `M_NOT_FOUND` where it was dropped meanwhile. */
@@ -147,8 +194,20 @@ export class RemoteMedia {
   }
 
   async #drop(key: string): Promise<void> {
+    const described = await this.#described(key).catch(() => undefined);
     await rm(this.#path(key) + DESCRIPTION, { force: true });
     await rm(this.#path(key), { force: true });
+    if (described !== undefined) await this.#onDropped?.(described.sha256);
+  }
+
+  async #heldOf(files: readonly Kept[]): Promise<ReadonlySet<string>> {
+    if (files.length === 0 || this.#holds?.any() !== true) return new Set();
+    const droppable: DroppableFile[] = [];
+    for (const { key } of files) {
+      const described = await this.describe(key);
+      if (described !== undefined) droppable.push({ key, ...described });
+    }
+    return this.#holds.held(droppable);
   }
 
   async #fetch(key: string, serverName: string, mediaId: string, timeoutMs: number): Promise<CachedMedia> {
@@ -161,6 +220,7 @@ export class RemoteMedia {
       const written = await this.#write(body, unfinished);
       const described: Described = {
         ...written,
+        mediaId,
         contentType: contentTypeOf(contentType) ?? null,
         fileName: fileNameOf(fileName) ?? null,
       };
@@ -204,20 +264,25 @@ export class RemoteMedia {
     const counting = this.#keptBytes;
     this.#keptBytes = counting.then(async (before) => {
       const kept = before + sizeBytes;
-      return kept > this.#options.maxCacheBytes ? this.#makeRoom(key) : kept;
+      const { maxCacheBytes } = this.#options;
+      const isWorthTrying = kept > this.#stuckAtBytes + (this.#stuckAtBytes > 0 ? maxCacheBytes * RETRY_SHARE : 0);
+      return kept > maxCacheBytes && isWorthTrying ? this.#makeRoom(key) : kept;
     });
     await this.#keptBytes;
   }
 
   async #makeRoom(keptKey: string): Promise<number> {
+    const { maxCacheBytes } = this.#options;
     const files = (await this.#files()).toSorted((a, b) => a.usedMs - b.usedMs);
+    const held = await this.#heldOf(files);
     let kept = sum(files);
     for (const { key, sizeBytes } of files) {
-      if (kept <= this.#options.maxCacheBytes * KEPT_SHARE) break;
-      if (key === keptKey) continue;
+      if (kept <= maxCacheBytes * KEPT_SHARE) break;
+      if (key === keptKey || held.has(key)) continue;
       await this.#drop(key);
       kept -= sizeBytes;
     }
+    this.#stuckAtBytes = kept > maxCacheBytes * KEPT_SHARE ? kept : 0;
     return kept;
   }
 
@@ -244,12 +309,9 @@ export class RemoteMedia {
   }
 }
 
-/** Names a media in the cache: its id may hold what no file name can. */
-function keyOf(serverName: string, mediaId: string): string {
-  return createHash('sha256').update(`${serverName}/${mediaId}`).digest('hex');
-}
-
 interface Described {
+  /** Missing in files of the cache that are older than it. */
+  readonly mediaId?: string;
   readonly sha256: string;
   readonly sizeBytes: number;
   readonly contentType: string | null;

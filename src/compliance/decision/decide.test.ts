@@ -53,6 +53,7 @@ describe('precedence', () => {
       { cause: 'room_purge' },
       { cause: 'history_purge' },
       { cause: 'media_removal' },
+      { cause: 'unused_media' },
       { cause: 'key_backup' },
     ];
     for (const request of requests) {

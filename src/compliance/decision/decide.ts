@@ -31,7 +31,7 @@ export type Request =
   | { readonly cause: 'retention' }
   | { readonly cause: 'redaction'; readonly redactedAtMs: number }
   | { readonly cause: 'delivered'; readonly deliveredAtMs: number }
-  | { readonly cause: 'media_removal' | 'room_purge' | 'history_purge' | 'key_backup' };
+  | { readonly cause: 'media_removal' | 'unused_media' | 'room_purge' | 'history_purge' | 'key_backup' };
 
 /** A hold that stands. */
 export interface StandingHold {
@@ -128,6 +128,8 @@ export function decide(item: Item, request: Request, circumstances: Circumstance
       return byWindow(request.redactedAtMs, policy.redactedMs, nowMs);
     case 'delivered':
       return verdict('destroy', 'request', 'The device has got it.');
+    case 'unused_media':
+      return verdict('destroy', 'request', 'Nothing that may be shown names it.');
     default:
       return verdict('destroy', 'request', 'It was removed.');
   }

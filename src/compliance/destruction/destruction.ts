@@ -4,6 +4,7 @@
  * 1. A record says what will go, for what cause and by which rule (`destruction.decided`): durable before anything goes.
  * 2. The keys of the sections are destroyed; `erased.list` beside the keyring names them, for restores.
  *    From then on until 3. is done readers are shown nothing of the rows that are there still.
+ *    Of the files that these sections named, those go as well that nothing names any more: by a record of their own.
  * 3. The tables are built anew from the log, which can be read only in so far as there are keys, and take the place of those in
  *    use: so no row, no free page and no gap of a page holds anything of it, nor does a safe copy; and the tables are what a
  *    replay gives. The search index likewise.
@@ -38,6 +39,10 @@ import type { ClassifiedItem } from '../items.ts';
 const ITEMS_PER_RECORD = 2_000;
 /** Files of one record: some 130 KiB. */
 const FILES_PER_RECORD = 2_000;
+/** Names of files of one record, before those of its last item: some 250 KiB, and 170 KiB more for the largest item there is. */
+const NAMES_PER_RECORD = 8_000;
+/** How often files are looked for that nothing names any more, where others go on deciding meanwhile. */
+const MAX_ROUNDS = 4;
 /** How long what comes one by one is gathered before tables are built anew. */
 const SOON_MS = 5 * 60_000;
 /** After a failure it is tried again so much later. */
@@ -52,6 +57,8 @@ export interface DestructionOptions {
   readonly search: { renew(): Promise<void> };
   /** Removes the file of a content, with what was made of it, unless something refers to it. */
   readonly removeFile: (sha256: string) => Promise<boolean>;
+  /** Lets go those of these media, by their keys, that nothing names any more: decides, and destroys their keys. */
+  readonly releaseMedia: (keys: ReadonlySet<string>, signal: AbortSignal) => Promise<unknown>;
   /** Drops what is kept in memory of events and people. */
   readonly dropCaches: () => void;
   /** Builds tables in another thread; without it this one does, in small pieces. */
@@ -65,7 +72,7 @@ export interface Order {
   readonly requestId: string | null;
   /** The rule and the policy that it follows, as a sentence. */
   readonly why: string;
-  readonly items: readonly Pick<ClassifiedItem, 'position' | 'sections' | 'sha256'>[];
+  readonly items: readonly Pick<ClassifiedItem, 'position' | 'sections' | 'sha256' | 'names'>[];
   readonly rooms?: readonly string[];
 }
 
@@ -191,12 +198,12 @@ export class Destruction {
 
   async #finish(): Promise<Finished> {
     const { reader, engine, search, removeFile, dropCaches, buildAhead, newRecordId } = this.#options;
-    const pending = unfinishedDestructions(reader);
-    const upTo = pending.at(-1);
-    if (upTo === undefined) return NOTHING;
+    if (unfinishedDestructions(reader).length === 0) return NOTHING;
     const { signal } = this.#closing;
     if (signal.aborted) throw new DestructionStopped('the server stops; what was decided goes at the next start');
-    await this.#destroyKeysOf(pending);
+    const pending = await this.#destroyAllKeys();
+    const upTo = pending.at(-1);
+    if (upTo === undefined) return NOTHING;
     dropCaches();
     // First: until it is built anew nothing is found in it.
     await search.renew();
@@ -215,7 +222,30 @@ export class Destruction {
     dropCaches();
     await this.#append([complianceRecord(newRecordId(), 'destruction.finished', { upTo, sections, media })]);
     for (const position of pending) this.#keysGone.delete(position);
+    // What was decided meanwhile.
+    if (this.unfinished > 0) this.finishSoon();
     return { sections, media };
+  }
+
+  /**
+   * Destroys the keys of all that was decided, and decides on the files that nothing names any more. Gives the decisions of which
+   * no keys are left, in their order.
+   */
+  async #destroyAllKeys(): Promise<Position[]> {
+    const { reader, releaseMedia } = this.#options;
+    const done = new Set<Position>();
+    for (let round = 0; round < MAX_ROUNDS; round++) {
+      const news = unfinishedDestructions(reader).filter((position) => !done.has(position));
+      if (news.length === 0) break;
+      await this.#destroyKeysOf(news);
+      const names = new Set<string>();
+      for (const position of news) {
+        for (const name of namesOf((await this.#decisionAt(position))?.named)) names.add(name);
+        done.add(position);
+      }
+      if (names.size > 0) await releaseMedia(names, this.#closing.signal);
+    }
+    return [...done];
   }
 
   /**
@@ -291,9 +321,11 @@ export class Destruction {
 /** Items from a place on that fit into one record. */
 function batchFrom(items: Order['items'], start: number): Order['items'] {
   let files = 0;
+  let names = 0;
   let end = start;
-  while (end < items.length && end - start < ITEMS_PER_RECORD) {
+  while (end < items.length && end - start < ITEMS_PER_RECORD && names < NAMES_PER_RECORD) {
     if (items[end]?.sha256 !== undefined && ++files > FILES_PER_RECORD) break;
+    names += items[end]?.names?.length ?? 0;
     end++;
   }
   return items.slice(start, end);
@@ -305,6 +337,7 @@ function fieldsOf(
   rooms: readonly string[],
   id: Uint8Array,
 ): ComplianceRecords['destruction.decided'] {
+  const named = [...new Set(items.flatMap(({ names = [] }) => names))];
   return {
     id: Buffer.from(id).toString('base64url'),
     cause,
@@ -312,6 +345,16 @@ function fieldsOf(
     why,
     items: packSections(items),
     media: [...new Set(items.map(({ sha256 }) => sha256).filter((one) => one !== undefined))],
+    ...(named.length > 0 && { named: Buffer.from(named.join(''), 'hex') }),
     rooms,
   };
+}
+
+/** Bytes of a name's digest. */
+const NAME_BYTES = 32;
+
+function* namesOf(named: Uint8Array | undefined): Generator<string> {
+  if (named === undefined) return;
+  const bytes = Buffer.from(named.buffer, named.byteOffset, named.byteLength);
+  for (let at = 0; at < bytes.length; at += NAME_BYTES) yield bytes.toString('hex', at, at + NAME_BYTES);
 }

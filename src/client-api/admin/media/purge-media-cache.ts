@@ -1,12 +1,11 @@
 import { z } from 'zod';
-import { isContentUsed } from '#projections/media/projection.ts';
 import type { Context } from '#src/context.ts';
 import { endpoint } from '#src/http/endpoint.ts';
 import { queryInteger } from '#src/http/query.ts';
 
 /**
- * `POST /_synapse/admin/v1/purge_media_cache`: drops media of other servers that nobody has asked for since a time. Whoever asks again
- * gets them from there again.
+ * `POST /_synapse/admin/v1/purge_media_cache`: drops media of other servers that nobody has asked for since a time and that are not on
+ * hold. Whoever asks again gets them from there again.
  * https://element-hq.github.io/synapse/latest/admin_api/media_admin_api.html#purge-remote-media-api
  */
 export const purgeMediaCache = endpoint({
@@ -17,14 +16,7 @@ export const purgeMediaCache = endpoint({
   rateLimit: 'none',
   query: z.object({ before_ts: queryInteger() }),
   audit: { action: 'media.purge', describe: ({ query }) => ({ after: query }) },
-  handler: async (
-    { query },
-    { remoteMedia, thumbnails, reader }: Pick<Context, 'remoteMedia' | 'thumbnails' | 'reader'>,
-  ) => {
-    const dropped = await remoteMedia.dropUnusedSince(query.before_ts);
-    for (const sha256 of dropped) {
-      if (!isContentUsed(reader, sha256)) await thumbnails.removeAll(sha256);
-    }
-    return { deleted: dropped.length };
-  },
+  handler: async ({ query }, { remoteMedia }: Pick<Context, 'remoteMedia'>) => ({
+    deleted: await remoteMedia.dropUnusedSince(query.before_ts),
+  }),
 });
