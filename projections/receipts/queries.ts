@@ -12,20 +12,23 @@ export interface ReceiptContent {
   [eventId: string]: { [type: string]: { [userId: string]: { ts: number; thread_id?: string } } };
 }
 
+const NOBODY: ReadonlySet<string> = new Set();
+
 /**
  * The receipts that came to a room after a position and that a user may see: everybody's public ones and the user's own,
- * in the order of coming. `BEFORE_FIRST` gives the latest of all.
+ * in the order of coming, but of nobody whom the user ignores. `BEFORE_FIRST` gives the latest of all.
  */
 export function* receiptsSince(
   reader: Reader,
   roomId: string,
   since: Position,
   forUser: string,
+  ignored: ReadonlySet<string> = NOBODY,
 ): Generator<Omit<Receipt, 'roomId'>> {
   const bounds = since < 0 ? {} : { gt: [roomId, since] as const };
   for (const { value } of reader.range(roomReceipts, { prefix: [roomId], ...bounds })) {
     const [userId, type, eventId, threadId, tsMs] = value;
-    if (type === 'm.read.private' && userId !== forUser) continue;
+    if ((type === 'm.read.private' && userId !== forUser) || ignored.has(userId)) continue;
     yield { userId, type, eventId, threadId: threadId === UNTHREADED ? undefined : threadId, tsMs };
   }
 }
@@ -39,9 +42,10 @@ export function receiptContentsSince(
   roomId: string,
   since: Position,
   forUser: string,
+  ignored: ReadonlySet<string> = NOBODY,
 ): readonly ReceiptContent[] {
   const contents: ReceiptContent[] = [];
-  for (const receipt of receiptsSince(reader, roomId, since, forUser)) {
+  for (const receipt of receiptsSince(reader, roomId, since, forUser, ignored)) {
     const free = contents.find((content) => content[receipt.eventId]?.[receipt.type]?.[receipt.userId] === undefined);
     const content = free ?? {};
     if (free === undefined) contents.push(content);

@@ -14,7 +14,8 @@ import { countOfRules, rulesOf } from './user-rules.ts';
 const MAX_WEIGHT = 400_000;
 /** Weight of a user who has changed nothing. */
 const BASE_WEIGHT = 20;
-const IGNORED_USERS_TYPE = 'm.ignored_user_list';
+/** Type of the account data that says whom a user ignores. */
+export const IGNORED_USERS_TYPE = 'm.ignored_user_list';
 
 /** One user's, the same object for as long as nothing about it changes. */
 export interface PushProfile {

@@ -30,6 +30,7 @@ import { HIGHLIGHTS, SILENT } from './evaluate.ts';
 import { EventFacts } from './event-facts.ts';
 import type { PushProfile, PushProfiles } from './push-profiles.ts';
 import { DisplayNames, RoomHistory, surroundingsOf } from './room-history.ts';
+import { isSameUnread, type UnreadThread } from './unread-threads.ts';
 
 /** The thread of events that are in none. */
 export const MAIN_THREAD = 'main';
@@ -71,12 +72,6 @@ export interface RoomUnread {
 /** Gives the event at a position; for sharing what was read for others. */
 export type ReadEvent = (reader: Reader, position: Position) => Event | undefined;
 
-/** Places of the unread events of a thread, in the order of the timeline. */
-interface UnreadThread {
-  readonly places: Position[];
-  readonly highlights: Position[];
-}
-
 /** One room of one user, as far as it has been counted. */
 interface Counted {
   readonly profile: PushProfile;
@@ -89,6 +84,8 @@ interface Counted {
   /** Redactions up to here were seen in the events themselves when those were looked at. */
   readonly startedAt: Position;
   changedAt: Position;
+  /** What was counted by other rules, until all is counted anew and it shows whether that is the same. */
+  former: Counted | undefined;
   marks: Marks;
   /** No receipt of the user up to here is missing from `marks`. */
   receiptsUpTo: Position;
@@ -137,9 +134,10 @@ export class UnreadCounts {
     const key = keyOf(room, userId);
     const profile = this.#profiles.of(reader, userId);
     const known = this.#counted.get(key);
-    const counted = known?.profile === profile ? known : firstCount(reader, room, userId, profile);
+    const counted = known?.profile === profile ? known : firstCount(reader, room, userId, profile, known);
     takeReceipts(reader, room, userId, counted);
     const isDone = this.#goOn(reader, room, userId, counted, read);
+    if (isDone) forgetFormer(counted);
     this.#counted.set(key, counted);
     return isDone ? unreadOf(counted) : undefined;
   }
@@ -225,7 +223,13 @@ function keyOf(room: Room, userId: string): string {
 }
 
 /** A count that begins where the user has everything read, or came into the room. */
-function firstCount(reader: Reader, room: Room, userId: string, profile: PushProfile): Counted {
+function firstCount(
+  reader: Reader,
+  room: Room,
+  userId: string,
+  profile: PushProfile,
+  known: Counted | undefined,
+): Counted {
   const marks = marksOf(reader, room.roomId, userId);
   const begin = Math.max(marks.everything, joinedSince(reader, room.id, userId) ?? reader.frontier);
   const mainBegin = Math.max(begin, marks.threads.get(MAIN_THREAD) ?? BEFORE_FIRST);
@@ -241,9 +245,19 @@ function firstCount(reader: Reader, room: Room, userId: string, profile: PushPro
     upTo: newestFrom(reader, room.id, mainBegin),
     startedAt: reader.frontier,
     changedAt: profile.changedAt,
+    // One that is not done itself says nothing; what it was to be compared with may.
+    former: known?.former ?? known,
     marks,
     receiptsUpTo: reader.frontier,
   };
+}
+
+/** Other rules that count the same are no news. */
+function forgetFormer(counted: Counted): void {
+  const { former } = counted;
+  if (former === undefined) return;
+  counted.former = undefined;
+  if (isSameUnread(former.threads, counted.threads)) counted.changedAt = former.changedAt;
 }
 
 /** A place in the timeline at or after one, with no more than {@link MAX_EVENTS_COUNTED} events behind it. */
@@ -365,8 +379,8 @@ function keepOnly(counted: Counted, thread: string, at: Position, isKept: (place
   else counted.threads.set(thread, { places, highlights: unread.highlights.filter(isKept) });
 }
 
-function weightOf({ threads, backlog }: Counted): number {
-  let weight = BASE_WEIGHT + backlog.length;
+function weightOf({ threads, backlog, former }: Counted): number {
+  let weight = BASE_WEIGHT + backlog.length + (former === undefined ? 0 : weightOf(former));
   for (const { places, highlights } of threads.values()) weight += BASE_WEIGHT + places.length + highlights.length;
   return weight;
 }

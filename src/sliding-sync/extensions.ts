@@ -196,7 +196,7 @@ function receiptsAnswer(options: ExtensionOptions, scope: Scope): ExtensionAnswe
     if (row.membership !== 'join') continue;
     const since = sinceOf(options, window);
     if (since === run.since && changed?.has(id) === false) continue;
-    const contents = receiptContentsSince(run.reader, roomId, since ?? BEFORE_FIRST, run.viewer.userId);
+    const contents = receiptContentsSince(run.reader, roomId, since ?? BEFORE_FIRST, run.viewer.userId, run.ignored);
     const content = since === undefined ? receiptsAt(contents, options, window) : mergedReceipts(contents);
     if (content !== undefined) {
       rooms.push(`${JSON.stringify(roomId)}:{"type":"m.receipt","content":${JSON.stringify(content)}}`);

@@ -3,6 +3,7 @@ import { hasAccountDataSince } from '#projections/account-data/queries.ts';
 import type { Typing } from '#src/ephemeral/typing.ts';
 import type { TypingSince } from '#src/sync/look.ts';
 import type { RecentChanges } from '#src/sync/recent-changes.ts';
+import { recountedRooms } from '#src/sync/recounted-rooms.ts';
 import type { Position } from '#streams/event-log.ts';
 import { isSameSent, type SentChanges, type SentRoom, UP_TO_DATE } from './connection.ts';
 import { type AccountDataNews, accountDataNewsOf, extensionAnswers } from './extensions.ts';
@@ -54,6 +55,8 @@ interface Candidate {
   readonly known: SentRoom | undefined;
 }
 
+const NO_ROOMS: ReadonlySet<Position> = new Set();
+
 /** What is new after the `since` of the run, up to its `upTo`. */
 export async function lookAtRooms(options: LookOptions): Promise<News> {
   const { sliding, list, rules, recent } = options;
@@ -64,11 +67,12 @@ export async function lookAtRooms(options: LookOptions): Promise<News> {
   keepUpMarks(reader, userId, list.marks);
   const accountData = accountDataNewsOf(base);
   const changed = base.isInitial ? undefined : recent.roomsSince(reader, base.since);
+  const recounted = base.isInitial ? NO_ROOMS : recountedRooms(reader, userId, base.since, base.upTo);
   const direct = directRooms(reader, userId, list.marks);
   const settled = stillSettled(options);
   const windows = settled?.windows ?? freshWindows(options);
-  const changes = missedRooms(options, windows, { changed, accountData });
-  const candidates = candidatesOf(options, windows, { changed, direct, isSettled: settled !== undefined });
+  const changes = missedRooms(options, windows, { changed, recounted, accountData });
+  const candidates = candidatesOf(options, windows, { changed, recounted, direct, isSettled: settled !== undefined });
   const next: Settled = { windows, rulesText: options.rulesText, sorted: list.sorted, upTo: base.upTo };
 
   const answers = new Map<Position, RoomAnswer>();
@@ -118,6 +122,8 @@ function freshWindows({ sliding, list, rules, sent }: LookOptions): Windows {
 
 interface CandidateOptions {
   readonly changed: ReadonlySet<Position> | undefined;
+  /** Rooms in which other rules count now. */
+  readonly recounted: ReadonlySet<Position>;
   readonly direct: ReadonlySet<string>;
   /** Whether nothing but the rooms in which something happened can have news. */
   readonly isSettled: boolean;
@@ -126,11 +132,11 @@ interface CandidateOptions {
 function candidatesOf(
   { sent }: LookOptions,
   { rooms }: Windows,
-  { changed, direct, isSettled }: CandidateOptions,
+  { changed, recounted, direct, isSettled }: CandidateOptions,
 ): Map<Position, Candidate> {
   const candidates = new Map<Position, Candidate>();
   if (isSettled && changed !== undefined) {
-    for (const id of changed) {
+    for (const id of new Set([...changed, ...recounted])) {
       const window = rooms.get(id);
       if (window !== undefined) candidates.set(id, { window, known: sent.get(id) });
     }
@@ -139,7 +145,7 @@ function candidatesOf(
   const covers = coverTest();
   for (const [id, window] of rooms) {
     const known = sent.get(id);
-    const isNew = known === undefined || changed === undefined || changed.has(id);
+    const isNew = known === undefined || changed === undefined || changed.has(id) || recounted.has(id);
     if (isNew || mayHaveNews(window, known, direct, covers)) candidates.set(id, { window, known });
   }
   return candidates;
@@ -154,6 +160,8 @@ function seenOf(since: Position, candidate: Candidate | undefined): Position | u
 interface Happened {
   /** Rooms in which something happened since the client's last answer; undefined where that is too long ago to tell. */
   readonly changed: ReadonlySet<Position> | undefined;
+  /** Rooms in which other rules count now. */
+  readonly recounted: ReadonlySet<Position>;
   readonly accountData: AccountDataNews;
 }
 
@@ -161,7 +169,7 @@ interface Happened {
 function missedRooms(
   { sliding, list, sent }: LookOptions,
   windows: Windows,
-  { changed, accountData }: Happened,
+  { changed, recounted, accountData }: Happened,
 ): Map<Position, SentRoom | undefined> {
   const changes = new Map<Position, SentRoom | undefined>();
   const miss = (room: Position): void => {
@@ -170,6 +178,7 @@ function missedRooms(
     changes.set(room, { ...known, upTo: sliding.base.since });
   };
   for (const room of changed ?? sent.keys()) miss(room);
+  for (const room of recounted) miss(room);
   if (accountData.byRoom.size > 0) {
     for (const { id, roomId } of list.byId.values()) if (accountData.byRoom.has(roomId)) miss(id);
   }

@@ -286,11 +286,12 @@ function ephemeralEvents(run: SyncRun, room: Room, news: RoomNews, isFresh: bool
   if (filter.passesNone || !filter.matchesRoom(room.roomId)) return [];
   const events: string[] = [];
   if (news.typing !== undefined && filter.matchesTypeAndSender('m.typing', undefined)) {
-    events.push(`{"content":{"user_ids":${JSON.stringify(news.typing)}},"type":"m.typing"}`);
+    const shown = news.typing.filter((userId) => !run.ignored.has(userId));
+    events.push(`{"content":{"user_ids":${JSON.stringify(shown)}},"type":"m.typing"}`);
   }
   if (filter.matchesTypeAndSender('m.receipt', undefined)) {
     const since = isFresh ? BEFORE_FIRST : run.since;
-    for (const content of receiptContentsSince(run.reader, room.roomId, since, run.viewer.userId)) {
+    for (const content of receiptContentsSince(run.reader, room.roomId, since, run.viewer.userId, run.ignored)) {
       events.push(`{"content":${JSON.stringify(content)},"type":"m.receipt"}`);
     }
   }

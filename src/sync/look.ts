@@ -11,6 +11,7 @@ import { accountDataJson, joinedRoom } from './joined-room.ts';
 import type { JoinedRoom } from './joined-rooms.ts';
 import { leftRoom } from './left-room.ts';
 import type { RecentChanges } from './recent-changes.ts';
+import { recountedRooms } from './recounted-rooms.ts';
 import type { SyncRun } from './run.ts';
 import type { SyncToken } from './tokens.ts';
 
@@ -103,6 +104,7 @@ function candidatesOf(run: SyncRun, options: LookOptions, accountData: AccountDa
     for (const { room, ...row } of roomsOf(reader, viewer.userId)) candidates.set(room, { row });
   } else {
     for (const room of changed) addCandidate(run, room, candidates);
+    for (const room of recountedRooms(reader, viewer.userId, run.since, run.upTo)) addCandidate(run, room, candidates);
   }
   if (accountData.opensInvites) {
     for (const { room, ...row } of roomsOf(reader, viewer.userId)) {

@@ -27,6 +27,8 @@ export interface PresenceQuestion {
   readonly rooms: readonly JoinedRoom[];
   /** Memberships that changed since the client's last answer; undefined where that is too long ago to tell. */
   readonly memberships: readonly MembershipChange[] | undefined;
+  /** Of whom the user wants to know nothing. */
+  readonly ignored: ReadonlySet<string>;
   readonly nowMs: number;
 }
 
@@ -38,13 +40,13 @@ export function presenceNews(question: PresenceQuestion): string[] {
 
 /** Users whose presence is to be told. */
 export function presentUsers(question: PresenceQuestion): string[] {
-  const { presence, filter } = question;
+  const { presence, filter, ignored } = question;
   if (!presence.isEnabled || filter.passesNone) return [];
   const limit = Math.min(filter.limit ?? MAX_PRESENCE_EVENTS, MAX_PRESENCE_EVENTS);
   const users: string[] = [];
   for (const userId of interesting(question)) {
     if (users.length >= limit) break;
-    if (filter.matchesTypeAndSender('m.presence', userId)) users.push(userId);
+    if (!ignored.has(userId) && filter.matchesTypeAndSender('m.presence', userId)) users.push(userId);
   }
   return users;
 }

@@ -152,6 +152,7 @@ export class Sync {
     // A token from the future of this log (it was restored from a copy) counts as one of now.
     const seen = since === undefined ? BEFORE_FIRST : Math.min(since.position, position);
     const messages = deviceMessages(reader, request.viewer, Math.min(since?.inbox ?? seen, seen), position);
+    const ignored = ignoredUsers(reader, userId);
     const presenceEvents = isQuiet
       ? []
       : presenceNews({
@@ -162,6 +163,7 @@ export class Sync {
           seenSerial: isCurrent ? since.serial : undefined,
           rooms,
           memberships: since && this.memory.recent.membershipsSince(reader, seen),
+          ignored,
           nowMs: clock(),
         });
     const next: SyncToken = {
@@ -181,7 +183,6 @@ export class Sync {
       const json = `{${keyCountsText(reader, request.viewer)},"next_batch":"${nextBatch}"}`;
       return { isEmpty: true, json, next };
     }
-    const ignored = ignoredUsers(reader, userId);
     const run: SyncRun = {
       reader,
       log,

@@ -274,4 +274,17 @@ describe('a later answer', () => {
     const second = await slide(alice, everything(), { pos: first.pos });
     expect(second.rooms).toEqual({ [roomId]: { notification_count: 0, highlight_count: 0 } });
   });
+
+  it('tells that less is unread by other rules, also of a room that was out of the window meanwhile', async () => {
+    const roomId = await roomOf(alice, [bob]);
+    await sayIn(bob, roomId, 'unread');
+    const first = await slide(alice, everything());
+    expect(roomIn(first, roomId).notification_count).toBe(1);
+    await alice.ok('PUT', `/pushrules/global/room/${roomId}`, { actions: [] });
+    const told = { [roomId]: { notification_count: 0, highlight_count: 0 } };
+    expect((await slide(alice, everything(), { pos: first.pos })).rooms).toEqual(told);
+    const away = await slide(alice, { lists: {} }, { pos: first.pos });
+    expect(away.rooms).toEqual({});
+    expect((await slide(alice, everything(), { pos: away.pos })).rooms).toEqual(told);
+  });
 });

@@ -176,6 +176,19 @@ describe('unread counts', () => {
     expect(await counts(bob)).toEqual([0, 0]);
   });
 
+  it('are told when other rules count, in the rooms in which that makes a difference', async () => {
+    await send(alice, text('one'));
+    const quiet = await createRoom(alice, { preset: 'public_chat' });
+    await bob.ok('POST', `/join/${quiet}`);
+    const { next_batch: since } = await sync(bob);
+    await bob.ok('PUT', `/pushrules/global/room/${room}`, { actions: [] });
+    const muted = await sync(bob, { since });
+    expect(Object.keys(muted.rooms?.join ?? {})).toEqual([room]);
+    expect(muted.rooms?.join?.[room]?.unread_notifications).toEqual({ notification_count: 0, highlight_count: 0 });
+    await bob.ok('PUT', '/pushrules/global/content/x', { pattern: 'never said', actions: [] });
+    expect((await sync(bob, { since: muted.next_batch })).rooms).toBeUndefined();
+  });
+
   it('are the same for rooms of two, where other rules apply', async () => {
     await bob.ok('PUT', '/pushrules/global/underride/.m.rule.message/enabled', { enabled: false });
     await sayIn(alice, room, 'for two');

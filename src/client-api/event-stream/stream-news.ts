@@ -98,14 +98,14 @@ function followedRooms({ reader }: Context, { viewer, peekedRoomId }: StreamQues
 function roomEvents(
   { reader, clock }: Context,
   { viewer, since }: StreamQuestion,
-  { room, leftAt }: Followed,
+  { room, membership, leftAt }: Followed,
   next: SyncToken,
 ): Placed[] {
   const visibility = new RoomVisibility(reader, room.id, viewer.userId);
   const ignored = ignoredUsers(reader, viewer.userId);
   const view = { reader, visibility, viewer, nowMs: clock(), roomId: room.roomId };
   const isShown = (event: Event): boolean =>
-    visibility.isOwnMembership(event) ||
+    (visibility.isOwnMembership(event) && !(membership === 'invite' && ignored.has(event.sender))) ||
     (visibility.canSee(event) && (event.stateKey !== undefined || !ignored.has(event.sender)));
   const events: Placed[] = [];
   let looked = 0;
@@ -125,10 +125,12 @@ function* typingAndReceipts(
   rooms: readonly Room[],
 ): Generator<string> {
   const hasTyping = mayHaveTyping(typing.serial, { serial: since.serial, isCurrent: true });
+  const ignored = ignoredUsers(reader, viewer.userId);
   for (const { roomId } of rooms) {
     const users = hasTyping ? typing.typingSince(roomId, since.serial) : undefined;
-    if (users !== undefined) yield JSON.stringify({ type: 'm.typing', room_id: roomId, content: { user_ids: users } });
-    for (const content of receiptContentsSince(reader, roomId, since.position, viewer.userId)) {
+    const shown = users?.filter((userId) => !ignored.has(userId));
+    if (shown !== undefined) yield JSON.stringify({ type: 'm.typing', room_id: roomId, content: { user_ids: shown } });
+    for (const content of receiptContentsSince(reader, roomId, since.position, viewer.userId, ignored)) {
       yield JSON.stringify({ type: 'm.receipt', room_id: roomId, content });
     }
   }
@@ -150,6 +152,7 @@ function presenceOf(
     seenSerial: isCurrent ? since.serial : undefined,
     rooms,
     memberships: [],
+    ignored: ignoredUsers(reader, viewer.userId),
     nowMs,
   });
   return users.map((userId) => oldPresenceEvent(userId, presence.of(userId), nowMs));

@@ -9,6 +9,7 @@ import { queryFlag, queryInteger } from '#src/http/query.ts';
 import { viewRoom } from '#src/rooms/room-view.ts';
 import { RoomVisibility } from '#src/rooms/visibility.ts';
 import { viewerOf } from '#src/sync/client-event.ts';
+import { ignoredUsers } from '#src/sync/ignored-users.ts';
 import { accountDataJson } from '#src/sync/joined-room.ts';
 import { sharedPacer } from '#src/sync/pacer.ts';
 import { presentUsers } from '#src/sync/presence-news.ts';
@@ -58,6 +59,7 @@ export const initialSync = endpoint({
       seenSerial: undefined,
       rooms: joined,
       memberships: undefined,
+      ignored: ignoredUsers(reader, userId),
       nowMs,
     }).map((user) => oldPresenceEvent(user, presence.of(user), nowMs));
     const accountData: string[] = [];

@@ -4,8 +4,10 @@ import { receiptContentsSince } from '#projections/receipts/queries.ts';
 import { eventAt, joinedMembers, memberOf, userRoomOf } from '#projections/rooms/queries.ts';
 import type { Context } from '#src/context.ts';
 import type { Requester } from '#src/http/endpoint.ts';
+import { blocksInvites } from '#src/rooms/invite-permission.ts';
 import type { RoomView } from '#src/rooms/room-view.ts';
 import { type EventView, viewerOf } from '#src/sync/client-event.ts';
+import { ignoredUsers } from '#src/sync/ignored-users.ts';
 import { accountDataJson } from '#src/sync/joined-room.ts';
 import { pacedEvents } from '#src/sync/paced-events.ts';
 import { sharedPacer } from '#src/sync/pacer.ts';
@@ -71,21 +73,24 @@ export async function roomInfo(
 
 /** JSON texts of the receipts in a room that a member sees. */
 export function roomReceipts({ reader }: Pick<Context, 'reader'>, roomId: string, userId: string): string[] {
-  return receiptContentsSince(reader, roomId, BEFORE_FIRST, userId).map((content) =>
+  return receiptContentsSince(reader, roomId, BEFORE_FIRST, userId, ignoredUsers(reader, userId)).map((content) =>
     JSON.stringify({ type: 'm.receipt', room_id: roomId, content }),
   );
 }
 
-/** JSON texts of the presence of a room's members, those who are offline included. */
+/** JSON texts of the presence of a room's members, those who are offline included, as far as the user wants to know of them. */
 export function roomPresence(
   { reader, presence, clock }: Pick<Context, 'reader' | 'presence' | 'clock'>,
   room: number,
+  forUser: string,
 ): string[] {
   if (!presence.isEnabled) return [];
+  const ignored = ignoredUsers(reader, forUser);
   const nowMs = clock();
   const events: string[] = [];
   for (const userId of joinedMembers(reader, room)) {
     if (events.length >= MAX_PRESENCE_EVENTS) break;
+    if (ignored.has(userId)) continue;
     events.push(oldPresenceEvent(userId, presence.of(userId), nowMs));
   }
   return events;
@@ -100,6 +105,9 @@ export function pendingRoom(
   const member = memberOf(reader, room.id, requester.userId);
   const event = member && eventAt(reader, member.event);
   if (member === undefined || event === undefined) return undefined;
+  const isInvite = member.membership === 'invite';
+  if (isInvite && ignoredUsers(reader, requester.userId).has(event.sender)) return undefined;
+  if (isInvite && blocksInvites(reader, requester.userId)) return undefined;
   const view = { reader, visibility, viewer: viewerOf(requester), nowMs: clock(), roomId: room.roomId };
   return (
     `{"room_id":${JSON.stringify(room.roomId)},"membership":${JSON.stringify(member.membership)},` +

@@ -23,7 +23,7 @@ export const roomInitialSync = endpoint({
     const view = viewRoom(context.reader, params.roomId, requester.userId);
     const members = await roomInfo(context, requester, view, query.limit);
     const isThere = view.departure === undefined;
-    const presence = isThere ? roomPresence(context, view.room.id) : [];
+    const presence = isThere ? roomPresence(context, view.room.id, requester.userId) : [];
     const receipts = isThere ? roomReceipts(context, params.roomId, requester.userId) : [];
     members.push(`"presence":[${presence.join(',')}]`, `"receipts":[${receipts.join(',')}]`);
     return jsonTextAnswer(`{${members.join(',')}}`);
