@@ -12,7 +12,7 @@ import { RequiredState } from './required-state.ts';
 import { type RoomAnswer, roomAnswer, type SlidingRun } from './room-answer.ts';
 import type { RoomList } from './room-list.ts';
 import { directRooms, keepUpMarks } from './room-marks.ts';
-import { type WindowRoom, type Windows, windowsOf } from './windows.ts';
+import { isForgotten, type WindowRoom, type Windows, windowsOf } from './windows.ts';
 
 export interface LookOptions {
   readonly sliding: SlidingRun;
@@ -35,6 +35,8 @@ export interface Settled {
   readonly rulesText: string;
   /** What the windows were made of, by identity. */
   readonly sorted: RoomList['sorted'];
+  /** Rooms in the windows that the user has left. */
+  readonly left: readonly Position[];
   /** The moment of the answer. */
   readonly upTo: Position;
 }
@@ -55,6 +57,7 @@ interface Candidate {
   readonly known: SentRoom | undefined;
 }
 
+const OUT: ReadonlySet<string> = new Set(['leave', 'ban']);
 const NO_ROOMS: ReadonlySet<Position> = new Set();
 
 /** What is new after the `since` of the run, up to its `upTo`. */
@@ -73,7 +76,13 @@ export async function lookAtRooms(options: LookOptions): Promise<News> {
   const windows = settled?.windows ?? freshWindows(options);
   const changes = missedRooms(options, windows, { changed, recounted, accountData });
   const candidates = candidatesOf(options, windows, { changed, recounted, direct, isSettled: settled !== undefined });
-  const next: Settled = { windows, rulesText: options.rulesText, sorted: list.sorted, upTo: base.upTo };
+  const next: Settled = {
+    windows,
+    rulesText: options.rulesText,
+    sorted: list.sorted,
+    left: leftRooms(windows),
+    upTo: base.upTo,
+  };
 
   const answers = new Map<Position, RoomAnswer>();
   const texts: string[] = [];
@@ -111,13 +120,29 @@ export async function lookAtRooms(options: LookOptions): Promise<News> {
 function stillSettled({ settled, rulesText, list, sliding }: LookOptions): Settled | undefined {
   if (settled === undefined || settled.rulesText !== rulesText || settled.sorted !== list.sorted) return undefined;
   const { reader, viewer } = sliding.base;
+  // That a room is forgotten is nothing that happens in it.
+  if (settled.left.some((room) => isForgotten(reader, viewer.userId, room))) return undefined;
   return hasAccountDataSince(reader, viewer.userId, settled.upTo) ? undefined : settled;
+}
+
+function leftRooms({ rooms }: Windows): Position[] {
+  const left: Position[] = [];
+  for (const { room } of rooms.values()) if (OUT.has(room.row.membership)) left.push(room.id);
+  return left;
 }
 
 function freshWindows({ sliding, list, rules, sent }: LookOptions): Windows {
   const { reader, viewer, ignored } = sliding.base;
   const { marks } = list;
-  return windowsOf({ reader, userId: viewer.userId, marks, rules, list, ignored, wasSent: (room) => sent.has(room) });
+  return windowsOf({
+    reader,
+    userId: viewer.userId,
+    marks,
+    rules,
+    list,
+    ignored,
+    sentMembership: (room) => sent.get(room)?.membership,
+  });
 }
 
 interface CandidateOptions {

@@ -12,7 +12,7 @@ import type { BumpStamps } from './bump-stamps.ts';
 import { type SentRoom, UP_TO_DATE, WHOLE_TIMELINE } from './connection.ts';
 import { namingTexts } from './room-naming.ts';
 import { requiredStateOf, stateNewsOf } from './room-required-state.ts';
-import type { WindowRoom } from './windows.ts';
+import { isForgotten, type WindowRoom } from './windows.ts';
 
 /** One look at what is new on one connection. */
 export interface SlidingRun {
@@ -59,7 +59,8 @@ export async function roomAnswer(run: SlidingRun, question: RoomQuestion): Promi
     case 'knock':
       return roomFromOutside(run, question, room);
     default: {
-      const departure = departureOf(run.base.reader, id, run.base.viewer.userId);
+      const { reader, viewer } = run.base;
+      const departure = isForgotten(reader, viewer.userId, id) ? undefined : departureOf(reader, id, viewer.userId);
       return departure === undefined
         ? deniedRoom(run, question, room)
         : roomAsMember(run, question, room, { upTo: row.since, endVersion: departure.version });
@@ -208,7 +209,7 @@ function roomFromOutside(
   return aside(parts, window, isDirect, isNews);
 }
 
-/** A room that the user never was in, and of which nothing has come: they learn that, and no more. */
+/** A room that the user never was in, and of which nothing has come, or that they have forgotten: they learn that, and no more. */
 async function deniedRoom(
   { base }: SlidingRun,
   { window, sent, isDirect }: RoomQuestion,

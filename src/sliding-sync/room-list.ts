@@ -39,7 +39,7 @@ export interface RoomFacts {
 /** All rooms of a user at one moment. */
 export interface RoomList {
   readonly byId: ReadonlyMap<Position, ListedRoom>;
-  /** Newest activity first; forgotten rooms are not among them. */
+  /** Newest activity first; forgotten rooms are among them, since some device may not know yet that they were left. */
   readonly sorted: readonly ListedRoom[];
   /** Of the account data of rooms and of `m.direct`: what filters have found out, kept here since it is as long-lived. */
   readonly marks: RoomMarks;
@@ -120,7 +120,7 @@ async function readRooms(reader: Reader, userId: string): Promise<Map<Position, 
 }
 
 function listedRoom(reader: Reader, userId: string, id: Position, row: UserRoomRow): ListedRoom | undefined {
-  const room = row.forgotten ? undefined : roomById(reader, id);
+  const room = roomById(reader, id);
   if (room === undefined) return undefined;
   const { roomId } = room;
   if (row.membership === 'join') {

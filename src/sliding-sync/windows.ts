@@ -1,5 +1,6 @@
 /** Which rooms the rules of a request reach, and what is to be told of each. */
-import { findRoom } from '#projections/rooms/queries.ts';
+import type { Reader } from '#projections/engine/reader.ts';
+import { findRoom, userRoomOf } from '#projections/rooms/queries.ts';
 import { blocksInvites } from '#src/rooms/invite-permission.ts';
 import type { Position } from '#streams/event-log.ts';
 import { compileListFilters, type FilterContext } from './list-filters.ts';
@@ -33,8 +34,8 @@ export interface WindowOptions extends FilterContext {
   readonly rules: Rules;
   readonly list: RoomList;
   readonly ignored: ReadonlySet<string>;
-  /** Whether the client was told of a room. */
-  readonly wasSent: (room: Position) => boolean;
+  /** The membership by which the client was told of a room, if it was. */
+  readonly sentMembership: (room: Position) => string | undefined;
 }
 
 /** Rules that reach a room together; the many rooms that the same rules reach share one. */
@@ -46,6 +47,8 @@ interface Reach {
   readonly more: Map<List, Reach>;
   config: CombinedConfig | undefined;
 }
+
+type RoomTest = (room: ListedRoom) => boolean;
 
 /** Applies the rules to the rooms of a user. */
 export function windowsOf(options: WindowOptions): Windows {
@@ -63,7 +66,7 @@ export function windowsOf(options: WindowOptions): Windows {
   for (const [roomId, config] of rules.subscriptions) {
     const id = findRoom(reader, roomId)?.id;
     const room = id === undefined ? undefined : list.byId.get(id);
-    if (room === undefined || !isSubscribable(room, isShown)) continue;
+    if (room === undefined || !isSubscribable(options, room, isShown)) continue;
     reached.set(room.id, withSubscription(reached.get(room.id) ?? nothing, config));
   }
   const rooms = new Map<Position, WindowRoom>();
@@ -78,9 +81,10 @@ export function windowsOf(options: WindowOptions): Windows {
 
 /**
  * Rooms that the user has left are told of where the client knows them, and where somebody else removed the user; invites not
- * of those whom the user ignores. Source: MSC4186, "Lists".
+ * of those whom the user ignores. A room that was forgotten is told of until the client knows that it was left.
+ * Source: MSC4186, "Lists".
  */
-function shownTest({ ignored, wasSent, reader, userId }: WindowOptions): (room: ListedRoom) => boolean {
+function shownTest({ ignored, sentMembership, reader, userId }: WindowOptions): RoomTest {
   let hasInvitesBlocked: boolean | undefined;
   return ({ id, row, by, isRemoved }) => {
     switch (row.membership) {
@@ -91,15 +95,23 @@ function shownTest({ ignored, wasSent, reader, userId }: WindowOptions): (room: 
         if (by !== undefined && ignored.has(by)) return false;
         hasInvitesBlocked ??= blocksInvites(reader, userId);
         return !hasInvitesBlocked;
-      default:
-        return isRemoved || wasSent(id);
+      default: {
+        const sent = sentMembership(id);
+        if (!isRemoved && sent === undefined) return false;
+        return !isForgotten(reader, userId, id) || (sent !== undefined && sent !== row.membership);
+      }
     }
   };
 }
 
+/** Whether a user has taken a room out of their history; what is known of rooms by what happened there may not say so. */
+export function isForgotten(reader: Reader, userId: string, room: Position): boolean {
+  return userRoomOf(reader, userId, room)?.forgotten === true;
+}
+
 /** Who was in a room may subscribe to what it was until they left. */
-function isSubscribable(room: ListedRoom, isShown: (room: ListedRoom) => boolean): boolean {
-  return room.row.membership === 'leave' || isShown(room);
+function isSubscribable({ reader, userId }: FilterContext, room: ListedRoom, isShown: RoomTest): boolean {
+  return isShown(room) || (room.row.membership === 'leave' && !isForgotten(reader, userId, room.id));
 }
 
 function filtered(context: FilterContext, rooms: readonly ListedRoom[], { filters }: List): readonly ListedRoom[] {

@@ -15,11 +15,12 @@ export interface LeftAt {
   readonly event: Position;
   /** Position of the record that made it so. */
   readonly since: Position;
+  readonly forgotten: boolean;
 }
 
 /**
  * JSON text of a left room: what happened up to the moment of leaving, and the event that says so now (a ban may follow a
- * leave); of the state, nothing that came later.
+ * leave); of the state, nothing that came later. Of one that was forgotten since, that it was left.
  */
 export async function leftRoom(
   run: SyncRun,
@@ -28,7 +29,7 @@ export async function leftRoom(
   accountData: readonly AccountDataEntry[],
 ): Promise<string> {
   const roomRun = roomRunOf(run, room);
-  const departure = departureOf(run.reader, room.id, run.viewer.userId);
+  const departure = left.forgotten ? undefined : departureOf(run.reader, room.id, run.viewer.userId);
   const isKnown = !run.isInitial && wasJoined(roomRun);
   const timeline =
     departure === undefined
@@ -50,7 +51,7 @@ export async function leftRoom(
   );
 }
 
-/** Somebody who never was in the room learns that an invite or a knock has come to nothing, and no more. */
+/** Somebody who never was in the room, or has forgotten it, learns that it is over, and no more. */
 function ownEventOnly({ run }: RoomRun, position: Position): Timeline {
   const event = eventAt(run.reader, position);
   return {

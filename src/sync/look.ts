@@ -69,7 +69,7 @@ export async function lookForNews(run: SyncRun, options: LookOptions): Promise<A
   const sections: Record<Section, string[]> = { invite: [], join: [], knock: [], leave: [] };
   for (const [id, candidate] of candidates) {
     if (run.pacer.isDue) await run.pacer.pause();
-    const room = candidate.row.forgotten ? undefined : roomById(run.reader, id);
+    const room = isOver(run, candidate.row) ? undefined : roomById(run.reader, id);
     if (room === undefined || !run.filter.room.matchesRoom(room.roomId)) continue;
     const found = await roomNews(run, room, candidate, accountData.byRoom.get(room.roomId) ?? []);
     if (found !== undefined) sections[found.section].push(`${JSON.stringify(room.roomId)}:${found.json}`);
@@ -93,6 +93,11 @@ export async function lookForNews(run: SyncRun, options: LookOptions): Promise<A
   }
   if (messages.length > 0) json += `,"to_device":{"events":[${messages.join(',')}]}`;
   return { json: `${json}}`, isEmpty, next: options.next };
+}
+
+/** A forgotten room is told of only to a device that does not know yet that it was left. */
+function isOver({ isInitial, since }: SyncRun, row: UserRoomRow): boolean {
+  return row.forgotten && (isInitial || row.since <= since);
 }
 
 /** The rooms to look into, by internal id. */

@@ -249,6 +249,40 @@ describe('a later answer', () => {
     expect(roomIn(left, roomId).required_state).toHaveLength(1);
   });
 
+  it('tells a device that has not heard so yet that a room was left, though it was forgotten since', async () => {
+    const roomId = await roomOf(bob, [alice]);
+    const removed = await roomOf(bob, [alice]);
+    const first = await slide(alice, everything());
+    await alice.ok('POST', `/rooms/${roomId}/leave`);
+    await bob.ok('POST', `/rooms/${removed}/kick`, { user_id: alice.userId });
+    for (const room of [roomId, removed]) await alice.ok('POST', `/rooms/${room}/forget`);
+    const second = await slide(alice, everything(), { pos: first.pos });
+    for (const room of [roomId, removed]) {
+      expect(roomIn(second, room)).toMatchObject({
+        membership: 'leave',
+        timeline: [{ content: { membership: 'leave' } }],
+      });
+    }
+    const third = await slide(alice, everything(), { pos: second.pos });
+    expect([third.rooms, third.lists]).toEqual([{}, { all: { count: 0 } }]);
+    const subscription = { room_subscriptions: { [roomId]: { timeline_limit: 9, required_state: [['*', '*']] } } };
+    expect((await slide(alice, { ...everything(), ...subscription, conn_id: 'new' })).rooms).toEqual({});
+  });
+
+  it('forgets a room that the user was removed from and has forgotten', async () => {
+    const roomId = await roomOf(bob, [alice]);
+    const first = await slide(alice, everything());
+    await bob.ok('POST', `/rooms/${roomId}/kick`, { user_id: alice.userId });
+    const second = await slide(alice, everything(), { pos: first.pos });
+    expect(second.lists).toEqual({ all: { count: 1 } });
+    await alice.ok('POST', `/rooms/${roomId}/forget`);
+    expect((await slide(alice, everything(), { pos: second.pos })).lists).toEqual({ all: { count: 0 } });
+    expect(await slide(alice, { ...everything(), conn_id: 'new' })).toMatchObject({
+      rooms: {},
+      lists: { all: { count: 0 } },
+    });
+  });
+
   it('keeps showing rooms from which the user was removed', async () => {
     const roomId = await roomOf(bob, [alice]);
     await bob.ok('POST', `/rooms/${roomId}/ban`, { user_id: alice.userId, reason: 'because' });

@@ -243,6 +243,27 @@ describe('rooms that come and go', () => {
     expect(room?.state?.events).toEqual([]);
   });
 
+  it('tells a device that has not heard so yet that a room was left, though it was forgotten since', async () => {
+    const roomId = await createRoom(alice, { preset: 'public_chat' });
+    const invited = await createRoom(alice, { invite: [bob.userId] });
+    await bob.ok('POST', `/join/${roomId}`);
+    const { next_batch: since } = await sync(bob);
+    for (const room of [roomId, invited]) {
+      await bob.ok('POST', `/rooms/${room}/leave`);
+      await bob.ok('POST', `/rooms/${room}/forget`);
+    }
+    await sayIn(alice, roomId, 'later');
+    const { rooms, next_batch: next } = await sync(bob, { since });
+    for (const room of [roomId, invited]) {
+      expect(rooms?.leave?.[room]).toMatchObject({
+        state: { events: [] },
+        timeline: { events: [{ type: 'm.room.member', state_key: bob.userId, content: { membership: 'leave' } }] },
+      });
+    }
+    expect((await sync(bob, { since: next })).rooms).toBeUndefined();
+    expect((await sync(bob, { filter: { room: { include_leave: true } } })).rooms).toBeUndefined();
+  });
+
   it('shows a knock', async () => {
     const initial_state = [{ type: 'm.room.join_rules', content: { join_rule: 'knock' } }];
     const roomId = await createRoom(alice, { initial_state });
