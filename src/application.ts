@@ -64,6 +64,8 @@ import { Presence } from './ephemeral/presence.ts';
 import { Serials } from './ephemeral/serials.ts';
 import { Typing } from './ephemeral/typing.ts';
 import { EvidenceLocker } from './evidence/evidence.ts';
+import { CaseExports } from './exports/case-exports.ts';
+import type { Exporter } from './exports/exporter.ts';
 import { Backfilling } from './federation/backfilling.ts';
 import { eduHandlers } from './federation/edus/index.ts';
 import { LastingEduLog } from './federation/edus/lasting.ts';
@@ -175,6 +177,8 @@ export interface ApplicationParts {
   readonly buildAhead?: BuildAhead | undefined;
   /** Signs certificates of erasure; without it they are not signed. */
   readonly proof?: LogProof | undefined;
+  /** Makes exports that are asked for over HTTP; without it none are made. */
+  readonly exporter?: Exporter | undefined;
   /** Default: the push gateways that users name. */
   readonly pushGateway?: Gateway;
 }
@@ -194,11 +198,12 @@ const EVENT_LOCALPART_BYTES = 18;
 /** Names one run of the server: in sync tokens, so that a restart is noticed, and in the ids of transactions. */
 const EPOCH_BYTES = 4;
 const ROOM_ID_CHARACTERS = 18;
+const EXPORT_ID_BYTES = 12;
 const LETTERS = 'ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz';
 
 /** Puts an application together on an open log and its projections. */
 export function createApplication(parts: ApplicationParts): Application {
-  const { config, engine, logger, clock = Date.now } = parts;
+  const { config, engine, logger, clock = Date.now, proof } = parts;
   const { reader } = engine;
   const log = new ShownLog(parts.log, engine, (state) => {
     if (state.writable) logger.warn('writing goes on');
@@ -433,6 +438,19 @@ export function createApplication(parts: ApplicationParts): Application {
   const mediaSweep = new MediaSweep({ media, thumbnails, reader, logger });
   mediaSweep.start();
   const tasks = new BackgroundTasks({ logger, clock });
+  const exports = new CaseExports({
+    folder: paths.exports,
+    exporter: parts.exporter,
+    checkpoint: proof && (() => proof.checkpoint()),
+    onRemoved: async ({ id, caseId }, why) => {
+      const target = { kind: 'export', id } as const;
+      await audit.record({ actor: { kind: 'server', task: 'exports' }, action: 'export.remove', target, caseId, why });
+    },
+    newId: () => randomBytes(EXPORT_ID_BYTES).toString('base64url'),
+    clock,
+    logger,
+  });
+  void exports.start();
   const compliance = new Compliance({
     config,
     serverName,
@@ -458,9 +476,10 @@ export function createApplication(parts: ApplicationParts): Application {
       push.unread.clear();
       urlPreviews?.clear();
     },
+    removeCopies: (userId) => exports.forgetUser(userId),
     deactivate: (userId) => accounts.deactivate(userId, { isErased: true }),
     buildAhead: parts.buildAhead,
-    proof: parts.proof,
+    proof,
     clock,
     logger,
   });
@@ -510,6 +529,7 @@ export function createApplication(parts: ApplicationParts): Application {
     remoteKeys,
     backfilling,
     compliance,
+    exports,
     tasks,
     clock,
     newRecordId,
@@ -529,6 +549,9 @@ export function createApplication(parts: ApplicationParts): Application {
       logger,
     }),
     close: async () => {
+      await exports.close();
+      // It goes through the whole log, and nobody waits for what it finds any more.
+      await compliance.retention.close();
       await tasks.settled();
       await compliance.close();
       await repeats.close();

@@ -16,6 +16,7 @@ import type { RemoteKeys } from './encryption/remote-keys.ts';
 import type { Presence } from './ephemeral/presence.ts';
 import type { Typing } from './ephemeral/typing.ts';
 import type { EvidenceLocker } from './evidence/evidence.ts';
+import type { CaseExports } from './exports/case-exports.ts';
 import type { Backfilling } from './federation/backfilling.ts';
 import type { Entrance } from './federation/entrance.ts';
 import type { Federation } from './federation/federation.ts';
@@ -94,6 +95,8 @@ export interface Context {
   readonly backfilling: Backfilling;
   /** What may go and what stays: holds, retention, erasure, purges. */
   readonly compliance: Compliance;
+  /** Exports that were asked for over HTTP. */
+  readonly exports: CaseExports;
   /** What administrators started and asks for its time. */
   readonly tasks: BackgroundTasks;
   /** Milliseconds since the epoch. */

@@ -14,6 +14,7 @@ export function dataPaths(dataDir: string) {
     slidingSync: path.join(dataDir, 'sliding-sync'),
     auditStreams: path.join(dataDir, 'audit-streams'),
     thumbnails: path.join(dataDir, 'thumbnails'),
+    exports: path.join(dataDir, 'exports'),
     remoteMedia: path.join(dataDir, 'remote-media'),
   };
 }

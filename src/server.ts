@@ -17,6 +17,7 @@ import { complianceFigures } from './compliance/metrics.ts';
 import type { Config } from './config/schema.ts';
 import type { Context } from './context.ts';
 import { dataPaths } from './data-paths.ts';
+import type { Exporter } from './exports/exporter.ts';
 import type { Federation } from './federation/federation.ts';
 import { federationFigures } from './federation/metrics.ts';
 import { createMetrics } from './http/metrics.ts';
@@ -37,6 +38,8 @@ export interface ServerOptions {
   readonly logger: Logger;
   /** Told while projections are built from the log. */
   readonly onProgress?: (progress: EngineProgress) => void;
+  /** Makes exports that are asked for over HTTP; without it none are made. */
+  readonly exporter?: Exporter;
 }
 
 export interface RunningServer {
@@ -105,10 +108,12 @@ export async function startServer(config: Config, options: ServerOptions): Promi
         },
         sign: (text) => signer.sign(text),
       },
+      exporter: options.exporter,
       logger,
     });
     closers.push(() => application.close());
-    const { federation } = application.context;
+    const { federation, exports } = application.context;
+    await exports.start();
     await recordSigningKey(federation, logger);
     // A command that opens the folder for a while is no start of the server.
     if (config.listeners.length > 0) await recordStart(application.context, signer.verifier.text, logger);

@@ -50,6 +50,17 @@ export function openErasures(reader: Reader): Erasure[] {
   );
 }
 
+/** Requests for erasure by their ids, which are random: those after one, and where the next page begins; undefined at the end. */
+export function erasurePage(
+  reader: Reader,
+  after: string | undefined,
+  limit: number,
+): { readonly erasures: readonly Erasure[]; readonly next: string | undefined } {
+  const rows = reader.range(erasures, { ...(after !== undefined && { gt: [after] as const }), limit });
+  const page = Array.from(rows, ({ key: [id], value }) => ({ id, ...value }));
+  return { erasures: page, next: page.length === limit ? page.at(-1)?.id : undefined };
+}
+
 export function erasureById(reader: Reader, id: string): Erasure | undefined {
   const row = reader.get(erasures, [id]);
   return row && { id, ...row };

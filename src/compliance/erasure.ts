@@ -46,6 +46,8 @@ export interface ErasuresOptions {
   readonly deactivate: (userId: string) => Promise<void>;
   /** Redacts what the user has sent to rooms with other servers in them; gives how many events. */
   readonly askPeers: (userId: string) => Promise<number>;
+  /** Removes what was copied out of the log of the user. */
+  readonly removeCopies: (userId: string) => Promise<void>;
   readonly proof: LogProof | undefined;
   /** Called before anything is destroyed for a request. */
   readonly onRun: (erasure: Erasure) => Promise<void>;
@@ -205,6 +207,7 @@ export class Erasures {
       return ledger.take(item, decide(item, { cause: 'erasure', userId }, circumstances));
     });
     await ledger.flush();
+    await this.#options.removeCopies(userId);
     const destroyed = together(erasure.soFar, [cutShort, ledger], peersAsked);
     const { holdIds, deferred } = ledger;
     const defer = () =>

@@ -16,6 +16,8 @@ export interface Described {
   readonly roomId?: string | undefined;
   /** The case that what is asked for belongs to. Roles that are limited to a case are held to it. */
   readonly caseId?: string | undefined;
+  /** Whether it belongs to a case beside that: holds say so. Who has a role for such a case needs none for its room. */
+  readonly isOfCase?: ((caseId: string) => boolean) | undefined;
   /** Why it may be asked for without saying why: a report is a reason of its own. */
   readonly reason?: string | undefined;
   /** What there is now, and what is to be: any JSON without secrets. */
@@ -36,6 +38,11 @@ export interface AuditDeclaration {
    * for what makes no sense: then nothing is recorded.
    */
   readonly describe?: (request: never, context: never) => Described | null;
+}
+
+/** What is asked for before it is parsed. */
+export interface Asked extends Pick<Endpoint<never>, 'method' | 'path'> {
+  readonly may: Capability;
 }
 
 /** A parsed request, as the guard sees it. */
@@ -59,13 +66,13 @@ export interface Entered {
 
 export interface Guard {
   /**
-   * Whether somebody may do such a thing at all.
+   * Whether somebody may do such a thing at all. That they may not is on record when it rejects.
    * @throws {MatrixError} `M_FORBIDDEN`
    */
-  admit(requester: Requester, may: Capability, ip: string): Promise<void> | undefined;
+  admit(requester: Requester, asked: Asked, ip: string): Promise<void> | undefined;
   /**
    * Lets one request in and puts it on record; when it resolves, that is durable.
-   * @throws {MatrixError} `M_FORBIDDEN` where the role does not reach so far, or a reason or a case is missing
+   * @throws {MatrixError} `M_FORBIDDEN` where the role does not reach so far, or a reason or a case is missing; that is on record then
    */
   enter(entering: Entering): Promise<Entered>;
 }

@@ -206,7 +206,8 @@ function admission<C>(endpoint: Endpoint<C>, options: RegisterOptions<C>): Admit
     if (auth === 'user' && requester.isGuest) throw new MatrixError('M_GUEST_ACCESS_FORBIDDEN');
     call.requester = requester;
     limit(call);
-    return guard === undefined || may === undefined ? undefined : guard.admit(requester, may, call.ip);
+    if (guard === undefined || may === undefined) return undefined;
+    return guard.admit(requester, { method: endpoint.method, path: endpoint.path, may }, call.ip);
   };
   return (request, call) => {
     const token = headerToken(request) ?? (acceptsTokenInQuery ? queryToken(call) : undefined);

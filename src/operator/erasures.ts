@@ -1,4 +1,5 @@
 import { z } from 'zod';
+import { erasureJson } from '#src/client-api/admin/erasures/erasure-json.ts';
 import type { Context } from '#src/context.ts';
 import { endpoint } from '#src/http/endpoint.ts';
 import { notFound } from '#src/http/errors.ts';
@@ -56,15 +57,6 @@ export const getErasure = endpoint({
     const erasure = erasures.find(body.erasure_id);
     if (erasure === undefined) throw notFound('There is no such request.');
     const certificate = await erasures.certificate(erasure.id);
-    return {
-      erasure_id: erasure.id,
-      user_id: erasure.userId,
-      state: erasure.state,
-      is_running: erasures.isRunning(erasure.id),
-      hold_ids: erasure.holdIds,
-      requested_at: new Date(erasure.requestedAtMs).toISOString(),
-      failure: erasures.failureOf(erasure.id) ?? null,
-      certificate: certificate ?? null,
-    };
+    return { ...erasureJson(erasures, erasure), certificate: certificate ?? null };
   },
 });

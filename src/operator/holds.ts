@@ -1,21 +1,13 @@
 import { z } from 'zod';
-import { allHolds, type Hold, standingHolds } from '#projections/compliance/queries.ts';
+import { allHolds, standingHolds } from '#projections/compliance/queries.ts';
 import type { Reader } from '#projections/engine/reader.ts';
+import { holdJson, holdScopeOf, holdScopeSchema } from '#src/client-api/admin/holds/hold-json.ts';
 import type { Context } from '#src/context.ts';
 import { endpoint } from '#src/http/endpoint.ts';
 import { nameOfOperator } from './operator-guard.ts';
 
 const id = z.string().min(1).max(64);
 const text = z.string().min(1).max(4_000);
-const time = z.int().min(0);
-
-const scope = z.strictObject({
-  user_id: z.string().optional(),
-  room_id: z.string().optional(),
-  media_id: z.string().optional(),
-  from_ms: time.optional(),
-  to_ms: time.optional(),
-});
 
 type HoldsContext = Pick<Context, 'compliance'>;
 
@@ -25,18 +17,11 @@ export const addHold = endpoint({
   path: '/_stele/operator/holds/add',
   auth: 'none',
   rateLimit: 'none',
-  body: z.object({ scope, case_id: text, reason: text }),
+  body: z.object({ scope: holdScopeSchema, case_id: text, reason: text }),
   audit: { action: 'hold.set', describe: ({ body }) => ({ caseId: body.case_id, after: body.scope }) },
   handler: async ({ body, header }, { compliance }: HoldsContext) => {
-    const { user_id: userId, room_id: roomId, media_id: mediaId, from_ms: fromMs, to_ms: toMs } = body.scope;
     const holdId = await compliance.holds.add({
-      scope: {
-        ...(userId !== undefined && { userId }),
-        ...(roomId !== undefined && { roomId }),
-        ...(mediaId !== undefined && { mediaId }),
-        ...(fromMs !== undefined && { fromMs }),
-        ...(toMs !== undefined && { toMs }),
-      },
+      scope: holdScopeOf(body.scope),
       caseId: body.case_id,
       reason: body.reason,
       by: nameOfOperator(header),
@@ -78,25 +63,3 @@ export const releaseHold = endpoint({
     return {};
   },
 });
-
-/** A hold as JSON. */
-export function holdJson({ id: holdId, scope: covered, caseId, reason, by, addedAtMs, released }: Hold): object {
-  return {
-    hold_id: holdId,
-    scope: {
-      user_id: covered.userId,
-      room_id: covered.roomId,
-      media_id: covered.mediaId,
-      from_ms: covered.fromMs,
-      to_ms: covered.toMs,
-    },
-    case_id: caseId,
-    reason,
-    set_by: by,
-    set_at: new Date(addedAtMs).toISOString(),
-    released:
-      released === null
-        ? null
-        : { by: released.by, reason: released.reason, at: new Date(released.atMs).toISOString() },
-  };
-}

@@ -3,6 +3,7 @@ import { mkdtemp, readFile, rm, writeFile } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import path from 'node:path';
 import { runCommandLine } from '#ops/cli/run-command-line.ts';
+import { exportInProcess } from '#ops/export/export-in-process.ts';
 import { loadConfig } from '#src/config/load.ts';
 import { silentLog } from '#src/log/logger.ts';
 import { type RunningServer, startServer } from '#src/server.ts';
@@ -63,7 +64,7 @@ export class ServerFolder {
 
   async start(): Promise<void> {
     const { config } = await loadConfig({ file: this.configFile, environment: {}, workingDir: this.folder });
-    this.#server = await startServer(config, { logger: silentLog() });
+    this.#server = await startServer(config, { logger: silentLog(), exporter: exportInProcess(config) });
   }
 
   async stop(): Promise<void> {

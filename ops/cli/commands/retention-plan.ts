@@ -1,4 +1,4 @@
-import { MAX_NAMED_ITEMS } from '#src/operator/retention.ts';
+import { MAX_NAMED_ITEMS } from '#src/client-api/admin/retention/retention-json.ts';
 import { defineCommand, SUCCESS, UsageError } from '../command.ts';
 import { askServer, WHOLE_LOG_TIMEOUT_MS } from '../operator-request.ts';
 import { count } from '../progress.ts';

@@ -20,10 +20,12 @@ SIGTERM or SIGINT stops it in order; a second one at once.`,
     const config = await loadConfig();
     // Loaded here, so that help and other verbs need not load a whole server.
     const { startServer } = await import('#src/server.ts');
+    const { exportInProcess } = await import('../../export/export-in-process.ts');
     const { log, flush } = openLog(config.logging.level);
     try {
       const server = await startServer(config, {
         logger: log,
+        exporter: exportInProcess(config),
         onProgress: ({ reason, records, position, head, recordsPerSecond }) => {
           const percent = head > 0 ? Math.floor((100 * position) / head) : 100;
           say(`${reason}: ${count(records)} records, ${percent} %, ${count(recordsPerSecond)}/s`);

@@ -1,5 +1,6 @@
 import type { Context } from '#src/context.ts';
 import type { Endpoint } from '#src/http/endpoint.ts';
+import { complianceEndpoints } from './compliance-endpoints.ts';
 import { getAudit } from './get-audit.ts';
 import { getLock } from './get-lock.ts';
 import { getSuspend } from './get-suspend.ts';
@@ -56,4 +57,5 @@ export const adminEndpoints: readonly Endpoint<Context>[] = [
   ...reportStepEndpoints,
   listEvidence,
   getEvidence,
+  ...complianceEndpoints,
 ];

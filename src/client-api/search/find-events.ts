@@ -6,6 +6,7 @@ import { searchableText } from '#projections/search/projection.ts';
 import { forEachHit, type SearchTerms, searchTermsOf } from '#projections/search/queries.ts';
 import { parseJson } from '#protocol/json-limits.ts';
 import type { JsonObject } from '#protocol/pdu.ts';
+import type { RoomVisibility } from '#src/rooms/visibility.ts';
 import { passes } from '#src/sync/filters.ts';
 import type { Pacer } from '#src/sync/pacer.ts';
 import { compileRoomEventFilter, type RoomEventFilter } from '../filters/filter.ts';
@@ -13,7 +14,7 @@ import { isIgnored } from '../messages/visible-event.ts';
 import { inOrder } from './in-order.ts';
 import type { RoomEventsCriteria } from './search-request.ts';
 import type { SearchGroup, SearchPlace, SearchToken } from './search-token.ts';
-import { type SearchedRoom, searchedRooms, withPredecessors } from './searched-rooms.ts';
+import { type SearchedRoom, withPredecessors } from './searched-rooms.ts';
 
 /** Results when the client does not say. */
 const DEFAULT_LIMIT = 10;
@@ -29,9 +30,14 @@ export interface FindOptions {
   readonly reader: Reader;
   /** The index. */
   readonly index: Reader;
-  readonly userId: string;
+  /** The rooms that are gone through. */
+  readonly rooms: Iterable<SearchedRoom>;
+  /** Whether all of these rooms is shown, whoever asks: only to who says why, and under which case. */
+  readonly seesAll?: boolean;
   readonly ignored: ReadonlySet<string>;
   readonly criteria: RoomEventsCriteria;
+  /** Which events are wanted beside what the criteria say. */
+  readonly accepts?: (event: Event) => boolean;
   readonly token: SearchToken | undefined;
   readonly pacer: Pacer;
 }
@@ -102,14 +108,14 @@ export async function findEvents(options: FindOptions): Promise<FoundEvents> {
 }
 
 async function candidatesOf(
-  { reader, index, userId, criteria, pacer, token }: FindOptions,
+  { index, rooms, criteria, pacer, token }: FindOptions,
   terms: SearchTerms,
   filter: RoomEventFilter,
 ): Promise<Candidate[]> {
   const candidates: Candidate[] = [];
   const keys = criteria.keys && new Set<string>(criteria.keys);
   const onlyRoom = token?.group?.key === 'room_id' ? token.group.id : undefined;
-  for (const searched of searchedRooms(reader, userId)) {
+  for (const searched of rooms) {
     const { roomId } = searched.room;
     if (!filter.matchesRoom(roomId) || (onlyRoom !== undefined && onlyRoom !== roomId)) continue;
     forEachHit(index, roomId, terms, (position, sentAtS, key, rank) => {
@@ -122,17 +128,22 @@ async function candidatesOf(
 
 /** The event of a candidate, if it is still there, may be seen, and is asked for. */
 function shownEvent(
-  { reader, ignored }: FindOptions,
+  { reader, ignored, seesAll = false, accepts }: FindOptions,
   filter: RoomEventFilter,
   { position, in: { room, visibility } }: Candidate,
 ): Event | undefined {
   const event = eventAt(reader, position);
   if (event === undefined || event.room !== room.id || event.redactedBy !== undefined) return undefined;
-  if (!passes(filter, event, reader) || isIgnored(ignored, event) || !visibility.canSee(event)) return undefined;
-  // Who was not there sees nothing of what a forgotten user said: not even that it has the words.
-  if (visibility.membershipAt(event) !== 'join' && isErasedUser(reader, event.sender)) return undefined;
+  if (!passes(filter, event, reader) || isIgnored(ignored, event) || accepts?.(event) === false) return undefined;
+  if (!seesAll && !mayBeShown(reader, visibility, event)) return undefined;
   const content = parseJson(event.contentJson) as JsonObject;
   return searchableText({ type: event.type, content }) === undefined ? undefined : event;
+}
+
+function mayBeShown(reader: Reader, visibility: RoomVisibility, event: Event): boolean {
+  if (!visibility.canSee(event)) return false;
+  // Who was not there sees nothing of what a forgotten user said: not even that it has the words.
+  return visibility.membershipAt(event) === 'join' || !isErasedUser(reader, event.sender);
 }
 
 /** Where the user may not see all of a room, only what they may see is counted: a number tells too. */

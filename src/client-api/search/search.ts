@@ -9,6 +9,7 @@ import { findEvents } from './find-events.ts';
 import { resultText } from './result-text.ts';
 import { searchBodySchema } from './search-request.ts';
 import { parseSearchToken } from './search-token.ts';
+import { searchedRooms } from './searched-rooms.ts';
 
 /**
  * `POST /_matrix/client/v3/search`: what was said in the rooms that the user is or was in.
@@ -31,7 +32,7 @@ export const search = endpoint({
     const page = await findEvents({
       reader,
       index,
-      userId: requester.userId,
+      rooms: searchedRooms(reader, requester.userId),
       ignored,
       criteria,
       token,

@@ -10,6 +10,7 @@ import {
   stateContent,
   stateHistoryBackwards,
 } from '#projections/rooms/queries.ts';
+import { rooms as roomsTable } from '#projections/rooms/tables.ts';
 import { parseJson } from '#protocol/json-limits.ts';
 import { isJsonObject } from '#protocol/json-object.ts';
 import type { JsonObject } from '#protocol/pdu.ts';
@@ -44,6 +45,28 @@ export function* searchedRooms(reader: Reader, userId: string): Generator<Search
     }
     const departure = departureOf(reader, id, userId);
     if (departure !== undefined) yield { room, visibility, stateVersion: departure.version, isOpen: false };
+  }
+}
+
+/** All rooms of the server, or those that are named, whoever is in them. `viewer` is who is shown them. */
+export function* roomsOfServer(
+  reader: Reader,
+  viewer: string,
+  roomIds: readonly string[] | undefined,
+): Generator<SearchedRoom> {
+  const rooms = roomIds === undefined ? allRooms(reader) : roomIds.flatMap((roomId) => findRoom(reader, roomId) ?? []);
+  for (const room of rooms) {
+    const head = headOf(reader, room.id);
+    if (head === undefined) continue;
+    const visibility = new RoomVisibility(reader, room.id, viewer);
+    yield { room, visibility, stateVersion: head.stateVersion, isOpen: true };
+  }
+}
+
+function* allRooms(reader: Reader): Generator<Room> {
+  for (const [id] of reader.keys(roomsTable)) {
+    const room = roomById(reader, id);
+    if (room !== undefined) yield room;
   }
 }
 

@@ -8,11 +8,16 @@ import { endpoint } from '#src/http/endpoint.ts';
 import { invalidParam, notFound } from '#src/http/errors.ts';
 import { standingOf } from '#src/http/guard.ts';
 import { queryInteger } from '#src/http/query.ts';
+import type { Standing } from '#src/roles/standing.ts';
+import type { Position } from '#streams/event-log.ts';
+import { type Covered, heldFor } from '../one-case.ts';
 
 type ReadContext = Pick<Context, 'reader'>;
 
 const DEFAULT_LIMIT = 100;
 const MAX_LIMIT = 1_000;
+/** Most evidence looked at for one answer, which may then have less than asked for, and still a `next`. */
+const MAX_LOOKED_AT = 4_000;
 /** Positions that fit into a key. */
 const MAX_POSITION = 2 ** 48 - 1;
 
@@ -33,14 +38,17 @@ export const listEvidence = endpoint({
   }),
   audit: { action: 'evidence.list', isScopedInHandler: true, describe: ({ query }) => ({ after: query }) },
   handler: ({ query: { about, from, limit }, requester }, { reader }: ReadContext) => {
-    const { rooms } = standingOf(requester);
+    const isReached = reachOf(reader, standingOf(requester));
     const items: Evidence[] = [];
+    let looked = 0;
+    let next: Position | undefined;
     for (const item of evidenceItems(reader, about, from)) {
-      if (rooms !== undefined && (item.roomId === undefined || !rooms.includes(item.roomId))) continue;
-      items.push(item);
-      if (items.length === Math.max(1, limit)) break;
+      if (items.length === Math.max(1, limit) || looked === MAX_LOOKED_AT) break;
+      looked += 1;
+      next = item.id;
+      if (isReached(item)) items.push(item);
     }
-    const next = items.length < limit ? undefined : items.at(-1)?.id;
+    if (items.length < limit && looked < MAX_LOOKED_AT) next = undefined;
     return { evidence: items.map(headJson), ...(next !== undefined && { next }) };
   },
 });
@@ -55,8 +63,10 @@ export const getEvidence = endpoint({
   audit: {
     action: 'evidence.read',
     describe: ({ params }, { reader }: ReadContext) => {
-      const { id, roomId, eventId, userId } = namedEvidence(reader, params.evidenceId);
+      const found = namedEvidence(reader, params.evidenceId);
+      const { id, roomId, eventId, userId } = found;
       return {
+        isOfCase: (caseId) => heldFor(reader, caseId)(coveredOf(found)),
         target:
           eventId === undefined
             ? { kind: 'evidence', id: userId ?? roomId ?? String(id) }
@@ -72,6 +82,18 @@ export const getEvidence = endpoint({
     return jsonTextAnswer(`${JSON.stringify(headJson(found)).slice(0, -1)},"content":${content}}`);
   },
 });
+
+/** Tells which evidence a role reaches: that of its rooms, and that which a hold of its case covers. */
+function reachOf(reader: Reader, { rooms, isCaseFixed, caseId }: Standing): (item: Evidence) => boolean {
+  if (rooms === undefined) return () => true;
+  const isHeld = isCaseFixed && caseId !== undefined ? heldFor(reader, caseId) : () => false;
+  return (item) => (item.roomId !== undefined && rooms.includes(item.roomId)) || isHeld(coveredOf(item));
+}
+
+/** What of evidence a hold may cover. */
+function coveredOf({ userId, others = [], roomId, capturedAtMs }: Evidence): Covered {
+  return { userIds: userId === undefined ? others : [userId, ...others], roomId, recordedAtMs: capturedAtMs };
+}
 
 function namedEvidence(reader: Reader, text: string): Evidence {
   if (!/^\d{1,15}$/.test(text)) throw invalidParam('The id of evidence is a number.');
