@@ -141,9 +141,10 @@ export class SearchIndex {
 
   /**
    * Removes the files of the index, and builds it anew from the log, which can be read only in so far as there are keys. Searches
-   * meanwhile are told that it is being prepared. Resolves when nothing of the old files is left.
+   * meanwhile are told that it is being prepared. Resolves when nothing of the old files is left. Unless somebody searches, building
+   * begins once `others` are done who need the processor more.
    */
-  async renew(): Promise<void> {
+  async renew(others: Promise<unknown> = Promise.resolve()): Promise<void> {
     await this.#resting;
     if (this.#isClosed) return;
     this.#isRenewing = true;
@@ -158,7 +159,7 @@ export class SearchIndex {
       .finally(() => {
         this.#isRenewing = false;
         this.#resting = undefined;
-        if (wasAtWork) this.start();
+        if (wasAtWork) void others.catch(() => undefined).then(() => this.start());
       });
     await removed;
   }

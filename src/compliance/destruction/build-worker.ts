@@ -15,8 +15,9 @@ export interface BuildOrder {
   readonly logFolder: string;
 }
 
-// What waits for the server goes first. Elsewhere this would be the priority of the whole server.
-if (process.platform === 'linux') setPriority(constants.priority.PRIORITY_LOW);
+// What waits for the server goes first; but this too comes to an end on a machine that is never idle. Elsewhere it would be the
+// priority of the whole server.
+if (process.platform === 'linux') setPriority(constants.priority.PRIORITY_BELOW_NORMAL);
 
 const { path, logFolder } = workerData as BuildOrder;
 const log = await openLogReadOnly({ folder: logFolder });
