@@ -1,5 +1,5 @@
 /** Whether stored sections open with their keys, for verification: nothing of what they say is kept. */
-import { Damaged, type Position } from './event-log.ts';
+import { Damaged, type Position, type SectionRef } from './event-log.ts';
 import type { KeyStore } from './keyring/key-store.ts';
 import type { RawRecord } from './raw-log.ts';
 import { sectionOpens } from './sealing.ts';
@@ -14,7 +14,7 @@ export interface UnopenedSection {
 /** What came of trying to open the sections of some records. */
 export interface SectionCheck {
   /** Sections whose keys were destroyed. */
-  readonly destroyed: number;
+  readonly destroyed: readonly SectionRef[];
   readonly unopened: readonly UnopenedSection[];
 }
 
@@ -30,7 +30,7 @@ function idOf(header: Buffer): Buffer {
 
 /** Tries every section of the records. */
 export async function checkSections(records: readonly RawRecord[], keys: KeyStore): Promise<SectionCheck> {
-  let destroyed = 0;
+  const destroyed: SectionRef[] = [];
   const unopened: UnopenedSection[] = [];
   for (const { position, header, sealedSections, firstKeySlot } of records) {
     if (firstKeySlot === undefined) throw new RangeError('not a record of this log: it has no key slot');
@@ -39,7 +39,7 @@ export async function checkSections(records: readonly RawRecord[], keys: KeyStor
       let key = keys.peek(slot);
       // Waiting only where the key is not in memory: a promise for each section would cost as much as opening it.
       if (key === undefined) key = await loadKey(keys, slot, position, unopened);
-      if (key === null) destroyed++;
+      if (key === null) destroyed.push({ position, section: slot - firstKeySlot });
       else if (key && !sectionOpens(sealed, idOf(header), slot - firstKeySlot, key)) {
         const message = `section ${slot - firstKeySlot} of record ${position} does not open with the key in slot ${slot}`;
         unopened.push({ position, message: `${message}: the record or the keyring is not what was written` });

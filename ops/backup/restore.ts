@@ -27,6 +27,7 @@ import { decodeHeader } from '#streams/record-format.ts';
 import { type NoteVerifier, newSignerText, parseSigner, parseVerifier } from '#streams/transparency/note.ts';
 import { readSigningKey, SigningKeyError, successorName } from '#streams/transparency/signing-key.ts';
 import type { PastCheckpoint } from '#streams/transparency/tile-files.ts';
+import type { ErasureCheck } from '../verify/erasure-check.ts';
 import { verifyFolder } from '../verify/verify-folder.ts';
 import type { KnownCheckpoint } from '../verify/verify-log.ts';
 import { goOn } from './go-on.ts';
@@ -161,19 +162,19 @@ class Restore {
       oldSigner: await this.#oldSigner(manifest.log_key),
     });
     await this.#copyTimestamps(manifest, prefix.records);
-    const verified = await this.#verify(manifest, history, prefix.records, newSigner.verifier);
+    const { erasures, ...verified } = await this.#verify(manifest, history, prefix.records, newSigner.verifier);
     const restored: BackupRestored = {
       generation: manifest.id,
       records: prefix.records,
       checkpoint: manifest.checkpoint,
       oldLogKey: manifest.log_key,
       newLogKey: newSigner.verifier.text,
-      erasuresApplied,
+      erasuresApplied: erasuresApplied + countOf([...erasures.revived, ...erasures.unfinished]),
       restoredAtMs: clock(),
     };
     const { onProgress, signal } = this.#options;
     const onReplay = (done: number, total: number) => onProgress?.('replay', done, total);
-    const media = await goOn({ dataDir: this.#dataDir, signer: newSigner, restored, onReplay }, (reader) =>
+    const media = await goOn({ dataDir: this.#dataDir, signer: newSigner, restored, erasures, onReplay }, (reader) =>
       openMedia({
         folder,
         mediaFolder: this.#paths.media,
@@ -191,7 +192,7 @@ class Restore {
       records: prefix.records,
       recordedAtMs: prefix.recordedAtMs,
       ...verified,
-      erasuresApplied,
+      erasuresApplied: restored.erasuresApplied,
       ...media,
       oldLogKey: manifest.log_key,
       newLogKey: newSigner.verifier.text,
@@ -354,16 +355,23 @@ class Restore {
       onProgress: (done, total) => onProgress?.('verify', done, total),
       ...(signal && { signal }),
     });
-    if (report.findingCount > 0) {
-      const [first] = report.findings;
-      throw new BackupProblem(`what was restored does not verify (${report.findingCount} findings): ${first?.message}`);
+    const { undecided, revived } = report.erasures;
+    const others = report.findings.filter(({ kind }) => kind !== 'undecided' && kind !== 'revived');
+    if (report.findingCount > undecided.length + revived.length) {
+      const count = report.findingCount - undecided.length - revived.length;
+      throw new BackupProblem(`what was restored does not verify (${count} findings): ${others[0]?.message}`);
     }
     return {
+      erasures: report.erasures,
       firstVerifiedCheckpoint: history.at(-1)?.checkpoint,
       // The one that was signed for the restored log itself says nothing about the old one.
       checkpoints: report.checkpoints - 1,
     };
   }
+}
+
+function countOf(list: ErasureCheck['revived']): number {
+  return list.reduce((sum, { sections }) => sum + sections.length, 0);
 }
 
 function ifMissing(error: unknown): undefined {

@@ -17,7 +17,11 @@ export interface Finding {
     /** A checkpoint is not signed by the log's key, or speaks of another history than the log's. */
     | 'checkpoint'
     /** A checkpoint speaks of more records than there are. */
-    | 'lost';
+    | 'lost'
+    /** The key of a section is destroyed, and no record decided that. */
+    | 'undecided'
+    /** The key of a section is there, though a record says that it was destroyed. */
+    | 'revived';
   /** A sentence that names file, offset and record, as far as these are known. */
   readonly message: string;
   /** Of the record in question. */

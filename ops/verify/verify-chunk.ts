@@ -34,6 +34,8 @@ export interface ChunkResult {
   readonly records: number;
   /** Sections whose key is destroyed. */
   readonly destroyedSections: number;
+  /** Which: for each record of the run a byte whose bits are its sections; undefined where there are none. */
+  readonly destroyed: Uint8Array | undefined;
   /** Header and sealed bytes. */
   readonly bytes: number;
   /** Records that could not be read. */
@@ -90,7 +92,8 @@ class Run {
   #records = 0;
   #bytes = 0;
   #unread = 0;
-  #destroyed = 0;
+  #destroyed: Uint8Array | undefined;
+  #destroyedCount = 0;
 
   constructor(log: ScannableLog, files: TileFiles, request: ChunkRequest, checkContent: ContentCheck | undefined) {
     this.#log = log;
@@ -122,7 +125,8 @@ class Run {
   result(): ChunkResult {
     return {
       records: this.#records,
-      destroyedSections: this.#destroyed,
+      destroyedSections: this.#destroyedCount,
+      destroyed: this.#destroyed,
       bytes: this.#bytes,
       unread: this.#unread,
       tileRoots: Buffer.concat(this.#roots),
@@ -194,7 +198,12 @@ class Run {
   /** All records of a batch together: a promise for each would cost as much as opening it. */
   async #checkSections(records: readonly RawRecord[]): Promise<void> {
     const { destroyed, unopened } = await this.#log.checkSections(records);
-    this.#destroyed += destroyed;
+    this.#destroyedCount += destroyed.length;
+    for (const { position, section } of destroyed) {
+      this.#destroyed ??= new Uint8Array(this.#request.to - this.#request.from);
+      const at = position - this.#request.from;
+      this.#destroyed[at] = (this.#destroyed[at] ?? 0) | (1 << section);
+    }
     for (const { position, message } of unopened) this.#findings.add({ kind: 'section', message, position });
     if (this.#checkContent === undefined) return;
     const broken = new Set(unopened.map(({ position }) => position));

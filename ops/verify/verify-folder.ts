@@ -10,9 +10,10 @@ import { readCheckpoint } from '#streams/transparency/checkpoint.ts';
 import type { NoteVerifier } from '#streams/transparency/note.ts';
 import { remakeTiles } from '#streams/transparency/tile-check.ts';
 import { TileFiles } from '#streams/transparency/tile-files.ts';
-import type { Finding } from './finding.ts';
+import { checkErasures, type ErasureCheck, findingsOf, NO_ERASURES } from './erasure-check.ts';
+import { type Finding, MAX_NAMED_FINDINGS } from './finding.ts';
 import { verifyChunk } from './verify-chunk.ts';
-import { type KnownCheckpoint, type VerifyReport, verifyLog } from './verify-log.ts';
+import { type KnownCheckpoint, type VerifyOptions, type VerifyReport, verifyLog } from './verify-log.ts';
 import { VerifyWorkers } from './worker-pool.ts';
 
 /** Most threads. */
@@ -40,8 +41,13 @@ export interface VerifyFolderOptions {
   readonly signal?: AbortSignal;
 }
 
+/** What verification found, with what of it is about destroyed keys; that is in the findings too. */
+export interface FolderReport extends VerifyReport {
+  readonly erasures: ErasureCheck;
+}
+
 /** See the file's comment. Throws what openLogReadOnly throws. */
-export async function verifyFolder(options: VerifyFolderOptions): Promise<VerifyReport> {
+export async function verifyFolder(options: VerifyFolderOptions): Promise<FolderReport> {
   const opens = options.opens ?? true;
   const workers = (await isLarge(options.logFolder)) ? startWorkers(options, opens) : undefined;
   try {
@@ -53,9 +59,17 @@ export async function verifyFolder(options: VerifyFolderOptions): Promise<Verify
       onDamage: ({ message }) => damage.push({ kind: 'damaged', message }),
     });
     try {
-      const report = await (workers ? verifyInWorkers(log, workers, options, opens) : verifyHere(log, options, opens));
-      const findings = [...damage, ...report.findings];
-      return { ...report, findings, findingCount: report.findingCount + damage.length };
+      const destroyed = new Uint8Array(log.head() + 1);
+      const told = { ...options, onDestroyed: (from: number, masks: Uint8Array) => destroyed.set(masks, from) };
+      const report = await (workers ? verifyInWorkers(log, workers, told, opens) : verifyHere(log, told, opens));
+      const erasures = opens ? await checkErasures(log, report.from, destroyed) : NO_ERASURES;
+      const about = findingsOf(erasures);
+      return {
+        ...report,
+        erasures,
+        findings: [...damage, ...report.findings, ...about.slice(0, MAX_NAMED_FINDINGS)],
+        findingCount: report.findingCount + damage.length + about.length,
+      };
     } finally {
       await log.close();
     }
@@ -63,6 +77,8 @@ export async function verifyFolder(options: VerifyFolderOptions): Promise<Verify
     await workers?.close();
   }
 }
+
+type ToldOptions = VerifyFolderOptions & Pick<VerifyOptions, 'onDestroyed'>;
 
 /** Whether verifying the log takes longer than starting threads for it. */
 async function isLarge(logFolder: string): Promise<boolean> {
@@ -83,7 +99,7 @@ function startWorkers(options: VerifyFolderOptions, opens: boolean): VerifyWorke
   });
 }
 
-async function verifyHere(log: ReadOnlyLog, options: VerifyFolderOptions, opens: boolean): Promise<VerifyReport> {
+async function verifyHere(log: ReadOnlyLog, options: ToldOptions, opens: boolean): Promise<VerifyReport> {
   const files = new TileFiles(options.transparencyFolder);
   const checkContent = options.checksEvents ? (await import('./pdu-check.ts')).checkPduRecord : undefined;
   return verifyLog({
@@ -99,7 +115,7 @@ async function verifyHere(log: ReadOnlyLog, options: VerifyFolderOptions, opens:
 async function verifyInWorkers(
   log: ReadOnlyLog,
   workers: VerifyWorkers,
-  options: VerifyFolderOptions,
+  options: ToldOptions,
   opens: boolean,
 ): Promise<VerifyReport> {
   workers.open(log.layout());

@@ -40,7 +40,9 @@ class StoredLog implements ScannableLog {
   async checkSections(records: readonly RawRecord[]) {
     const unopened = records.filter(({ position }) => this.unopened.has(position));
     return {
-      destroyed: records.filter(({ position }) => this.destroyed.has(position)).length,
+      destroyed: records
+        .filter(({ position }) => this.destroyed.has(position))
+        .map(({ position }) => ({ position, section: 0 })),
       unopened: unopened.map(({ position }) => ({ position, message: `record ${position} does not open` })),
     };
   }

@@ -41,6 +41,8 @@ export interface VerifyOptions {
   readonly lanes: number;
   readonly verifyChunk: (request: ChunkRequest) => Promise<ChunkResult>;
   readonly onProgress?: (records: number, total: number) => void;
+  /** Told where keys are destroyed: from which record on, a byte for each whose bits are its sections. */
+  readonly onDestroyed?: (from: number, destroyed: Uint8Array) => void;
   readonly signal?: AbortSignal;
 }
 
@@ -209,24 +211,24 @@ class Verification {
   }
 
   async #runChunks(): Promise<void> {
-    const { size, lanes, verifyChunk, onProgress, signal } = this.#options;
-    const starts: number[] = [];
-    const waiting: Promise<ChunkResult>[] = [];
+    const { size, lanes, verifyChunk, onProgress, onDestroyed, signal } = this.#options;
+    const waiting: { readonly from: number; readonly result: Promise<ChunkResult> }[] = [];
     let next = this.#from;
     const startNext = () => {
       if (next >= size) return;
       const from = next;
       next = Math.min(from + CHUNK_RECORDS, size);
-      starts.push(from);
       const result = verifyChunk(this.#requestFor(from, next));
       // It is awaited in its turn; until then nobody else may be told of its failure.
       result.catch(() => undefined);
-      waiting.push(result);
+      waiting.push({ from, result });
     };
     for (let lane = 0; lane < lanes * 2; lane++) startNext();
-    for (let result = waiting.shift(); result !== undefined; result = waiting.shift()) {
+    for (let run = waiting.shift(); run !== undefined; run = waiting.shift()) {
       signal?.throwIfAborted();
-      await this.#join(await result);
+      const result = await run.result;
+      await this.#join(result);
+      if (result.destroyed !== undefined) onDestroyed?.(run.from, result.destroyed);
       startNext();
       onProgress?.(this.#records, size - this.#from);
     }

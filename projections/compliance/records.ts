@@ -25,7 +25,9 @@ export type Cause =
   | 'room_purge'
   | 'history_purge'
   | 'key_backup'
-  | 'delivered';
+  | 'delivered'
+  /** Destroyed after the moment to which the log was restored: recorded so that each destroyed key has its decision. */
+  | 'restore';
 
 /** What a retention policy tells apart. */
 export const ITEM_CLASSES = [

@@ -174,11 +174,17 @@ describe('stele restore', () => {
     }
     await log.close();
     expect(destroyed).toBeGreaterThan(0);
+    const verified = await server.stele('verify');
+    expect(verified).toMatchObject({
+      status: 1,
+      out: expect.stringContaining('destroyed without a decision on record'),
+    });
     const report = await restore('--keyring', server.path('keys'));
     expect(report).toMatchObject({ erasuresApplied: destroyed });
     await serve('restored');
     expect(await server.texts(ada, room)).toEqual(['before', '(erased)']);
     await server.stop();
+    expect((await server.stele('verify')).status).toBe(0);
     for (const entry of await readdir(server.path('restored'), { recursive: true, withFileTypes: true })) {
       if (!entry.isFile()) continue;
       const bytes = await readFile(path.join(entry.parentPath, entry.name));

@@ -15,7 +15,7 @@ export const command = defineCommand({
   usage: '',
   description: `
 Reads every record: its checksum, its place in its stream, its hash in the published tree, and that each section opens with
-its key (or that the key was destroyed). Then the tree: every tile, and the root of every checkpoint. Works while the server
+its key, or that the key was destroyed as a record decided. Then the tree: every tile, and the root of every checkpoint. Works while the server
 runs. A checkpoint that was kept elsewhere is the strongest witness: give it with --checkpoint.
 Exit status 1 if anything is wrong; each finding names the file, the offset and the record as far as they are known.`,
   examples: ['verify', 'verify --checkpoint checkpoint-of-last-year --events'],
@@ -56,7 +56,7 @@ Exit status 1 if anything is wrong; each finding names the file, the offset and 
       paths.transparency,
       authority === null ? undefined : await readFile(authority.ca_file, 'utf8'),
     );
-    const verified = await verifyFolder({
+    const { erasures: _, ...verified } = await verifyFolder({
       logFolder: paths.log,
       transparencyFolder: paths.transparency,
       from,
