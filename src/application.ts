@@ -471,9 +471,11 @@ export function createApplication(parts: ApplicationParts): Application {
     cachedFiles: remoteMedia,
     dropCaches: () => {
       rooms.forgetIdle();
+      push.unread.clear();
+    },
+    dropTexts: () => {
       forgetPublicRooms(reader);
       sender.forgetTexts();
-      push.unread.clear();
       urlPreviews?.clear();
     },
     removeCopies: (userId) => exports.forgetUser(userId),

@@ -112,7 +112,8 @@ export async function startServer(config: Config, options: ServerOptions): Promi
       logger,
     });
     closers.push(() => application.close());
-    const { federation, exports } = application.context;
+    const { federation, compliance, exports } = application.context;
+    await compliance.destruction.hideUnfinished();
     await exports.start();
     await recordSigningKey(federation, logger);
     // A command that opens the folder for a while is no start of the server.

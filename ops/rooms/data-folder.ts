@@ -1,6 +1,8 @@
 import { coreProjections } from '#projections/catalogue.ts';
+import { hiddenByUnfinished } from '#projections/compliance/hidden-by.ts';
 import { findAlias } from '#projections/directory/projection.ts';
 import { EnvironmentFolder } from '#projections/engine/folder.ts';
+import { HiddenRows } from '#projections/engine/hidden-rows.ts';
 import { machineBootId } from '#projections/engine/mark.ts';
 import type { Reader } from '#projections/engine/reader.ts';
 import { NothingToCheck } from '#projections/engine/replay.ts';
@@ -44,6 +46,9 @@ export async function readDataFolder<T>(dataDir: string, read: (folder: DataFold
       const reader = new RowReader(environment, () => position, transaction);
       const log = await openLogReadOnly({ folder: paths.log });
       try {
+        const hidden = new HiddenRows();
+        for (const rows of await hiddenByUnfinished(reader, log)) hidden.add(rows);
+        reader.hidden = hidden.current;
         return await read({ reader, log });
       } finally {
         await log.close();

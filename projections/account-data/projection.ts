@@ -16,6 +16,7 @@ export const entries = defineTable({
   key: tuple<[userId: string, roomId: string, type: string]>(str, str, str),
   value: msgpack<EntryRow>(),
   why: 'A first sync reads all entries of a user as one range, global ones first.',
+  hide: ([userId], entry, { users }) => (users.has(userId) ? undefined : entry),
 });
 
 export const changes = defineTable({
@@ -37,6 +38,7 @@ export const filters = defineTable({
   key: tuple<[userId: string, filterId: string]>(str, str),
   value: str,
   why: 'A sync names its filter; the text is what was uploaded, and the key of the cache of compiled filters.',
+  hide: ([userId], filter, { users }) => (users.has(userId) ? undefined : filter),
 });
 
 export const accountDataProjection: Projection = {

@@ -106,6 +106,7 @@ export const devices = defineTable({
   key: tuple<[userId: string, deviceId: string]>(str, str),
   value: msgpack<DeviceRow>(),
   why: "All devices of a user are one range; a device's row says which of its tokens are good, so they change together.",
+  hide: ([userId], device, { users }) => (users.has(userId) ? { ...device, displayName: null } : device),
 });
 
 export const accessTokens = defineTable({

@@ -9,6 +9,7 @@ const pending = defineTable({
   key: tuple<[userId: string, delayId: string]>(str, str),
   value: msgpack<DelayedEvent>(),
   why: 'A start takes up all of them again; a user asks for their own. There are few, and each is gone when it was sent.',
+  hide: ([userId], row, { users }) => (users.has(userId) ? undefined : row),
 });
 
 export const delayedEventsProjection: Projection = {

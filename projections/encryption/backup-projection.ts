@@ -37,6 +37,7 @@ const keys = defineTable({
   key: tuple<[userId: string, version: number, roomId: string, sessionId: string]>(str, u48, str, str),
   value: msgpack<KeyRow>(),
   why: 'Keys are asked for by backup, by room, or one: each is a range.',
+  hide: ([userId], row, { users }) => (users.has(userId) ? undefined : row),
 });
 
 export const backupProjection: Projection = {

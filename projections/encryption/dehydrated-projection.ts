@@ -24,6 +24,7 @@ const dehydratedDevices = defineTable({
   key: tuple<[userId: string]>(str),
   value: msgpack<DehydratedDevice>(),
   why: 'A user has at most one, which a new login asks for.',
+  hide: ([userId], row, { users }) => (users.has(userId) ? undefined : row),
 });
 
 export const dehydratedProjection: Projection = {

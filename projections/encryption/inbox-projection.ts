@@ -21,6 +21,7 @@ const messages = defineTable({
   key: tuple<[userId: string, deviceId: string, at: number]>(str, str, u48),
   value: str,
   why: 'What waits for a device after a token is one range, of JSON texts as they are served.',
+  hide: ([userId, , at], text, { positions, users }) => (positions.has(at) || users.has(userId) ? undefined : text),
 });
 
 const messageCounts = defineTable({

@@ -36,6 +36,7 @@ export const deviceKeys = defineTable({
   key: tuple<[userId: string, deviceId: string]>(str, str),
   value: str,
   why: 'A query asks for all devices of a user: one range of JSON texts, as they were uploaded.',
+  hide: ([userId], row, { users }) => (users.has(userId) ? undefined : row),
 });
 
 export const oneTimeKeys = defineTable({
@@ -78,6 +79,7 @@ export const crossSigningKeys = defineTable({
   key: tuple<[userId: string, usage: string]>(str, str),
   value: str,
   why: 'At most three rows a user, each the JSON text that was uploaded.',
+  hide: ([userId], row, { users }) => (users.has(userId) ? undefined : row),
 });
 
 export const signatures = defineTable({
@@ -85,6 +87,7 @@ export const signatures = defineTable({
   key: tuple<[targetUserId: string, targetKeyId: string, signer: string, signingKeyId: string]>(str, str, str, str),
   value: str,
   why: 'Who may see a signature depends on who made it: the owner’s and the asking user’s are a range each.',
+  hide: ([target, , signer], text, { users }) => (users.has(target) || users.has(signer) ? undefined : text),
 });
 
 export const listChanges = defineTable({
@@ -176,6 +179,7 @@ export const remoteDeviceNames = defineTable({
   key: tuple<[userId: string, deviceId: string]>(str, str),
   value: str,
   why: 'Few servers tell what their users call their devices.',
+  hide: ([userId], row, { users }) => (users.has(userId) ? undefined : row),
 });
 
 export const keyTables: readonly AnyTable[] = [

@@ -19,6 +19,7 @@ const messages = defineTable({
   key: tuple<[destination: string, at: number, index: number]>(str, u48, u32),
   value: str,
   why: 'What a server has to get after a position is one range, of contents of EDUs as they are sent.',
+  hide: ([, at], text, { positions }) => (positions.has(at) ? undefined : text),
 });
 
 const messageCounts = defineTable({

@@ -32,7 +32,7 @@ const projection: Projection = {
   },
 };
 
-const hidden = (positions: number[]) => ({ positions, contents: [], contentTimes: [] });
+const hidden = (positions: number[]) => ({ positions, contents: [], contentTimes: [], users: [] });
 
 describe('rows that are hidden', () => {
   let dir: string;
@@ -62,6 +62,7 @@ describe('rows that are hidden', () => {
     engine.hide(hidden([1]));
     expect(shown()).toEqual(['one', undefined, 'three']);
     expect(Array.from(engine.reader.range(words), ({ value }) => value)).toEqual(['one', 'three']);
+    expect(Array.from(engine.reader.range(words, { limit: 2 }), ({ value }) => value)).toEqual(['one', 'three']);
     expect(await engine.snapshot((reader) => reader.get(words, [1]))).toBeUndefined();
     await log.destroyKeys([{ position: 1, section: 0 }]);
     await engine.renew();

@@ -6,21 +6,24 @@ export interface ToHide {
   readonly positions: Iterable<number>;
   readonly contents: Iterable<string>;
   readonly contentTimes: Iterable<number>;
+  readonly users: Iterable<string>;
 }
 
 class HiddenSets implements Hidden {
   readonly positions = new Set<number>();
   readonly contents = new Set<string>();
   readonly contentTimes = new Set<number>();
+  readonly users = new Set<string>();
 
   get isEmpty(): boolean {
-    return this.positions.size === 0 && this.contents.size === 0;
+    return this.positions.size === 0 && this.contents.size === 0 && this.users.size === 0;
   }
 
-  add({ positions, contents, contentTimes }: ToHide): void {
+  add({ positions, contents, contentTimes, users }: ToHide): void {
     for (const position of positions) this.positions.add(position);
     for (const content of contents) this.contents.add(content);
     for (const time of contentTimes) this.contentTimes.add(time);
+    for (const user of users) this.users.add(user);
   }
 }
 

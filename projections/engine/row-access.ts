@@ -84,7 +84,11 @@ export class RowReader implements Reader {
     if (range === undefined) return [];
     const { db } = this.store(table);
     const { hidden } = this;
-    if (hidden !== undefined && table.hide !== undefined) return this.#shown(table, range, hidden);
+    if (hidden !== undefined && table.hide !== undefined) {
+      // Who asks for so many rows and gets fewer takes it that there are no more.
+      const { limit = Number.POSITIVE_INFINITY, ...unlimited } = range;
+      return this.#shown(table, unlimited, limit, hidden);
+    }
     return {
       *[Symbol.iterator]() {
         for (const { key, value } of db.getRange(range))
@@ -93,16 +97,24 @@ export class RowReader implements Reader {
     };
   }
 
-  /** The rows of a range, without what is hidden. */
-  #shown<K extends readonly unknown[], V>(table: Table<K, V>, range: LmdbRange, hidden: Hidden): Iterable<Row<K, V>> {
+  /** The rows of a range, without what is hidden; at most so many. */
+  #shown<K extends readonly unknown[], V>(
+    table: Table<K, V>,
+    range: LmdbRange,
+    limit: number,
+    hidden: Hidden,
+  ): Iterable<Row<K, V>> {
     const { db } = this.store(table);
     return {
       *[Symbol.iterator]() {
+        let left = limit;
         for (const { key: stored, value } of db.getRange(range)) {
           const key = stored as unknown as K;
           const decoded = table.value.decode(value, value.length);
           const shown = table.hide === undefined ? decoded : table.hide(key, decoded, hidden);
-          if (shown !== undefined) yield { key, value: shown };
+          if (shown === undefined) continue;
+          yield { key, value: shown };
+          if (--left === 0) return;
         }
       },
     };

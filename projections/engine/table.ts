@@ -43,6 +43,8 @@ export interface Hidden {
   readonly contents: ReadonlySet<string>;
   /** When the records of these files were made: milliseconds since the epoch. Others may have uploaded the same. */
   readonly contentTimes: ReadonlySet<number>;
+  /** Who is being erased: what is kept under their name goes. */
+  readonly users: ReadonlySet<string>;
 }
 
 /**

@@ -12,6 +12,7 @@ export const profiles = defineTable({
   key: tuple<[userId: string]>(str),
   value: json<JsonObject>(),
   why: 'A profile is under 64 KiB and mostly asked for whole, so it is one row.',
+  hide: ([userId], profile, { users }) => (users.has(userId) ? {} : profile),
 });
 
 export const profilesProjection: Projection = {

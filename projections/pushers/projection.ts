@@ -30,6 +30,7 @@ const pushers = defineTable({
   key: tuple<[userId: string, appId: string, pushkey: string]>(str, str, str),
   value: msgpack<PusherRow>(),
   why: "A user's pushers are one range: what an event that notifies the user is sent to.",
+  hide: ([userId], row, { users }) => (users.has(userId) ? undefined : row),
 });
 
 const usersOfKey = defineTable({

@@ -28,6 +28,7 @@ export const latestReceipts = defineTable({
   key: tuple<[roomId: string, userId: string, type: string, threadId: string]>(str, str, str, str),
   value: msgpack<LatestReceiptRow>(),
   why: 'A new receipt replaces the one of its user, type and thread; unread counts look up those of one user.',
+  hide: (_, receipt, { positions }) => (positions.has(receipt.at) ? undefined : receipt),
 });
 
 export const roomReceipts = defineTable({
@@ -35,6 +36,7 @@ export const roomReceipts = defineTable({
   key: tuple<[roomId: string, at: number]>(str, u48),
   value: msgpack<RoomReceiptRow>(),
   why: 'A sync asks for the receipts of a room after a position: one range, with all that the answer says.',
+  hide: ([, at], receipt, { positions }) => (positions.has(at) ? undefined : receipt),
 });
 
 export const receiptOrder = defineTable({

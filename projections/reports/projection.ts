@@ -49,6 +49,7 @@ const reports = defineTable({
   key: tuple<[report: number]>(u48),
   value: msgpack<ReportRow>(),
   why: 'Moderators read reports as they came in, the newest first, and one by its id.',
+  hide: ([report], row, { positions }) => (positions.has(report) ? { ...row, reason: null } : row),
 });
 
 const reportsAbout = defineTable({

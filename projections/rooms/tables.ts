@@ -212,6 +212,8 @@ export const strippedStates = defineTable({
   key: tuple<[room: number, userId: string]>(u48, str),
   value: str,
   why: 'What an invited user may know of a room in which the server is not: JSON text of a list of stripped events.',
+  hide: ([, userId], text, { users }) =>
+    users.has(userId) || users.values().some((user) => text.includes(JSON.stringify(user))) ? undefined : text,
 });
 
 export const timeline = defineTable({

@@ -31,6 +31,7 @@ export interface ComplianceOptions {
   readonly removeFile: DestructionOptions['removeFile'];
   readonly cachedFiles: CachedFiles;
   readonly dropCaches: () => void;
+  readonly dropTexts: () => void;
   /** Removes what was copied out of the log of a user who is erased: exports that wait to be fetched. */
   readonly removeCopies: (userId: string) => Promise<void>;
   readonly deactivate: (userId: string) => Promise<void>;

@@ -15,6 +15,7 @@
  * all that was decided before they begin.
  */
 
+import { decisionAt, hiddenBy, hiddenByUnfinished } from '#projections/compliance/hidden-by.ts';
 import { unfinishedDestructions } from '#projections/compliance/queries.ts';
 import {
   type Cause,
@@ -22,13 +23,11 @@ import {
   complianceRecord,
   ERASURES_STREAM,
   HOLDS_STREAM,
-  readComplianceRecord,
 } from '#projections/compliance/records.ts';
 import { packSections, unpackSections } from '#projections/compliance/section-list.ts';
 import type { ProjectionEngine } from '#projections/engine/engine.ts';
 import type { Reader } from '#projections/engine/reader.ts';
 import type { BuildAhead } from '#projections/engine/renewal.ts';
-import { MEDIA_STORED } from '#projections/media/records.ts';
 import type { StreamCommands } from '#src/commands/stream-command.ts';
 import { MatrixError } from '#src/http/errors.ts';
 import type { Logger } from '#src/log/logger.ts';
@@ -54,13 +53,16 @@ export interface DestructionOptions {
   readonly engine: Pick<ProjectionEngine, 'renew' | 'hide' | 'roomToRenew'>;
   readonly commands: StreamCommands;
   readonly newRecordId: () => Uint8Array;
-  readonly search: { renew(): Promise<void> };
+  /** Removes the index; it is built anew once the others are done. */
+  readonly search: { renew(others: Promise<unknown>): Promise<void> };
   /** Removes the file of a content, with what was made of it, unless something refers to it. */
   readonly removeFile: (sha256: string) => Promise<boolean>;
   /** Lets go those of these media, by their keys, that nothing names any more: decides, and destroys their keys. */
   readonly releaseMedia: (keys: ReadonlySet<string>, signal: AbortSignal) => Promise<unknown>;
   /** Drops what is kept in memory of events and people. */
   readonly dropCaches: () => void;
+  /** Of that what is shown to somebody as it is; called often. */
+  readonly dropTexts: () => void;
   /** Builds tables in another thread; without it this one does, in small pieces. */
   readonly buildAhead: BuildAhead | undefined;
   readonly logger: Logger;
@@ -145,6 +147,12 @@ export class Destruction {
     return positions;
   }
 
+  /** Shows nothing of what was decided to go and is not gone, before {@link resume} goes on with it: at a start, before anybody reads. */
+  async hideUnfinished(): Promise<void> {
+    const { reader, log, engine } = this.#options;
+    for (const hidden of await hiddenByUnfinished(reader, log)) engine.hide(hidden);
+  }
+
   /** Clears tables, index, files and memory of all that was decided so far, and puts that on record. */
   finish(): Promise<Finished> {
     if (this.#finishing === undefined) {
@@ -197,7 +205,7 @@ export class Destruction {
   }
 
   async #finish(): Promise<Finished> {
-    const { reader, engine, search, removeFile, dropCaches, buildAhead, newRecordId } = this.#options;
+    const { reader, engine, search, removeFile, dropCaches, dropTexts, buildAhead, newRecordId } = this.#options;
     if (unfinishedDestructions(reader).length === 0) return NOTHING;
     const { signal } = this.#closing;
     if (signal.aborted) throw new DestructionStopped('the server stops; what was decided goes at the next start');
@@ -205,21 +213,28 @@ export class Destruction {
     const upTo = pending.at(-1);
     if (upTo === undefined) return NOTHING;
     dropCaches();
-    // First: until it is built anew nothing is found in it.
-    await search.renew();
-    await this.#checkRoom();
-    await engine.renew({ signal, ...(buildAhead && { buildAhead }) });
+    dropTexts();
+    const tables = Promise.withResolvers<void>();
+    try {
+      // First: until it is built anew nothing is found in it.
+      await search.renew(tables.promise);
+      await this.#checkRoom();
+      await engine.renew({ signal, ...(buildAhead && { buildAhead }) });
+    } finally {
+      tables.resolve();
+    }
     // An index that was closed before has not removed anything.
     if (signal.aborted) throw new DestructionStopped('the server stops; what was decided goes at the next start');
     let sections = 0;
     let media = 0;
     for (const position of pending) {
-      const fields = await this.#decisionAt(position);
+      const fields = await decisionAt(this.#options.log, position);
       if (fields === undefined) continue;
       for (const _ of unpackSections(fields.items)) sections++;
       for (const sha256 of fields.media) if (await removeFile(sha256)) media++;
     }
     dropCaches();
+    dropTexts();
     await this.#append([complianceRecord(newRecordId(), 'destruction.finished', { upTo, sections, media })]);
     for (const position of pending) this.#keysGone.delete(position);
     // What was decided meanwhile.
@@ -240,7 +255,7 @@ export class Destruction {
       await this.#destroyKeysOf(news);
       const names = new Set<string>();
       for (const position of news) {
-        for (const name of namesOf((await this.#decisionAt(position))?.named)) names.add(name);
+        for (const name of namesOf((await decisionAt(this.#options.log, position))?.named)) names.add(name);
         done.add(position);
       }
       if (names.size > 0) await releaseMedia(names, this.#closing.signal);
@@ -256,7 +271,7 @@ export class Destruction {
     await this.#options.commands.run(HOLDS_STREAM, async () => {
       for (const position of pending) {
         if (this.#keysGone.has(position)) continue;
-        const fields = await this.#decisionAt(position);
+        const fields = await decisionAt(this.#options.log, position);
         if (fields !== undefined) await this.#destroyKeys(fields);
         this.#keysGone.add(position);
       }
@@ -264,26 +279,12 @@ export class Destruction {
     });
   }
 
-  async #decisionAt(position: Position): Promise<ComplianceRecords['destruction.decided'] | undefined> {
-    const record = await this.#options.log.readAt(position);
-    const read = record && readComplianceRecord(record);
-    return read?.kind === 'destruction.decided' ? read.fields : undefined;
-  }
-
-  async #destroyKeys({ items, media }: ComplianceRecords['destruction.decided']): Promise<void> {
-    const { log, engine } = this.#options;
-    const sections = [...unpackSections(items)];
-    const positions = new Set(sections.map(({ position }) => position));
-    const contentTimes = new Set<number>();
-    if (media.length > 0) {
-      for (const position of positions) {
-        const record = await log.readAt(position);
-        if (record?.kind === MEDIA_STORED) contentTimes.add(record.recordedAtMs);
-      }
-    }
-    const hidden = { positions, contents: media, contentTimes };
+  async #destroyKeys(decided: ComplianceRecords['destruction.decided']): Promise<void> {
+    const { log, reader, engine, dropTexts } = this.#options;
+    const hidden = await hiddenBy(decided, reader, log);
     engine.hide(hidden);
-    await log.destroyKeys(sections);
+    dropTexts();
+    await log.destroyKeys([...unpackSections(decided.items)]);
     // Tables whose building began in between may have read them.
     engine.hide(hidden);
   }
