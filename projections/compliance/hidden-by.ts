@@ -3,7 +3,7 @@ import type { ToHide } from '#projections/engine/hidden-rows.ts';
 import type { Reader } from '#projections/engine/reader.ts';
 import { MEDIA_STORED } from '#projections/media/records.ts';
 import type { EventLog, Position } from '#streams/event-log.ts';
-import { erasureById, unfinishedDestructions } from './queries.ts';
+import { erasureById, standingHolds, unfinishedDestructions } from './queries.ts';
 import { type ComplianceRecords, readComplianceRecord } from './records.ts';
 import { unpackSections } from './section-list.ts';
 
@@ -33,7 +33,15 @@ export async function hiddenBy(
     }
   }
   const subject = requestId === null ? undefined : erasureById(reader, requestId)?.userId;
-  return { positions, contents: media, contentTimes, users: subject === undefined ? [] : [subject] };
+  const users = subject === undefined || isKept(reader, subject) ? [] : [subject];
+  return { positions, contents: media, contentTimes, users };
+}
+
+/** Whether a hold keeps something of what is somebody's own: then rows under their name stay, and names in them count. */
+function isKept(reader: Reader, userId: string): boolean {
+  return standingHolds(reader).some(
+    ({ scope }) => scope.roomId === undefined && scope.mediaId === undefined && (scope.userId ?? userId) === userId,
+  );
 }
 
 /** What all decisions hide that are not finished. */
