@@ -110,7 +110,7 @@ async function roomAsMember(
   if (isInitial) parts.push('"initial":true');
   if (isInitial ? isDirect : sent.isDirect !== isDirect) parts.push(`"is_dm":${isDirect}`);
   if (isInitial || sent.membership !== row.membership) parts.push(`"membership":${JSON.stringify(row.membership)}`);
-  parts.push(...namingTexts(base, room, { endVersion, news, isInitial }));
+  parts.push(...(await namingTexts(base, room, { endVersion, news, isInitial, isJoined })));
   if (isJoined && (isInitial || news.hasMembers)) {
     const head = headOf(base.reader, room.id);
     parts.push(`"joined_count":${head?.joined ?? 0}`, `"invited_count":${head?.invited ?? 0}`);

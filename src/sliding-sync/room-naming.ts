@@ -3,16 +3,23 @@ import { type Room, stateContent, stateEvent } from '#projections/rooms/queries.
 import { parseJson } from '#protocol/json-limits.ts';
 import type { JsonObject } from '#protocol/pdu.ts';
 import type { SyncRun } from '#src/sync/run.ts';
+import { heroesAt } from '#src/sync/summary.ts';
 import type { StateNews } from './room-required-state.ts';
 
 export interface NamingOptions {
   readonly endVersion: number;
   readonly news: StateNews;
   readonly isInitial: boolean;
+  /** Whether the user is in the room; who has left may not know who came later. */
+  readonly isJoined: boolean;
 }
 
 /** Members of a room's answer, where they are new. */
-export function namingTexts(run: SyncRun, room: Room, { endVersion, news, isInitial }: NamingOptions): string[] {
+export async function namingTexts(
+  run: SyncRun,
+  room: Room,
+  { endVersion, news, isInitial, isJoined }: NamingOptions,
+): Promise<string[]> {
   const texts: string[] = [];
   const hasNameNews = news.has('m.room.name');
   if (!hasNameNews && !news.has('m.room.avatar') && !news.hasMembers) return texts;
@@ -27,10 +34,11 @@ export function namingTexts(run: SyncRun, room: Room, { endVersion, news, isInit
   if (news.has('m.room.avatar'))
     tell('avatar', textOf(stateContent(reader, room.id, 'm.room.avatar', '', endVersion)?.url));
   if (name === undefined && (hasNameNews || news.hasMembers)) {
-    const heroes = run.heroes
-      .of(reader, room, run.viewer.userId)
-      .map((userId) => heroJson(run, room, userId, endVersion));
-    texts.push(`"heroes":[${heroes.join(',')}]`);
+    const { userId } = run.viewer;
+    const heroes = isJoined
+      ? run.heroes.of(reader, room, userId)
+      : await heroesAt({ reader, room: room.id, pacer: run.pacer }, endVersion, userId);
+    texts.push(`"heroes":[${heroes.map((hero) => heroJson(run, room, hero, endVersion)).join(',')}]`);
   }
   return texts;
 }

@@ -2,9 +2,9 @@
 import { type Event, stateEventPosition, stateKeysChangedBetween } from '#projections/rooms/queries.ts';
 import { NO_EVENT } from '#projections/rooms/state/index.ts';
 import { stateVersions } from '#projections/rooms/tables.ts';
-import { MEMBER_KEY } from '#src/sync/joined-room.ts';
 import { hasMember } from '#src/sync/lazy-members.ts';
 import {
+  MEMBER_KEY,
   type StateMap,
   type StateSource,
   stateAtVersion,

@@ -18,6 +18,7 @@ import { passes } from './filters.ts';
 import { hasMember } from './lazy-members.ts';
 import {
   addMembers,
+  MEMBER_KEY,
   type StateMap,
   type StateSource,
   stateAtVersion,
@@ -229,8 +230,6 @@ export async function addHidden(
   }
 }
 
-/** What keys of member events begin with. */
-export const MEMBER_KEY = stateKeyOf('m.room.member', '');
 const NAME_KEY = stateKeyOf('m.room.name', '');
 const ALIAS_KEY = stateKeyOf('m.room.canonical_alias', '');
 

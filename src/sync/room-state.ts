@@ -25,6 +25,9 @@ export function stateKeyOf(type: string, stateKey: string): string {
   return `${type.length}:${type}${stateKey}`;
 }
 
+/** What keys of member events begin with. */
+export const MEMBER_KEY = stateKeyOf(MEMBER, '');
+
 /** The whole state at a version; without the members where those are sent lazily. */
 export async function stateAtVersion(source: StateSource, version: number, withMembers: boolean): Promise<StateMap> {
   const found: StateMap = new Map();

@@ -1,7 +1,10 @@
 /** The summary of a room, from which clients that do not know all its members can name it. */
 import type { Reader } from '#projections/engine/reader.ts';
-import { headOf, membersOf, type Room, stateContent } from '#projections/rooms/queries.ts';
+import { eventAt, headOf, membersOf, type Room, stateContent } from '#projections/rooms/queries.ts';
+import { membershipIn } from '#src/rooms/visibility.ts';
+import type { Position } from '#streams/event-log.ts';
 import { Lru } from './lru.ts';
+import { MEMBER_KEY, membersAtVersion, type StateSource } from './room-state.ts';
 
 /** How many members name a room. Source: client-server API, `m.heroes`. */
 const HEROES = 5;
@@ -25,18 +28,40 @@ export class Heroes {
     const stateVersion = headOf(reader, room.id)?.stateVersion ?? 0;
     let candidates = this.#remembered.get(room.id);
     if (candidates?.stateVersion !== stateVersion) {
-      candidates = { stateVersion, userIds: candidatesOf(reader, room) };
+      candidates = { stateVersion, userIds: candidatesOf(membersOf(reader, room.id)) };
       this.#remembered.set(room.id, candidates);
     }
-    return candidates.userIds.filter((hero) => hero !== userId).slice(0, HEROES);
+    return withoutOneself(candidates.userIds, userId);
   }
 }
 
-function candidatesOf(reader: Reader, room: Room): string[] {
+/** The users that named a room to somebody at a version of its state, for those who may not know what it is now. */
+export async function heroesAt(source: StateSource, version: number, userId: string): Promise<string[]> {
+  const members: Member[] = [];
+  for (const [key, event] of await membersAtVersion(source, version)) {
+    const membership = membershipIn(eventAt(source.reader, event)?.contentJson ?? '{}');
+    if (membership !== undefined) members.push({ userId: key.slice(MEMBER_KEY.length), membership, event });
+    if (members.length >= MAX_MEMBERS_LOOKED_AT) break;
+    if (source.pacer.isDue) await source.pacer.pause();
+  }
+  return withoutOneself(candidatesOf(members), userId);
+}
+
+function withoutOneself(candidates: readonly string[], userId: string): string[] {
+  return candidates.filter((hero) => hero !== userId).slice(0, HEROES);
+}
+
+interface Member {
+  readonly userId: string;
+  readonly membership: string;
+  readonly event: Position;
+}
+
+function candidatesOf(members: Iterable<Member>): string[] {
   const present: [event: number, userId: string][] = [];
   const gone: [event: number, userId: string][] = [];
   let lookedAt = 0;
-  for (const { userId, membership, event } of membersOf(reader, room.id)) {
+  for (const { userId, membership, event } of members) {
     if (++lookedAt > MAX_MEMBERS_LOOKED_AT) break;
     const list = membership === 'join' || membership === 'invite' ? present : gone;
     if (membership !== 'knock') list.push([event, userId]);

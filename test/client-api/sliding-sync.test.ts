@@ -269,6 +269,14 @@ describe('a later answer', () => {
     expect((await slide(alice, { ...everything(), ...subscription, conn_id: 'new' })).rooms).toEqual({});
   });
 
+  it('names a room from which the user was removed by those who were there', async () => {
+    const roomId = await roomOf(bob, [alice]);
+    await bob.ok('POST', `/rooms/${roomId}/kick`, { user_id: alice.userId });
+    const carol = await app.register('carol');
+    await carol.ok('POST', `/join/${roomId}`, {});
+    expect(roomIn(await slide(alice, everything()), roomId).heroes).toEqual([{ user_id: bob.userId }]);
+  });
+
   it('forgets a room that the user was removed from and has forgotten', async () => {
     const roomId = await roomOf(bob, [alice]);
     const first = await slide(alice, everything());
