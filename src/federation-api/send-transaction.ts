@@ -1,5 +1,6 @@
 import { z } from 'zod';
 import type { Context } from '#src/context.ts';
+import { largeTransaction } from '#src/federation/inbound/transaction-body.ts';
 import { endpoint } from '#src/http/endpoint.ts';
 
 /** 50 events of the largest size, and 100 EDUs. */
@@ -16,6 +17,7 @@ export const sendTransaction = endpoint({
   rateLimit: 'federation',
   body: z.object({ pdus: z.array(z.unknown()), edus: z.array(z.unknown()).default([]) }),
   bodyLimitBytes: MAX_TRANSACTION_BYTES,
+  largeBody: largeTransaction,
   handler: ({ params, body, requester }, context: Pick<Context, 'transactions'>) =>
     context.transactions.receive(requester.origin, params.txnId, body.pdus, body.edus),
 });

@@ -27,6 +27,7 @@ export interface ListElement {
  *
  * @param lists keys whose values are lists of events.
  * @param onElement is told each element in order.
+ * @param onList is told in the end which lists there were, also empty ones.
  * @throws {AnswerNotJson} for anything but one JSON object, or if it has a list twice.
  * @throws {AnswerTooLarge} where the other members are too large; and what the body or `onElement` throws.
  */
@@ -34,6 +35,7 @@ export async function readEventLists(
   body: AsyncIterable<Uint8Array>,
   lists: ReadonlySet<string>,
   onElement: (element: ListElement) => void,
+  onList: (list: string) => void = () => {},
 ): Promise<JsonObject> {
   const scanner = new ObjectScanner(lists);
   const others: { [key: string]: JsonValue } = Object.create(null);
@@ -46,6 +48,7 @@ export async function readEventLists(
     }
   }
   if (!scanner.isComplete) throw new AnswerNotJson('the answer ends too early');
+  for (const list of scanner.lists) onList(list);
   return others;
 }
 
@@ -94,6 +97,7 @@ const CLOSE_BRACE = 0x7d;
 class ObjectScanner {
   readonly #lists: ReadonlySet<string>;
   readonly #seen = new Set<string>();
+  readonly #begun = new Set<string>();
   #expecting: Expecting = 'object';
   #key = '';
   #otherBytes = 0;
@@ -112,6 +116,11 @@ class ObjectScanner {
   /** Whether the object has ended. */
   get isComplete(): boolean {
     return this.#expecting === 'end';
+  }
+
+  /** The lists that there were so far. */
+  get lists(): Iterable<string> {
+    return this.#begun;
   }
 
   /** The values that end in the next piece. */
@@ -147,7 +156,10 @@ class ObjectScanner {
       case 'colon':
         return this.#between(byte === COLON, 'value');
       case 'value':
-        if (byte === OPEN_BRACKET && this.#lists.has(this.#key)) return this.#between(true, 'first_element');
+        if (byte === OPEN_BRACKET && this.#lists.has(this.#key)) {
+          this.#begun.add(this.#key);
+          return this.#between(true, 'first_element');
+        }
         return this.#open(byte, true);
       case 'first_element':
         if (byte === CLOSE_BRACKET) return this.#between(true, 'after_value');

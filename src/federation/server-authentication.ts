@@ -3,14 +3,20 @@
  * https://spec.matrix.org/v1.19/server-server-api/#request-authentication
  */
 import { decodeBase64 } from '#protocol/base64.ts';
-import { canonicalJson } from '#protocol/canonical-json.ts';
+import { CanonicalJsonError } from '#protocol/canonical-json.ts';
 import { isKeyId } from '#protocol/identifiers.ts';
-import type { JsonObject } from '#protocol/pdu.ts';
 import { isServerName } from '#protocol/server-name.ts';
 import { verifySignature } from '#protocol/signing.ts';
-import type { ServerAuthenticator, ServerRequester, SignedRequest } from '#src/http/endpoint.ts';
+import type {
+  BegunRequest,
+  ServerAuthenticator,
+  ServerRequester,
+  SignedContent,
+  SignedRequest,
+} from '#src/http/endpoint.ts';
 import { badJson, limitExceeded, MatrixError } from '#src/http/errors.ts';
 import { parseServerAuthorization, type ServerCredentials } from './authorization-header.ts';
+import { Budget } from './budget.ts';
 import type { Destinations } from './destinations.ts';
 import type { ServerKeys, VerifyKey } from './keys/server-keys.ts';
 import { bytesToSign } from './signed-request.ts';
@@ -19,6 +25,12 @@ import { bytesToSign } from './signed-request.ts';
 export const MAX_REQUESTS_PER_ORIGIN = 50;
 /** Most Authorization headers of a request: one for each key that signed it. */
 const MAX_HEADERS = 4;
+/**
+ * Large bodies that are put into canonical form to see whether somebody signed that: so many in a row, and one more each so many
+ * milliseconds. Nearly all servers send what they sign.
+ */
+export const REWRITE_BURST = 8;
+export const REWRITE_INTERVAL_MS = 10_000;
 /** When a server that has too many requests under way may come again. */
 const BUSY_RETRY_MS = 1000;
 /**
@@ -39,14 +51,17 @@ export interface ServerAuthenticationOptions {
 /** Verifies the requests of other servers. */
 export class ServerAuthentication implements ServerAuthenticator {
   readonly #options: ServerAuthenticationOptions;
+  readonly #rewritten: Budget;
   /** Only origins with requests under way. */
   readonly #underWay = new Map<string, number>();
 
   constructor(options: ServerAuthenticationOptions) {
     this.#options = options;
+    const { clock } = options;
+    this.#rewritten = new Budget({ burst: REWRITE_BURST, refillMs: REWRITE_INTERVAL_MS, maxNames: 1, clock });
   }
 
-  begin(authorization: readonly string[]): (request: SignedRequest) => Promise<ServerRequester> {
+  begin(authorization: readonly string[]): BegunRequest {
     if (authorization.length === 0) throw unauthorized('The request is not signed by a server.');
     const credentials = authorization.slice(0, MAX_HEADERS).map(parseServerAuthorization);
     const valid = credentials.filter((one) => one !== undefined);
@@ -54,7 +69,7 @@ export class ServerAuthentication implements ServerAuthenticator {
     if (first === undefined || valid.length < credentials.length)
       throw malformed('The Authorization header is malformed.');
     for (const one of valid) this.#check(one, first);
-    return (request) => this.#verify(request, valid);
+    return { ready: this.#findKeys(first.origin, valid), verify: (request) => this.#verify(request, valid) };
   }
 
   enter(origin: string): () => void {
@@ -79,27 +94,53 @@ export class ServerAuthentication implements ServerAuthenticator {
     if (origin === serverName) throw unauthorized('This server does not call itself.');
   }
 
-  async #verify(request: SignedRequest, credentials: readonly ServerCredentials[]): Promise<ServerRequester> {
-    const origin = credentials[0]?.origin ?? '';
-    const { keys, destinations, clock } = this.#options;
+  /** Before the body is read: what nobody can have signed is not worth its bytes. Nearly always nothing has to be asked. */
+  #findKeys(origin: string, credentials: readonly ServerCredentials[]): Promise<void> | undefined {
+    const { keys, clock } = this.#options;
     const now = clock();
     const keyIds = credentials.map(({ keyId }) => keyId);
-    const isKnown = keyIds.every((keyId) => isInUse(keys.known(origin, keyId), now));
-    // Nearly always it is, and nothing has to be asked.
-    if (!isKnown) await keys.keysFor([{ serverName: origin, keyIds, validAtMs: now }]);
-    const content = request.content === undefined ? undefined : canonicalBody(request.content);
-    for (const { keyId, signature, destination } of credentials) {
-      const key = keys.known(origin, keyId);
-      const bytes = decodeBase64(signature);
-      if (bytes === undefined || !isInUse(key, now - CLOCK_TOLERANCE_MS)) continue;
-      const { method, uri } = request;
-      if (!verifySignature(bytesToSign({ method, uri, origin, destination, content }), bytes, key.publicKey)) continue;
-      destinations.alive(origin);
+    if (keyIds.every((keyId) => isInUse(keys.known(origin, keyId), now))) return undefined;
+    return keys.keysFor([{ serverName: origin, keyIds, validAtMs: now }]).then(() => {
+      if (!keyIds.some((keyId) => this.#keyInUse(origin, keyId))) throw unverified(keys, origin, keyIds);
+    });
+  }
+
+  #keyInUse(origin: string, keyId: string): VerifyKey | undefined {
+    const { keys, clock } = this.#options;
+    const key = keys.known(origin, keyId);
+    return isInUse(key, clock() - CLOCK_TOLERANCE_MS) ? key : undefined;
+  }
+
+  async #verify(
+    { method, uri, content }: SignedRequest,
+    credentials: readonly ServerCredentials[],
+  ): Promise<ServerRequester> {
+    const origin = credentials[0]?.origin ?? '';
+    const isSigned = (text: string | undefined): boolean =>
+      credentials.some(({ keyId, signature, destination }) => {
+        const key = this.#keyInUse(origin, keyId);
+        const bytes = decodeBase64(signature);
+        if (bytes === undefined || key === undefined) return false;
+        return verifySignature(bytesToSign({ method, uri, origin, destination, content: text }), bytes, key.publicKey);
+      });
+    if (isSigned(content?.text) || (content !== undefined && isSigned(await this.#canonical(content)))) {
+      this.#options.destinations.alive(origin);
       return { origin };
     }
-    const isFound = keyIds.some((keyId) => keys.known(origin, keyId) !== undefined);
-    const reason = isFound ? 'The signature is not right.' : `The keys of ${origin} could not be found.`;
-    throw unauthorized(`${reason} (${keyIds.join(', ')})`);
+    const keyIds = credentials.map(({ keyId }) => keyId);
+    throw unverified(this.#options.keys, origin, keyIds);
+  }
+
+  /** The body in the form in which it was signed, if that is another one than it came in. */
+  async #canonical(content: SignedContent): Promise<string> {
+    // Whoever sends what nobody signed costs us this, and nobody knows who it is.
+    if (content.isLarge && !this.#rewritten.take('')) throw limitExceeded(REWRITE_INTERVAL_MS);
+    try {
+      return await content.canonical();
+    } catch (error) {
+      if (error instanceof CanonicalJsonError) throw badJson(error.message);
+      throw error;
+    }
   }
 }
 
@@ -108,13 +149,10 @@ function isInUse(key: VerifyKey | undefined, atMs: number): key is VerifyKey {
   return key !== undefined && 'validUntilTs' in key.validity && key.validity.validUntilTs >= atMs;
 }
 
-function canonicalBody(content: JsonObject): string {
-  try {
-    // Events of old room versions may have any number in them.
-    return canonicalJson(content, 'loose');
-  } catch (error) {
-    throw badJson(error instanceof Error ? error.message : 'The request body has no canonical form.');
-  }
+function unverified(keys: ServerKeys, origin: string, keyIds: readonly string[]): MatrixError {
+  const isFound = keyIds.some((keyId) => keys.known(origin, keyId) !== undefined);
+  const reason = isFound ? 'The signature is not right.' : `The keys of ${origin} could not be found.`;
+  return unauthorized(`${reason} (${keyIds.join(', ')})`);
 }
 
 function unauthorized(message: string): MatrixError {

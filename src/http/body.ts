@@ -1,7 +1,7 @@
 import { isUtf8 } from 'node:buffer';
 import { parseJson, type parseJsonExactly } from '#protocol/json-limits.ts';
 import { isJsonObject } from '#protocol/json-object.ts';
-import type { JsonObject } from '#protocol/pdu.ts';
+import type { JsonObject, JsonValue } from '#protocol/pdu.ts';
 import { badJson, MatrixError } from './errors.ts';
 
 /** Most bytes of a JSON body, unless an endpoint says otherwise: room for the largest event and what goes around it. */
@@ -26,9 +26,15 @@ export function parseJsonBody(
   if (!isUtf8(bytes)) throw new MatrixError('M_NOT_JSON', 'The request body is not UTF-8.');
   const text = bytes.toString('utf8');
   const value = parse(text);
-  if (SURROGATE_ESCAPE.test(text) && HALF_OF_A_PAIR.test(JSON.stringify(value))) {
-    throw badJson('A text in the request body has half of a surrogate pair in it.');
-  }
+  if (SURROGATE_ESCAPE.test(text)) requireWholePairs(bytes, value);
   if (!isJsonObject(value)) throw badJson('The request body has to be a JSON object.');
   return value;
+}
+
+/** @throws {MatrixError} `M_BAD_JSON` where a text of the value that the bytes are has half of a surrogate pair in it. */
+export function requireWholePairs(bytes: Buffer, value: JsonValue): void {
+  if (!bytes.includes('\\u')) return;
+  if (SURROGATE_ESCAPE.test(bytes.toString('latin1')) && HALF_OF_A_PAIR.test(JSON.stringify(value))) {
+    throw badJson('A text in the request body has half of a surrogate pair in it.');
+  }
 }

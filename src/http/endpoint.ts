@@ -130,6 +130,14 @@ interface AuditOf<C, Request> extends Omit<AuditDeclaration, 'describe'> {
   readonly describe?: (request: Request, context: C) => Described | null;
 }
 
+/** How a JSON body is read that is too large to be parsed in one go. */
+export interface LargeBody {
+  /** The object that the bytes are. @throws {MatrixError} `M_NOT_JSON` or `M_BAD_JSON`. */
+  read(bytes: Buffer): Promise<JsonObject>;
+  /** The canonical JSON of such an object. @throws {CanonicalJsonError} */
+  canonical(object: JsonObject): Promise<string>;
+}
+
 interface Declaration<
   C,
   Path extends string,
@@ -154,6 +162,8 @@ interface Declaration<
   readonly body?: B;
   /** Most bytes of a body; default `MAX_JSON_BODY_BYTES`. Not applied to a `stream`. */
   readonly bodyLimitBytes?: number;
+  /** How a body beyond `MAX_JSON_BODY_BYTES` is read; needed where servers may send such. */
+  readonly largeBody?: LargeBody;
   /** Whether a locked account may call it (only logging out, by the specification). Default false. */
   readonly allowLocked?: boolean;
   /** What of each request is on record before its handler runs. */
@@ -184,6 +194,7 @@ export interface Endpoint<C> {
   readonly query?: z.ZodType;
   readonly body?: BodyDeclaration;
   readonly bodyLimitBytes?: number;
+  readonly largeBody?: LargeBody;
   readonly allowLocked?: boolean;
   /** The capability that it needs; set exactly where `auth` is `admin`. */
   readonly may?: Capability;
@@ -225,22 +236,37 @@ export interface AuthenticationRequest {
  */
 export type Authenticate = (token: string, request: AuthenticationRequest) => Requester | Promise<Requester>;
 
+/** The body of a request of another server. */
+export interface SignedContent {
+  /** As it was sent, which nearly always is what was signed. */
+  readonly text: string;
+  /** What was signed, where it was sent in another form: canonical JSON. */
+  canonical(): string | Promise<string>;
+  /** Whether finding that out is so much work that it is not done for everybody. */
+  readonly isLarge: boolean;
+}
+
 /** A request of another server, as its signature covers it. */
 export interface SignedRequest {
   readonly method: string;
   /** Path and query as they were sent. */
   readonly uri: string;
-  /** The body as it was parsed; undefined for a request without one. */
-  readonly content: JsonObject | undefined;
+  /** Undefined for a request without a body. */
+  readonly content: SignedContent | undefined;
+}
+
+/** A request of which only the head is here. */
+export interface BegunRequest {
+  /** Resolves when the keys are known that it says it is signed with; undefined where they are. Rejects if they are not to be had. */
+  readonly ready: Promise<void> | undefined;
+  /** Verifies the request once its body is there. */
+  verify(request: SignedRequest): Promise<ServerRequester>;
 }
 
 /** Finds out which server sent a request, and keeps one server from taking all there is. */
 export interface ServerAuthenticator {
-  /**
-   * Looks at the Authorization headers before the body is read. Gives what verifies the request once the body is there.
-   * Both throw `MatrixError`, `M_UNAUTHORIZED` as a rule.
-   */
-  begin(authorization: readonly string[]): (request: SignedRequest) => Promise<ServerRequester>;
+  /** Looks at the Authorization headers before the body is read. All of it throws `MatrixError`, `M_UNAUTHORIZED` as a rule. */
+  begin(authorization: readonly string[]): BegunRequest;
   /** Counts a request as under way, until the function that it gives is called. Throws `M_LIMIT_EXCEEDED` if there are too many. */
   enter(origin: string): () => void;
 }

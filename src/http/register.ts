@@ -13,8 +13,11 @@
  * What another server signed can only be checked when the body is there: its credentials are looked at where tokens are, and
  * verified before the body is fitted to its schema; then comes its rate limit.
  */
+import { isUtf8 } from 'node:buffer';
+import type { IncomingMessage } from 'node:http';
 import { Readable } from 'node:stream';
 import type { FastifyInstance, FastifyReply, FastifyRequest } from 'fastify';
+import { canonicalJson } from '#protocol/canonical-json.ts';
 import { parseJsonExactly } from '#protocol/json-limits.ts';
 import type { JsonObject } from '#protocol/pdu.ts';
 import { pretendedAnswer } from '#src/accounts/shadow-ban.ts';
@@ -24,16 +27,18 @@ import { Call } from './call.ts';
 import type {
   Authenticate,
   AuthenticationRequest,
+  BegunRequest,
   Endpoint,
   EndpointRequest,
   HandlerResult,
   Method,
   Requester,
   ServerAuthenticator,
-  ServerRequester,
+  SignedContent,
 } from './endpoint.ts';
 import { limitExceeded, MatrixError } from './errors.ts';
 import type { AuditDeclaration, Described, Guard } from './guard.ts';
+import { HeldBodies } from './held-bodies.ts';
 import { PathMethods } from './path-methods.ts';
 import type { RateLimiter } from './rate-limit.ts';
 import { routePaths } from './route-paths.ts';
@@ -45,7 +50,7 @@ declare module 'fastify' {
     /** Set by the first step of each endpoint's route. */
     call: Call | undefined;
     /** Verifies the signature of a server; set where the endpoint is for servers. */
-    verifyServer: ReturnType<ServerAuthenticator['begin']> | undefined;
+    verifyServer: BegunRequest['verify'] | undefined;
   }
 }
 
@@ -97,12 +102,19 @@ export function registerEndpoints<C>(
   options: RegisterOptions<C>,
 ): PathMethods {
   const paths = new PathMethods();
+  const held = new HeldBodies();
   const byBody = Map.groupBy(endpoints, ({ body }) => (body === 'stream' ? 'stream' : 'bytes'));
   for (const [kind, group] of byBody) {
     fastify.register(async (scope) => {
       scope.removeAllContentTypeParsers();
       if (kind === 'stream') scope.addContentTypeParser('*', (_request, payload, done) => done(null, payload));
-      else scope.addContentTypeParser('*', { parseAs: 'buffer' }, (_request, bytes, done) => done(null, bytes));
+      else {
+        scope.addContentTypeParser('*', { parseAs: 'buffer' }, (_request, bytes, done) => done(null, bytes));
+        scope.addHook('preParsing', (request, reply, payload, done) => {
+          if (hasBody(request.raw)) held.watch(request.raw, reply.raw);
+          done(null, payload);
+        });
+      }
       for (const endpoint of group) registerOne(scope, endpoint, options);
     });
   }
@@ -111,6 +123,11 @@ export function registerEndpoints<C>(
   }
   for (const { url, methods, allowed } of paths.hidden()) registerOtherMethods(fastify, url, methods, allowed, options);
   return paths;
+}
+
+function hasBody({ headers }: IncomingMessage): boolean {
+  const { 'content-length': length = '0', 'transfer-encoding': encoding } = headers;
+  return length !== '0' || encoding !== undefined;
 }
 
 function registerOne<C>(scope: FastifyInstance, endpoint: Endpoint<C>, options: RegisterOptions<C>): void {
@@ -188,8 +205,9 @@ function admission<C>(endpoint: Endpoint<C>, options: RegisterOptions<C>): Admit
     const authenticator = serverAuthenticatorOf(endpoint, options);
     return (request, call) => {
       limit(call);
-      request.verifyServer = authenticator.begin(authorizationHeaders(request.raw.rawHeaders));
-      return undefined;
+      const { ready, verify } = authenticator.begin(authorizationHeaders(request.raw.rawHeaders));
+      request.verifyServer = verify;
+      return ready;
     };
   }
   if (auth === 'none') {
@@ -354,16 +372,11 @@ function serverResponder<C>(endpoint: Endpoint<C>, options: RegisterOptions<C>):
   const { context, limiter } = options;
   const authenticator = serverAuthenticatorOf(endpoint, options);
 
-  const authenticate = async (request: FastifyRequest, content: JsonObject | undefined): Promise<ServerRequester> => {
+  const run = async (request: FastifyRequest, call: Call): Promise<HandlerResult> => {
     const { method, verifyServer } = request;
     if (verifyServer === undefined) throw new Error('a route ran without its first step');
-    return verifyServer({ method, uri: request.raw.url ?? '', content });
-  };
-  const run = async (request: FastifyRequest, call: Call): Promise<HandlerResult> => {
-    const received = request.body;
-    const content =
-      Buffer.isBuffer(received) && received.length > 0 ? parseJsonBody(received, parseJsonExactly) : undefined;
-    const requester = await authenticate(request, content);
+    const content = contentOf(endpoint, request.body);
+    const requester = await verifyServer({ method, uri: request.raw.url ?? '', content });
     call.requester = requester;
     const waitMs = limiter?.take(rateLimit, requester.origin, call.ip) ?? 0;
     if (waitMs > 0) throw limitExceeded(waitMs);
@@ -371,8 +384,9 @@ function serverResponder<C>(endpoint: Endpoint<C>, options: RegisterOptions<C>):
     try {
       if (params !== undefined) call.params = applySchema(params, call.params, 'path') as Call['params'];
       if (query !== undefined) call.query = applySchema(query, call.query, 'query') as Call['query'];
-      if (body === 'json') call.body = content ?? {};
-      else if (body !== undefined && body !== 'stream') call.body = applySchema(body, content ?? {}, 'body');
+      const object = (await content?.object()) ?? {};
+      if (body === 'json') call.body = object;
+      else if (body !== undefined && body !== 'stream') call.body = applySchema(body, object, 'body');
       return await handler(call as unknown as EndpointRequest<never, never, never, never>, context);
     } finally {
       leave();
@@ -386,6 +400,30 @@ function serverResponder<C>(endpoint: Endpoint<C>, options: RegisterOptions<C>):
       (error: unknown) => sendFailure(reply, error, call.log),
     );
   };
+}
+
+/** The body of a server's request, parsed when it has to be. */
+interface ServerContent extends SignedContent {
+  object(): JsonObject | Promise<JsonObject>;
+}
+
+/** Undefined where there is none. What is large is not parsed before it is known who sent it. @throws {MatrixError} */
+function contentOf({ largeBody }: Pick<Endpoint<never>, 'largeBody'>, received: unknown): ServerContent | undefined {
+  if (!Buffer.isBuffer(received) || received.length === 0) return undefined;
+  if (largeBody === undefined || received.length <= MAX_JSON_BODY_BYTES) {
+    const object = parseJsonBody(received, parseJsonExactly);
+    // Events of old room versions may have any number in them.
+    const canonical = (): string => canonicalJson(object, 'loose');
+    return { text: received.toString('utf8'), canonical, object: () => object, isLarge: false };
+  }
+  if (!isUtf8(received)) throw new MatrixError('M_NOT_JSON', 'The request body is not UTF-8.');
+  let reading: Promise<JsonObject> | undefined;
+  const object = (): Promise<JsonObject> => {
+    reading ??= largeBody.read(received);
+    return reading;
+  };
+  const canonical = async (): Promise<string> => largeBody.canonical(await object());
+  return { text: received.toString('utf8'), canonical, object, isLarge: true };
 }
 
 function bodyOf(declaration: NonNullable<Endpoint<never>['body']>, received: unknown): unknown {
