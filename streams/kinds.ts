@@ -357,7 +357,7 @@ export const recordKinds = {
   },
   'backup.pruned': {
     version: 1,
-    says: 'Old generations of a backup were removed, or had to be kept: which ones, and why.',
+    says: 'Old generations of a backup are removed, recorded before they are, or have to be kept: which ones, and why.',
   },
   'backup.drilled': {
     version: 1,

@@ -1,6 +1,6 @@
 /**
- * Removes generations of a backup that are not wanted any more, and the files that no other generation needs. Whether a
- * generation may go is not decided here: holds and minimum retention may say that it has to stay.
+ * Removes generations of a backup that are not wanted any more, and the files that no other generation needs: also those that a run
+ * left which was broken off. Whether a generation may go is not decided here: holds and minimum retention may say that it has to stay.
  */
 import { rm } from 'node:fs/promises';
 import path from 'node:path';
@@ -34,6 +34,8 @@ export interface PruneOptions {
   /** Those made at this moment or after it stay: milliseconds since the epoch. */
   readonly keepSinceMs?: number;
   readonly decide: PruneDecision;
+  /** Only these may go: those that were put on record. Default: all that are due. */
+  readonly only?: ReadonlySet<string>;
   /** Only say what would go. */
   readonly isTrial?: boolean;
   readonly files?: FileSystem;
@@ -60,7 +62,8 @@ export async function pruneBackup(options: PruneOptions): Promise<PruneReport> {
     const manifests = await Promise.all(ids.map((id) => readManifest(files, folder, id)));
     const removed: Manifest[] = [];
     const kept: { generation: string; reason: string }[] = [];
-    const isDue = ({ made_at_ms: madeAtMs }: Manifest) => madeAtMs < (options.keepSinceMs ?? Number.MAX_SAFE_INTEGER);
+    const { only, keepSinceMs = Number.MAX_SAFE_INTEGER } = options;
+    const isDue = ({ id, made_at_ms: madeAtMs }: Manifest) => madeAtMs < keepSinceMs && (only?.has(id) ?? true);
     const due = manifests.slice(0, -options.keepLast).filter(isDue);
     const staying = manifests.filter((manifest) => !due.includes(manifest));
     const needed = await neededFiles(files, folder, staying);
@@ -84,10 +87,14 @@ export async function pruneBackup(options: PruneOptions): Promise<PruneReport> {
         // Without its manifest a generation is not one any more, whatever is left of it.
         await files.remove(path.join(folder, manifestPath(id)));
         await files.syncFolder(path.join(backupPaths(folder).generations, id));
-        await rm(path.join(backupPaths(folder).generations, id), { recursive: true, force: true });
+      }
+      const { generations } = backupPaths(folder);
+      const whole = new Set(staying.map(({ id }) => id));
+      for (const id of await files.list(generations)) {
+        if (!whole.has(id)) await rm(path.join(generations, id), { recursive: true, force: true });
       }
     }
-    const unneeded = removed.length === 0 ? [] : await unneededFiles(files, folder, needed);
+    const unneeded = await unneededFiles(files, folder, needed);
     if (!isTrial) for (const file of unneeded) await files.remove(path.join(folder, file));
     return { removed: removed.map(({ id }) => id), kept, filesRemoved: unneeded.length };
   } finally {

@@ -22,7 +22,7 @@ export interface BackupMade {
   readonly hasKeyring: boolean;
 }
 
-/** Generations were removed, or kept though they were due. */
+/** Generations are to be removed, recorded before they are; or are kept though they are due. */
 export interface BackupPruned {
   readonly removed: readonly string[];
   readonly kept: readonly { readonly generation: string; readonly reason: string }[];

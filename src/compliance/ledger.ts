@@ -11,6 +11,7 @@ import { onHold, type Rule, type StandingHold, type Verdict } from './decision/d
 import type { Destruction } from './destruction/destruction.ts';
 import type { Holds } from './holds.ts';
 import type { ClassifiedItem } from './items.ts';
+import { type HeldMediaOptions, MediaInHeldRooms } from './media-in-rooms.ts';
 
 /** Items that are gathered before they are put on record. */
 const GATHERED_ITEMS = 2_000;
@@ -30,6 +31,7 @@ interface Group {
 }
 
 export interface LedgerOptions {
+  readonly log: HeldMediaOptions['log'];
   readonly reader: Reader;
   readonly commands: StreamCommands;
   readonly newRecordId: () => Uint8Array;
@@ -41,6 +43,7 @@ export interface LedgerOptions {
 
 export class Ledger {
   readonly #options: LedgerOptions;
+  readonly #inRooms: MediaInHeldRooms;
   readonly #going = new Map<string, Group>();
   readonly #kept = new Map<string, Group>();
   readonly #keptCounts = new Map<string, { rule: Rule; why: string; count: number }>();
@@ -53,6 +56,7 @@ export class Ledger {
 
   constructor(options: LedgerOptions) {
     this.#options = options;
+    this.#inRooms = new MediaInHeldRooms(options);
   }
 
   /** Takes in a verdict. Gives a promise where a batch is to be written before more is taken in. */
@@ -81,8 +85,10 @@ export class Ledger {
 
   async #destroy({ why, items }: Group, standing: readonly StandingHold[]): Promise<void> {
     const { destruction, cause, requestId } = this.#options;
+    // A room that was put on hold meanwhile, and what was sent to one that was, keeps files too.
+    if (items.some(({ mediaId }) => mediaId !== undefined)) await this.#inRooms.refresh(standing);
     const free = items.filter((item) => {
-      const held = onHold(item, standing);
+      const held = onHold(this.#inRooms.located(item), standing);
       if (held !== undefined) this.#keep(item, held);
       return held === undefined;
     });

@@ -8,12 +8,19 @@ import { findRoom, positionOfEvent } from '#projections/rooms/queries.ts';
 import type { StreamCommands } from '#src/commands/stream-command.ts';
 import { forbidden, notFound } from '#src/http/errors.ts';
 import type { EventLog, LogRecord } from '#streams/event-log.ts';
-import { type Circumstances, decide, onHold, type Request, type Verdict } from './decision/decide.ts';
+import {
+  type Circumstances,
+  decide,
+  onHold,
+  type Request,
+  type StandingHold,
+  type Verdict,
+} from './decision/decide.ts';
 import type { Destruction, Finished } from './destruction/destruction.ts';
 import type { Holds } from './holds.ts';
 import { type ClassifiedItem, itemsOf, mediaNamedBy } from './items.ts';
 import { Ledger } from './ledger.ts';
-import { roomsOnHoldOf } from './media-in-rooms.ts';
+import { MediaInHeldRooms } from './media-in-rooms.ts';
 import { roomRetention } from './retention-policy.ts';
 
 export interface PurgesOptions {
@@ -129,8 +136,9 @@ export class Purges {
    * @throws {MatrixError} M_FORBIDDEN with the holds or the rule that keeps it.
    */
   async checkMedia(media: StoredMedia): Promise<void> {
-    const item = await this.#mediaItem(media);
-    if (item === undefined) return;
+    const found = await this.#mediaItem(media);
+    if (found === undefined) return;
+    const item = await this.#located(found, this.#options.holds.standing());
     const verdict = decide(item, { cause: 'media_removal' }, this.#circumstances(undefined));
     if (verdict.outcome === 'destroy' || verdict.outcome === 'gone') return;
     const ledger = new Ledger({ ...this.#options, cause: 'media_removal', requestId: null });
@@ -149,7 +157,7 @@ export class Purges {
     if (item === undefined) return;
     const hasGone = await holds.whileTheyStand(async (standing) => {
       // A hold that was set since it was asked: the media is not shown any more, and its content stays.
-      if (onHold(item, standing) !== undefined) return false;
+      if (onHold(await this.#located(item, standing), standing) !== undefined) return false;
       const why = 'A media was removed.';
       await destruction.destroy({ cause: 'media_removal', requestId: null, why, items: [item] });
       return true;
@@ -163,11 +171,16 @@ export class Purges {
     for await (const record of this.#options.log.readStream(stream)) {
       if (record.kind !== MEDIA_STORED) continue;
       const item = itemsOf(record, () => undefined).find((one) => one.mediaId === mediaId);
-      if (item === undefined) continue;
-      const namedIn = (await roomsOnHoldOf(this.#options))(mediaId);
-      return namedIn === undefined ? item : { ...item, namedIn };
+      if (item !== undefined) return item;
     }
     return undefined;
+  }
+
+  /** The same with the rooms on hold in which events name it, as of now. */
+  async #located(item: ClassifiedItem, standing: readonly StandingHold[]): Promise<ClassifiedItem> {
+    const inRooms = new MediaInHeldRooms(this.#options);
+    await inRooms.refresh(standing);
+    return inRooms.located(item);
   }
 
   #circumstances(roomId: string | undefined): Circumstances {

@@ -5,7 +5,7 @@ import type { Reader } from '#projections/engine/reader.ts';
 import { BEFORE_FIRST, type EventLog, type LogRecord, type Position } from '#streams/event-log.ts';
 import type { Holds } from './holds.ts';
 import { type ClassifiedItem, itemsOf, type OwnerOf } from './items.ts';
-import { roomsOnHoldOf } from './media-in-rooms.ts';
+import { MediaInHeldRooms } from './media-in-rooms.ts';
 
 /** Longest time that is worked at one time. */
 const SLICE_MS = 8;
@@ -38,15 +38,15 @@ export async function scan(
   visit: (item: ClassifiedItem, record: LogRecord) => void | Promise<void>,
 ): Promise<void> {
   const ownerOf = streamOwners(reader);
-  const namedIn = await roomsOnHoldOf({ log, reader, holds }, signal);
+  const inRooms = new MediaInHeldRooms({ log, reader });
+  await inRooms.refresh(holds.standing(), signal);
   let sinceMs = performance.now();
   let looked = 0;
   for await (const records of log.readAll(BEFORE_FIRST)) {
     for (const record of records) {
       if (record.position > upTo) return;
       for (const item of itemsOf(record, ownerOf, about)) {
-        const rooms = item.mediaId === undefined ? undefined : namedIn(item.mediaId);
-        const pending = visit(rooms === undefined ? item : { ...item, namedIn: rooms }, record);
+        const pending = visit(inRooms.located(item), record);
         if (pending !== undefined) await pending;
       }
       if (++looked % RECORDS_PER_LOOK !== 0 || performance.now() - sinceMs < SLICE_MS) continue;

@@ -1,7 +1,7 @@
 /** `stele backup` on a data folder, with the server running and without. */
 import { spawn } from 'node:child_process';
 import { once } from 'node:events';
-import { mkdir, open, readdir, readFile, rm, writeFile } from 'node:fs/promises';
+import { mkdir, open, readdir, readFile, rename, rm, writeFile } from 'node:fs/promises';
 import path from 'node:path';
 import { afterEach, beforeEach, describe, expect, test } from 'vitest';
 import { makeBackup } from '#ops/backup/backup.ts';
@@ -242,6 +242,42 @@ describe('stele backup prune', () => {
     });
     expect(await readdir(server.path('copy', 'generations'))).toEqual(made.slice(2));
     expect((await server.stele('drill', server.path('copy'), '--no-record')).status).toBe(0);
+  });
+
+  test('a run that ends in its middle is finished by the next, which removes what it left', async () => {
+    const made = await generations(3);
+    const prune = (files: FileSystem) =>
+      pruneBackup({ folder: server.path('copy'), keepLast: 1, decide: () => undefined, files });
+    const wanted = (await allFiles(server.path('copy'))).length;
+    for (let removals = 0; ; removals++) {
+      let left = removals;
+      const cut: FileSystem = {
+        ...diskFiles,
+        remove: async (file) => {
+          if (!file.endsWith('.lock') && left-- === 0) throw new Error('killed');
+          await diskFiles.remove(file);
+        },
+      };
+      const ended = await prune(cut).then(
+        () => true,
+        () => false,
+      );
+      if (ended) break;
+      expect(removals).toBeLessThan(wanted);
+    }
+    expect(await readdir(server.path('copy', 'generations'))).toEqual(made.slice(2));
+    expect(await readdir(server.path('copy', 'segments'))).toHaveLength(1);
+    expect((await server.stele('drill', server.path('copy'), '--no-record')).status).toBe(0);
+  });
+
+  test('removes nothing that could not be put on record before', async () => {
+    const made = await generations(2);
+    // The log cannot be opened for writing, and what has no server beside it needs that.
+    const key = server.path('data', 'log-signing.key');
+    await rename(key, `${key}.away`);
+    expect((await server.stele('backup', 'prune', server.path('copy'), '--keep', '1')).status).not.toBe(0);
+    await rename(`${key}.away`, key);
+    expect(await readdir(server.path('copy', 'generations'))).toEqual(made);
   });
 
   test('keeps what is on hold and says which hold', async () => {

@@ -1,9 +1,10 @@
 /** Holds that are set while something is about to go: what is not gone when the hold is answered stays. */
 import { afterEach, beforeEach, describe, expect, it } from 'vitest';
 import { unfinishedDestructions } from '#projections/compliance/queries.ts';
+import type { HoldScope } from '#projections/compliance/records.ts';
 import { positionOfEvent } from '#projections/rooms/queries.ts';
 import { startApplication, type TestApplication, type TestClient } from '#test/support/application.ts';
-import { makeRoom, say } from './support.ts';
+import { filesWith, makeRoom, say, upload } from './support.ts';
 
 const CASE = { caseId: 'C-1', reason: 'A lawsuit', by: 'operator:lawyer' };
 const MAX_DAYS = 5;
@@ -31,7 +32,7 @@ async function readable(): Promise<boolean[]> {
 }
 
 /** Sets a hold when the log has been gone through up to a message, and what was found before it waits to go. */
-function holdWhenReached(position: number): Promise<string> {
+function holdWhenReached(position: number, scope: HoldScope = { userId: subject.userId }): Promise<string> {
   const { holds } = app.context.compliance;
   const { promise, resolve, reject } = Promise.withResolvers<string>();
   const { readAll } = app.log;
@@ -41,7 +42,7 @@ function holdWhenReached(position: number): Promise<string> {
         yield [record];
         if (record.position !== position) continue;
         app.log.readAll = readAll;
-        await holds.add({ scope: { userId: subject.userId }, ...CASE }).then(resolve, reject);
+        await holds.add({ scope, ...CASE }).then(resolve, reject);
       }
     }
   };
@@ -67,6 +68,22 @@ describe('a hold that is set while the log is gone through', () => {
     await held;
     expect(await readable()).toEqual([true, true, true]);
     expect(unfinishedDestructions(app.engine.reader)).toEqual([]);
+  });
+
+  it('keeps the files of a room that it names, whoever asked for them to go', async () => {
+    const other = await app.register('other');
+    await other.ok('POST', `/join/${encodeURIComponent(roomId)}`, {});
+    const mediaId = await upload(app, subject, 'a file of the subject');
+    const file = { msgtype: 'm.file', body: 'notes', url: `mxc://localhost/${mediaId}` };
+    await other.ok('PUT', `/rooms/${encodeURIComponent(roomId)}/send/m.room.message/1`, file);
+    const { erasures } = app.context.compliance;
+    const wish = { userId: subject.userId, by: 'operator:x', reason: null, caseId: null, asksPeers: false };
+    const id = await erasures.request(wish);
+    const held = holdWhenReached(positions[1] ?? -1, { roomId });
+    const { erasure } = await erasures.run(id);
+    expect(erasure).toMatchObject({ state: 'deferred', holdIds: [await held] });
+    expect(app.context.media.find(mediaId)).toBeDefined();
+    expect(await filesWith(app, 'a file of the subject')).not.toEqual([]);
   });
 
   it('keeps a room that is being removed, all of it', async () => {
