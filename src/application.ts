@@ -13,6 +13,7 @@ import { OpenIdTokens } from './accounts/openid-tokens.ts';
 import type { PasswordHasher } from './accounts/password-hasher.ts';
 import { BackgroundTasks } from './admin/background-tasks.ts';
 import { Audit } from './audit/audit.ts';
+import { LentUses } from './audit/lent-uses.ts';
 import { Repeats } from './audit/repeats.ts';
 import { startAuditStreams } from './audit/streams/start-streams.ts';
 import type { Topic } from './bus/bus.ts';
@@ -547,6 +548,7 @@ export function createApplication(parts: ApplicationParts): Application {
       audit,
       repeats,
       reader,
+      lent: new LentUses({ audit, clock }),
       asksForReasons: config.audit.content_reads === 'reason_required',
       logger,
     }),

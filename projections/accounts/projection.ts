@@ -205,11 +205,17 @@ function removeDevice({ tx, userId }: Change, deviceId: string): void {
 
 function startSession(change: Change, fields: AccountRecords['session.started']): void {
   const { tx, userId, record } = change;
-  const { deviceId, accessHash, accessExpiresAtMs, refreshHash, isLent } = fields;
+  const { deviceId, accessHash, accessExpiresAtMs, refreshHash, isLent, lentTo } = fields;
   const row = tx.get(devices, [userId, deviceId]);
   if (row === undefined) return;
   for (const pair of [row.current, row.previous, row.spent]) forget(tx, pair);
-  const current = { access: accessHash, accessExpiresAtMs, refresh: refreshHash, ...(isLent && { isLent }) };
+  const current = {
+    access: accessHash,
+    accessExpiresAtMs,
+    refresh: refreshHash,
+    ...(isLent && { isLent }),
+    ...(lentTo && { lentTo }),
+  };
   remember(change, deviceId, current);
   updateDevice(change, deviceId, { tokensAtMs: record.recordedAtMs, current, previous: null, spent: null });
 }

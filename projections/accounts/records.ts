@@ -9,6 +9,13 @@ import { Packr } from 'msgpackr';
 import type { LogRecord, RecordDraft } from '#streams/event-log.ts';
 import { type RecordKind, recordKinds } from '#streams/kinds.ts';
 
+/** A server administrator who acts as a user: who, why, and under which case. */
+export interface Lender {
+  readonly userId: string;
+  readonly reason?: string;
+  readonly caseId?: string;
+}
+
 /** The stream that holds the registration tokens. */
 export const REGISTRATION_TOKENS_STREAM = 'server-registration_tokens';
 /** The section of a record that holds a password's hash. */
@@ -62,6 +69,8 @@ export interface AccountRecords {
     readonly refreshHash: Uint8Array | null;
     /** Set where it is a server administrator who acts as the user. */
     readonly isLent?: true;
+    /** Who that is, and why. */
+    readonly lentTo?: Lender;
   };
   /** New tokens were given out for a refresh token. */
   'session.refreshed': {

@@ -1,6 +1,7 @@
 /** Tables of accounts, devices, tokens, and registration tokens. */
 import { bytes, defineTable, empty, msgpack, str, tuple } from '#projections/engine/table.ts';
 import type { Position } from '#streams/event-log.ts';
+import type { Lender } from './records.ts';
 
 /** A local account. */
 export interface UserRow {
@@ -38,6 +39,8 @@ export interface TokenPair {
   readonly refresh: Uint8Array | null;
   /** Given to a server administrator who acts as the user: roles of the user are not lent with it. */
   readonly isLent?: true;
+  /** To whom, and why; missing where that was not recorded yet. */
+  readonly lentTo?: Lender;
 }
 
 /**

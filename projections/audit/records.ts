@@ -26,6 +26,8 @@ export type Actor =
       readonly tokenId?: string;
       /** The role that let them; missing where everybody may. */
       readonly role?: string;
+      /** The user as whom they acted, with a token that they were given for that. */
+      readonly actingAs?: string;
       /** The grant, scoped token or break-glass request that gave the role; missing for server administrators. */
       readonly grantId?: string;
     }

@@ -2,6 +2,8 @@
  * Accounts of this server: making them, logging in, changing and closing them. What requests need of an account, its
  * devices and its tokens begins here.
  */
+
+import type { Lender } from '#projections/accounts/records.ts';
 import { PASSWORD_SECTION } from '#projections/accounts/records.ts';
 import { devices, type UserRow, users } from '#projections/accounts/tables.ts';
 import type { ProjectionEngine } from '#projections/engine/engine.ts';
@@ -308,10 +310,10 @@ export class Accounts {
   }
 
   /** Logs a device in for an administrator who acts as a user: the user sees it among their devices. @param validUntilMs default for ever */
-  async logInAs(userId: string, validUntilMs: number | undefined): Promise<IssuedSession> {
+  async logInAs(userId: string, lentTo: Lender, validUntilMs: number | undefined): Promise<IssuedSession> {
     const { result } = await this.#users.run(userId, (user) => {
       if (user.isLocked) throw userLocked();
-      const lent = { displayName: 'Server administrator', validUntilMs, isLent: true } as const;
+      const lent = { displayName: 'Server administrator', validUntilMs, lentTo } as const;
       const device = { deviceId: undefined, refreshes: false, ...lent };
       const { records, session } = this.sessions.issue(userId, device);
       return { records, result: session };

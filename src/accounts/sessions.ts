@@ -2,7 +2,9 @@
  * Access and refresh tokens of devices.
  * https://spec.matrix.org/v1.19/client-server-api/#using-access-tokens and the sections after it.
  */
+
 import { accountTopic, isSame } from '#projections/accounts/projection.ts';
+import type { Lender } from '#projections/accounts/records.ts';
 import {
   accessTokens,
   type DeviceRow,
@@ -53,8 +55,8 @@ export interface DeviceRequest {
   readonly refreshes: boolean;
   /** When the access token of one that cannot expires all the same: milliseconds since the epoch; default never. */
   readonly validUntilMs?: number | undefined;
-  /** Whether it is for a server administrator who acts as the user. */
-  readonly isLent?: true;
+  /** The server administrator who acts as the user, where one does. */
+  readonly lentTo?: Lender;
 }
 
 /** Tokens as they are handed out, the only time they are seen whole. */
@@ -162,7 +164,7 @@ export class Sessions {
         tokenId: hash.toString('base64url', 0, TOKEN_ID_BYTES),
         isGuest: user.isGuest,
         isAdmin: user.isAdmin && pair.isLent !== true,
-        ...(pair.isLent && { isLent: true }),
+        ...(pair.isLent && { isLent: true, lentTo: pair.lentTo }),
         ...(user.isSuspended && { isSuspended: true }),
         ...(user.isShadowBanned && { isShadowBanned: true }),
         ...(user.allowance !== null && ownAllowance(user.allowance)),
@@ -217,7 +219,7 @@ export class Sessions {
         accessHash: pair.access,
         accessExpiresAtMs: pair.accessExpiresAtMs,
         refreshHash: pair.refresh,
-        ...(request.isLent && { isLent: true }),
+        ...(request.lentTo && { isLent: true, lentTo: request.lentTo }),
       }),
     );
     return { records, session: { deviceId, ...tokens } };

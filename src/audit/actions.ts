@@ -35,6 +35,7 @@ export const ACTIONS = {
     says: 'Was given a token that acts as another user, and reads what they can.',
     readsContent: true,
   },
+  'user.act_as': { says: 'Did something as another user, with a token that they were given for that.' },
   'user.redact': { says: 'Redacted what a user sent.' },
   'user.account_data': { says: 'Was shown the account data of a user.', readsContent: true },
   'user.media': { says: 'Was shown the list of what a user uploaded.' },

@@ -5,10 +5,10 @@ import type { Standing } from '#src/roles/standing.ts';
 /** Who makes a request, for the audit log. @param standing default the requester's own. */
 export function actorOf(requester: Requester | undefined, standing: Standing | undefined = requester?.standing): Actor {
   if (requester === undefined) return { kind: 'stranger' };
-  const { userId, deviceId, tokenId } = requester;
+  const { userId, deviceId, tokenId, lentTo } = requester;
   return {
     kind: 'user',
-    userId,
+    ...(lentTo === undefined ? { userId } : { userId: lentTo.userId, actingAs: userId }),
     ...(deviceId !== undefined && { deviceId }),
     tokenId,
     ...(standing !== undefined && { role: standing.role }),

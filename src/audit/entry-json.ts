@@ -40,10 +40,11 @@ export function auditEntryJson(entry: FoundEntry): AuditEntryJson {
 
 function actorJson(actor: Actor): Record<string, string> {
   if (actor.kind !== 'user') return { ...actor };
-  const { kind, userId, deviceId, tokenId, role, grantId } = actor;
+  const { kind, userId, actingAs, deviceId, tokenId, role, grantId } = actor;
   return {
     kind,
     user_id: userId,
+    ...(actingAs !== undefined && { acting_as: actingAs }),
     ...(deviceId !== undefined && { device_id: deviceId }),
     ...(tokenId !== undefined && { token_id: tokenId }),
     ...(role !== undefined && { role }),

@@ -15,6 +15,7 @@
  */
 import type { Readable } from 'node:stream';
 import type { z } from 'zod';
+import type { Lender } from '#projections/accounts/records.ts';
 import type { JsonObject } from '#protocol/pdu.ts';
 import type { Logger } from '#src/log/logger.ts';
 import type { Capability } from '#src/roles/capabilities.ts';
@@ -43,6 +44,8 @@ export interface Requester {
   readonly isAdmin: boolean;
   /** Set where a server administrator acts as the user: then nobody's roles count. */
   readonly isLent?: boolean;
+  /** Who that is, and why; undefined where that was not recorded yet when the token was given. */
+  readonly lentTo?: Lender | undefined;
   /** Set where the account is suspended: what it may not do at all was refused before the handler. */
   readonly isSuspended?: boolean;
   /** Set where the account is shadow-banned: much that it asks for is only answered as if it were done. */

@@ -6,7 +6,7 @@ import type { AuditTarget } from '#projections/audit/records.ts';
 import type { AuditAction } from '#src/audit/actions.ts';
 import type { Capability } from '#src/roles/capabilities.ts';
 import type { Standing } from '#src/roles/standing.ts';
-import type { Endpoint, EndpointRequest, Requester } from './endpoint.ts';
+import type { Endpoint, EndpointRequest, HandlerResult, Requester } from './endpoint.ts';
 
 /** What an endpoint says of one request for the audit log, and for the limits of roles. */
 export interface Described {
@@ -64,7 +64,25 @@ export interface Entered {
   failed(error: unknown): Promise<void>;
 }
 
+/** A request that is made with a token that was lent. */
+export interface LentUse {
+  readonly endpoint: Pick<Endpoint<never>, 'method' | 'path'>;
+  readonly requester: Requester;
+  readonly params: Readonly<Record<string, string>>;
+  readonly ip: string;
+}
+
+/** Keeps what administrators do who act as somebody else. */
+export interface LentWatch {
+  /** Resolves when it is on record that the request is made. Where it rejects nothing is done. */
+  begins(use: LentUse): Promise<void>;
+  /** Resolves when it is on record of which rooms the answer shows something. Where it rejects it is not sent. */
+  shows(use: LentUse, result: HandlerResult): Promise<void>;
+}
+
 export interface Guard {
+  /** Asked for requests with tokens that were lent. */
+  readonly lent?: LentWatch | undefined;
   /**
    * Whether somebody may do such a thing at all. That they may not is on record when it rejects.
    * @throws {MatrixError} `M_FORBIDDEN`

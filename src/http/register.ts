@@ -22,6 +22,7 @@ import { parseJsonExactly } from '#protocol/json-limits.ts';
 import type { JsonObject } from '#protocol/pdu.ts';
 import { pretendedAnswer } from '#src/accounts/shadow-ban.ts';
 import type { Logger } from '#src/log/logger.ts';
+import { RawAnswer } from './answer.ts';
 import { MAX_JSON_BODY_BYTES, parseJsonBody } from './body.ts';
 import { Call } from './call.ts';
 import type {
@@ -37,7 +38,7 @@ import type {
   SignedContent,
 } from './endpoint.ts';
 import { limitExceeded, MatrixError } from './errors.ts';
-import type { AuditDeclaration, Described, Guard } from './guard.ts';
+import type { AuditDeclaration, Described, Guard, LentUse } from './guard.ts';
 import { HeldBodies } from './held-bodies.ts';
 import { PathMethods } from './path-methods.ts';
 import type { RateLimiter } from './rate-limit.ts';
@@ -300,8 +301,13 @@ function responder<C>(endpoint: Endpoint<C>, options: RegisterOptions<C>): Route
       });
       if (pretended !== undefined) return pretended;
     }
-    if (recorded !== undefined) return recorded(call, request.body);
-    return handler(call as unknown as EndpointRequest<never, never, never, never>, context);
+    const answer = () =>
+      recorded === undefined
+        ? handler(call as unknown as EndpointRequest<never, never, never, never>, context)
+        : recorded(call, request.body);
+    if (requester === undefined || 'origin' in requester || requester.isLent !== true) return answer();
+    const { params: named, ip } = call;
+    return watched(guardOf(endpoint, options), { endpoint, requester, params: named, ip }, answer);
   };
   return (request, reply) => {
     const { call } = request;
@@ -320,6 +326,24 @@ function responder<C>(endpoint: Endpoint<C>, options: RegisterOptions<C>): Route
       sendFailure(reply, error, call.log);
     }
   };
+}
+
+/** Answers a request of an administrator who acts as somebody else: what they do, and what they are shown, is on record. */
+async function watched(
+  { lent }: Guard,
+  use: LentUse,
+  answer: () => HandlerResult | Promise<HandlerResult>,
+): Promise<HandlerResult> {
+  if (lent === undefined) throw new Error('a token was lent, and nobody keeps what is done with it');
+  await lent.begins(use);
+  const result = await answer();
+  try {
+    await lent.shows(use, result);
+  } catch (error) {
+    if (result instanceof RawAnswer && result.body instanceof Readable) result.body.destroy();
+    throw error;
+  }
+  return result;
 }
 
 /** The last step where requests are on record: puts the parsed request there, then calls the handler. */

@@ -8,7 +8,7 @@ import type { Repeats } from '#src/audit/repeats.ts';
 import { enterRecorded, type Grounds, groundsOf, targetOfPath } from '#src/audit/request-entry.ts';
 import type { Requester } from '#src/http/endpoint.ts';
 import { forbidden, type MatrixError } from '#src/http/errors.ts';
-import type { Asked, Described, Entered, Entering, Guard } from '#src/http/guard.ts';
+import type { Asked, Described, Entered, Entering, Guard, LentWatch } from '#src/http/guard.ts';
 import type { Logger } from '#src/log/logger.ts';
 import { type Capability, roleHas } from './capabilities.ts';
 import type { Roles } from './roles.ts';
@@ -21,6 +21,8 @@ export interface RoleGuardOptions {
   readonly reader: Reader;
   /** Whether who is not in a room has to say why, and under which case, before they are shown what was written there. */
   readonly asksForReasons: boolean;
+  /** Keeps what is done with tokens that were lent. */
+  readonly lent?: LentWatch | undefined;
   readonly logger: Logger;
 }
 
@@ -40,10 +42,12 @@ interface Refused extends Pick<Described, 'roomId' | 'caseId'> {
 }
 
 export class RoleGuard implements Guard {
+  readonly lent: LentWatch | undefined;
   readonly #options: RoleGuardOptions;
 
   constructor(options: RoleGuardOptions) {
     this.#options = options;
+    this.lent = options.lent;
   }
 
   admit(requester: Requester, { method, path, may }: Asked, ip: string): Promise<void> | undefined {

@@ -95,9 +95,10 @@ function queryOf({ actor, action, target, room, case: caseId, from, to }: Contex
 /** An entry for people. */
 function lineOf(entry: AuditEntryJson): string {
   const target = entry['target'] as { readonly id: string } | undefined;
-  const { user_id: userId, role, kind, name, task } = entry.actor;
+  const { user_id: userId, acting_as: actingAs, role, kind, name, task } = entry.actor;
   const who =
-    userId ?? (kind === 'operator' ? `operator:${name}` : kind === 'server' ? `server:${task}` : String(kind));
+    (actingAs === undefined ? userId : `${userId} as ${actingAs}`) ??
+    (kind === 'operator' ? `operator:${name}` : kind === 'server' ? `server:${task}` : String(kind));
   const named = [
     ['room', entry['room_id']],
     ['from', entry['ip']],
