@@ -77,5 +77,5 @@ async function isBack(log: OpenLog, { position, section, recordId }: ErasedSecti
   return record.sections[section] instanceof Uint8Array;
 }
 
-export { NoLog, openLogReadOnly, type ReadOnlyOptions } from './embedded/open-read-only.ts';
-export { ErasedList, type ErasedSection, type ErasedSections, readErasedList } from './keyring/erased-list.ts';
+export { NoLog, openLogReadOnly } from './embedded/open-read-only.ts';
+export type { ErasedSection } from './keyring/erased-list.ts';

@@ -23,14 +23,6 @@ export function newTextOf(edit: EventLine): string {
   return text(body) ?? textOf(edit);
 }
 
-/** Whether an event is something that somebody said, and no change of the room or of another event. */
-export function isMessage({ pdu }: EventLine): boolean {
-  return (
-    ['m.room.message', 'm.room.encrypted', 'm.sticker'].includes(pdu.type) &&
-    relation(pdu)?.['rel_type'] !== 'm.replace'
-  );
-}
-
 /** Whether an event only changes or answers another, which shows it. */
 export function isShownElsewhere({ pdu }: EventLine): boolean {
   return pdu.type === 'm.reaction' || pdu.type === 'm.room.redaction' || relation(pdu)?.['rel_type'] === 'm.replace';

@@ -1,22 +1,12 @@
-/** Backups, drills and restores: what an auditor asks for, and where the lives of this log begin. */
+/** Where the lives of this log begin: its restores. What else happens to backups is asked of the audit log. */
 import type { Projection } from '#projections/engine/projection.ts';
 import type { Reader } from '#projections/engine/reader.ts';
 import { defineTable, msgpack, tuple, u48 } from '#projections/engine/table.ts';
 import type { Position } from '#streams/event-log.ts';
-import { BACKUP_RESTORED, type BackupRecord, type BackupRestored, readBackupRecord } from './records.ts';
+import { BACKUP_RESTORED, type BackupRestored, readBackupRecord } from './records.ts';
 
 /** More records than a log takes in a millisecond. Times a time of this century it is far below 2^53. */
 const CHANGES_PER_MS = 1000;
-
-/** A record of the stream and when it came. */
-export type BackupRow = BackupRecord & { readonly atMs: number };
-
-const history = defineTable({
-  name: 'backups.history',
-  key: tuple<[at: number]>(u48),
-  value: msgpack<BackupRow>(),
-  why: 'Backups, drills and restores in the order in which they happened: what an auditor reads.',
-});
 
 const restores = defineTable({
   name: 'backups.restores',
@@ -27,20 +17,13 @@ const restores = defineTable({
 
 export const backupsProjection: Projection = {
   name: 'backups',
-  version: 1,
-  tables: [history, restores],
+  version: 2,
+  tables: [restores],
   apply(tx, record) {
     const read = readBackupRecord(record);
-    if (read === undefined) return;
-    tx.put(history, [record.position], { ...read, atMs: record.recordedAtMs });
-    if (read.kind === BACKUP_RESTORED) tx.put(restores, [record.position], read.fields);
+    if (read?.kind === BACKUP_RESTORED) tx.put(restores, [record.position], read.fields);
   },
 };
-
-/** What happened to backups, newest first. */
-export function* backupHistory(reader: Reader, limit: number): Generator<BackupRow & { readonly position: Position }> {
-  for (const { key, value } of reader.range(history, { reverse: true, limit })) yield { ...value, position: key[0] };
-}
 
 /**
  * Where the log went on after each restore, oldest first: records before such a position are those of the backup, and whatever

@@ -11,7 +11,7 @@ import { type EventRow, stateAfter } from './event-row.ts';
 import { eventIdKey } from './keys.ts';
 import type { Disposition } from './pdu-record.ts';
 import type { StateRef } from './state/index.ts';
-import { awaitedEvents, eventIds, events, type WithheldRow, withheld } from './tables.ts';
+import { awaitedEvents, eventIds, events, withheld } from './tables.ts';
 
 /** An event with what the server thinks of it. */
 export interface KnownEvent {
@@ -36,11 +36,6 @@ export function knownEventAt(reader: Reader, position: Position): KnownEvent | u
 export function knownEvent(reader: Reader, eventId: string): KnownEvent | undefined {
   const position = reader.get(eventIds, eventIdKey(eventId));
   return position === undefined ? undefined : knownEventAt(reader, position);
-}
-
-/** An event that is withheld. */
-export function withheldEvent(reader: Reader, position: Position): WithheldRow | undefined {
-  return reader.get(withheld, [position]);
 }
 
 /** Whether the graph of the room leads to an event, so that there is a state before and after it. */

@@ -28,11 +28,6 @@ const LENIENT_TOKEN = /[!#$%&'*+\-.^_`|~0-9A-Za-z:/[\]=]+/y;
 const QUOTED = /"((?:[\t\x20\x21\x23-\x5b\x5d-\x7e\x80-\xff]|\\[\t\x20-\x7e\x80-\xff])*)"/y;
 const SPACES = /[ \t]*/y;
 
-/** Whether an Authorization header is of the scheme of servers. */
-export function isServerAuthorization(header: string): boolean {
-  return SCHEME.test(header);
-}
-
 /**
  * Reads `X-Matrix origin="…",destination="…",key="…",sig="…"`: names in any case and order, values as tokens or quoted strings
  * with escapes, spaces and tabs around commas and, as RFC 9110 has it, around the equals sign; unknown parameters are skipped.

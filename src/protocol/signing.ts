@@ -12,7 +12,6 @@ import type { RoomVersionRules } from './room-version.ts';
 
 export {
   ED25519_KEY_BYTES,
-  ED25519_SIGNATURE_BYTES,
   type SigningKey,
   signingKeyFromSeed,
   verifySignature,
@@ -21,7 +20,6 @@ export {
   formatSigningKeyFile,
   parseSigningKeyFile,
   SigningKeyFileError,
-  type SigningKeySeed,
 } from './signing-key-file.ts';
 
 /** A JSON object with signatures on it. */

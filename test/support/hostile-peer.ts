@@ -26,12 +26,6 @@ export type Lie = (request: {
   | ((response: ServerResponse) => void)
   | undefined;
 
-/** What the server under test answered. */
-export interface Reply {
-  readonly status: number;
-  readonly body: JsonObject;
-}
-
 export class HostilePeer {
   readonly name: string;
   readonly room: ForeignRoom;

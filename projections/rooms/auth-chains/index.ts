@@ -27,5 +27,5 @@
 export { addToAuthChains } from './add.ts';
 export { conflictedSubgraph } from './conflicted-subgraph.ts';
 export { authChainDifference, authChainOf, authEventsOf, isIndexed } from './queries.ts';
-export { MAX_CITATIONS, type SharedEvents } from './shared-floor.ts';
+export type { SharedEvents } from './shared-floor.ts';
 export { authChainTables } from './tables.ts';

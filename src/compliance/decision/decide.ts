@@ -3,7 +3,6 @@
  * README.md beside this file is the table of its rules, in their order.
  */
 import type { HoldScope, ItemClass, Lifetime, RetentionPolicy } from '#projections/compliance/records.ts';
-import type { SectionRef } from '#streams/event-log.ts';
 
 /** Something that may go: sections of one record, and the file that they are about. */
 export interface Item {
@@ -144,11 +143,6 @@ export function lifetimeOf(item: Pick<Item, 'class'>, { policy, room }: Circumst
   const maxMs = highest === null ? wanted : Math.min(wanted ?? highest, highest);
   const minMs = Math.max(lifetime.minMs, Math.min(room.minMs ?? 0, maxMs ?? Number.POSITIVE_INFINITY));
   return { ...lifetime, minMs, maxMs };
-}
-
-/** The sections that a verdict is about, one by one. */
-export function sectionsOf({ position, sections }: Item): SectionRef[] {
-  return sections.map((section) => ({ position, section }));
 }
 
 function byAge(item: Item, { maxMs }: Lifetime, nowMs: number): Verdict {
