@@ -2,9 +2,11 @@
 import { type EmbeddedOptions, openEmbedded, type RecoveryReport } from './embedded/open-embedded.ts';
 import { logPaths } from './embedded/paths.ts';
 import type { EventLog } from './event-log.ts';
+import type { ReappliedErasures } from './key-destruction.ts';
 import { ErasedList, type ErasedSection, readErasedList } from './keyring/erased-list.ts';
+import type { PendingAppend } from './pending-append.ts';
 import type { RawLog } from './raw-log.ts';
-import { type PendingAppend, type ReappliedErasures, SealedLog, type SealedLogOptions } from './sealed-log.ts';
+import { SealedLog, type SealedLogOptions } from './sealed-log.ts';
 
 export interface OpenLogOptions extends EmbeddedOptions, SealedLogOptions {}
 

@@ -25,7 +25,8 @@ export const HEADER_FORMAT = 1;
 /** Longest kind, in bytes. */
 export const MAX_KIND_BYTES = 64;
 const FIXED_BYTES = 1 + 1 + 6 + 1 + 2 + 6 + 16 + 1;
-const ID_BYTES = 16;
+/** Bytes of a record's id. */
+export const ID_BYTES = 16;
 export const HASH_BYTES = 32;
 
 /** The header's bytes. Throws RangeError for a value that the format cannot hold. */
@@ -46,6 +47,11 @@ export function encodeHeader(header: RecordHeader): Buffer {
   bytes.set(header.id, at);
   bytes.writeUInt8(sectionCount, at + ID_BYTES);
   return bytes;
+}
+
+/** The UUID in a header: the 16 bytes before its last. */
+export function idOfHeader(header: Buffer): Buffer {
+  return header.subarray(header.length - 1 - ID_BYTES, header.length - 1);
 }
 
 /** Reads what {@link encodeHeader} wrote. Throws RangeError if the bytes are no header. */

@@ -4,13 +4,10 @@
  */
 import {
   type Appended,
-  BEFORE_FIRST,
   Conflict,
   type EventLog,
   type LogRecord,
   MAX_APPEND_BYTES,
-  MAX_SECTIONS,
-  MAX_STREAM_NAME_BYTES,
   NotWritten,
   OutcomeUnknown,
   type Position,
@@ -23,13 +20,14 @@ import {
   TooLarge,
   type WriteState,
 } from './event-log.ts';
+import { KeyDestruction, type ReappliedErasures } from './key-destruction.ts';
 import type { ErasedList, ErasedSection } from './keyring/erased-list.ts';
 import type { KeyStore } from './keyring/key-store.ts';
-import type { DriverEvents, LogDriver, SealedAppend, SealedRecord, StoredRecord } from './log-driver.ts';
+import type { DriverEvents, LogDriver } from './log-driver.ts';
+import { checkDrafts, liveRecords, PendingAppend } from './pending-append.ts';
 import type { OnCommit, RawLog, RawRecord } from './raw-log.ts';
-import { encodeHeader, leafHash, MAX_KIND_BYTES } from './record-format.ts';
+import { idOfHeader, leafHash } from './record-format.ts';
 import { openRecords, rawRecord } from './record-reader.ts';
-import { newKeys, SEAL_BYTES, sealSection } from './sealing.ts';
 import { LogSubscription } from './subscription.ts';
 
 /** Most records appended and not yet durable; more are turned down with `NotWritten`. */
@@ -40,22 +38,8 @@ export const MAX_PENDING_BYTES = 16 * 1024 * 1024;
 export const APPEND_DEADLINE_MS = 30_000;
 /** Most subscriptions at one time. */
 export const MAX_SUBSCRIPTIONS = 1024;
-/** What a driver may add to a record: frame, links, padding. */
-const FRAME_ALLOWANCE_BYTES = 128;
-/** Keys that are destroyed together: so many records are looked up before the disk is waited for. */
-const DESTROY_BATCH = 1024;
-/** From so many records on it is looked whether they lie side by side, */
-const DENSE_FROM = 16;
-/** and how many others may lie between them. */
-const DENSE_STRETCH = 8;
-const MS_PER_S = 1000;
 /** How often a resend is compared with a log that moves under it. */
 const MAX_RESEND_LOOKS = 8;
-
-const STREAM_NAME = /^[A-Za-z0-9_-]+$/;
-const KIND_NAME = /^[A-Za-z0-9._-]+$/;
-const ID_BYTES = 16;
-const MAX_VERSION = 0xffff;
 
 export interface SealedLogOptions {
   /** Milliseconds since the epoch, for `recordedAtMs`. */
@@ -68,63 +52,10 @@ export interface SealedLogOptions {
   readonly erasedList?: ErasedList;
 }
 
-/** What came of destroying again what a list says was destroyed. */
-export interface ReappliedErasures {
-  /** Keys that were there, and are not any more. */
-  readonly destroyed: number;
-  /** Keys that were gone. */
-  readonly alreadyGone: number;
-  /** Entries about records that this log does not have. */
-  readonly unknown: number;
-}
-
-/** An append under way: sealed for the driver, plain for live subscribers. */
-export class PendingAppend implements SealedAppend {
-  readonly stream: string;
-  readonly expectedRevision: Revision;
-  readonly records: readonly SealedRecord[];
-  readonly drafts: readonly RecordDraft[];
-  readonly leaves: readonly Buffer[];
-  readonly recordedAtMs: number;
-  readonly bytes: number;
-  readonly deadlineAtMs: number;
-  firstPosition: Position = -1;
-  resolve: (appended: Appended) => void = () => undefined;
-  reject: (error: Error) => void = () => undefined;
-
-  constructor(
-    stream: string,
-    expectedRevision: Revision,
-    drafts: readonly RecordDraft[],
-    recordedAtMs: number,
-    deadlineAtMs: number,
-  ) {
-    const records: SealedRecord[] = [];
-    const leaves: Buffer[] = [];
-    let bytes = 0;
-    let revision = expectedRevision;
-    for (const draft of drafts) {
-      revision += 1;
-      const record = seal(stream, revision, recordedAtMs, draft);
-      records.push(record);
-      leaves.push(leafHash(record.header, record.sections));
-      bytes += FRAME_ALLOWANCE_BYTES + record.header.length;
-      for (const section of record.sections) bytes += section.length;
-    }
-    this.stream = stream;
-    this.expectedRevision = expectedRevision;
-    this.records = records;
-    this.drafts = drafts;
-    this.leaves = leaves;
-    this.recordedAtMs = recordedAtMs;
-    this.bytes = bytes;
-    this.deadlineAtMs = deadlineAtMs;
-  }
-}
-
 export class SealedLog implements EventLog, RawLog, DriverEvents<PendingAppend> {
   readonly #driver: LogDriver<PendingAppend>;
   readonly #keys: KeyStore;
+  readonly #destruction: KeyDestruction;
   readonly #now: () => number;
   readonly #onCommit: OnCommit | undefined;
   readonly #deadlineMs: number;
@@ -147,6 +78,7 @@ export class SealedLog implements EventLog, RawLog, DriverEvents<PendingAppend> 
     this.#onCommit = options.onCommit;
     this.#deadlineMs = options.appendDeadlineMs ?? APPEND_DEADLINE_MS;
     this.#erasedList = options.erasedList;
+    this.#destruction = new KeyDestruction({ records: driver, keys, now: this.#now, erasedList: options.erasedList });
     this.#maxPendingRecords = options.maxPendingRecords ?? MAX_PENDING_RECORDS;
     this.#maxPendingBytes = options.maxPendingBytes ?? MAX_PENDING_BYTES;
     driver.start(this);
@@ -224,90 +156,13 @@ export class SealedLog implements EventLog, RawLog, DriverEvents<PendingAppend> 
     return this.destroyKeys([{ position, section }]);
   }
 
-  async destroyKeys(sections: readonly SectionRef[]): Promise<void> {
-    for (let at = 0; at < sections.length; at += DESTROY_BATCH) {
-      await this.#destroy(sections.slice(at, at + DESTROY_BATCH));
-    }
+  destroyKeys(sections: readonly SectionRef[]): Promise<void> {
+    return this.#destruction.destroy(sections);
   }
 
-  /**
-   * Destroys again what a list says was destroyed: what a restored backup brought back. Entries about other records than
-   * those of this log are passed over.
-   */
-  async reapplyErasures(erased: readonly ErasedSection[]): Promise<ReappliedErasures> {
-    let destroyed = 0;
-    let alreadyGone = 0;
-    let unknown = 0;
-    for (let at = 0; at < erased.length; at += DESTROY_BATCH) {
-      const due: SectionRef[] = [];
-      for (const { position, section, recordId } of erased.slice(at, at + DESTROY_BATCH)) {
-        const stored = position <= this.head() ? await this.#driver.readAt(position) : undefined;
-        if (stored === undefined || section >= stored.sections.length || !idOfHeader(stored.header).equals(recordId)) {
-          unknown++;
-        } else if (await this.#isDestroyed(stored.firstKeySlot + section)) alreadyGone++;
-        else due.push({ position, section });
-      }
-      await this.#destroy(due);
-      destroyed += due.length;
-    }
-    return { destroyed, alreadyGone, unknown };
-  }
-
-  async #destroy(sections: readonly SectionRef[]): Promise<void> {
-    if (this.#closing) throw new NotWritten('the log is closed');
-    const slots: number[] = [];
-    const entries: ErasedSection[] = [];
-    const destroyedAtS = Math.floor(this.#now() / MS_PER_S);
-    const found = await this.#lookUp(sections);
-    for (const { position, section } of sections) {
-      const stored = found.get(position);
-      if (stored === undefined) throw new RangeError(`there is no record at position ${position}`);
-      if (!Number.isInteger(section) || section < 0 || section >= stored.sections.length) {
-        throw new RangeError(`the record at position ${position} has no section ${section}`);
-      }
-      const slot = stored.firstKeySlot + section;
-      slots.push(slot);
-      if (await this.#isDestroyed(slot)) continue;
-      entries.push({ position, section, recordId: Buffer.from(idOfHeader(stored.header)), destroyedAtS });
-    }
-    if (slots.length === 0) return;
-    // Listed first: a key that is listed and still there is destroyed at the next start, one that is gone and not listed
-    // would come back with a backup.
-    await this.#erasedList?.add(entries);
-    await this.#keys.destroyAll(slots);
-  }
-
-  /** The records of some sections: read one by one, or all of a stretch of the log where most of it is asked for. */
-  async #lookUp(sections: readonly SectionRef[]): Promise<Map<Position, StoredRecord>> {
-    const wanted = new Set(sections.map(({ position }) => position));
-    const found = new Map<Position, StoredRecord>();
-    let first = Number.POSITIVE_INFINITY;
-    let last = BEFORE_FIRST;
-    for (const position of wanted) {
-      if (position < first) first = position;
-      if (position > last) last = position;
-    }
-    if (wanted.size < DENSE_FROM || last - first > DENSE_STRETCH * wanted.size) {
-      for (const position of wanted) {
-        const stored = await this.#driver.readAt(position);
-        if (stored !== undefined) found.set(position, stored);
-      }
-      return found;
-    }
-    for await (const batch of this.#driver.readAll(first - 1)) {
-      for (const stored of batch) if (wanted.has(stored.position)) found.set(stored.position, stored);
-      if ((batch.at(-1)?.position ?? last) >= last) break;
-    }
-    return found;
-  }
-
-  async #isDestroyed(slot: number): Promise<boolean> {
-    let key = this.#keys.peek(slot);
-    if (key === undefined) {
-      await this.#keys.load(slot);
-      key = this.#keys.peek(slot);
-    }
-    return key === null;
+  /** See {@link KeyDestruction.reapply}. */
+  reapplyErasures(erased: readonly ErasedSection[]): Promise<ReappliedErasures> {
+    return this.#destruction.reapply(erased);
   }
 
   close(): Promise<void> {
@@ -317,6 +172,7 @@ export class SealedLog implements EventLog, RawLog, DriverEvents<PendingAppend> 
 
   async #close(): Promise<void> {
     this.#closedBecause = 'the log is closed';
+    this.#destruction.close();
     await this.#driver.settled();
     clearTimeout(this.#deadlineTimer);
     await Promise.all([...this.#subscriptions].map((subscription) => subscription.stop()));
@@ -453,65 +309,6 @@ export class SealedLog implements EventLog, RawLog, DriverEvents<PendingAppend> 
       return undefined;
     return { firstPosition, lastPosition, lastRevision: expected + drafts.length };
   }
-}
-
-function seal(stream: string, revision: Revision, recordedAtMs: number, draft: RecordDraft): SealedRecord {
-  const { id, kind, version, sections } = draft;
-  const keys = newKeys(sections.length);
-  return {
-    header: encodeHeader({ stream, revision, kind, version, recordedAtMs, id, sectionCount: sections.length }),
-    sections: sections.map((plain, index) => sealSection(plain, id, index, keys)),
-    keys,
-  };
-}
-
-function liveRecords(appends: readonly PendingAppend[]): LogRecord[] {
-  const records: LogRecord[] = [];
-  for (const append of appends) {
-    let revision = append.expectedRevision;
-    let position = append.firstPosition;
-    for (const draft of append.drafts) {
-      revision += 1;
-      const { id, kind, version, sections, decoded } = draft;
-      const { stream, recordedAtMs } = append;
-      records.push({ position, stream, revision, kind, version, recordedAtMs, id, sections, decoded });
-      position += 1;
-    }
-  }
-  return records;
-}
-
-/** Throws RangeError for what no caller may pass, {@link TooLarge} for what is too much. */
-function checkDrafts(stream: string, expectedRevision: Revision, drafts: readonly RecordDraft[]): void {
-  if (stream.length > MAX_STREAM_NAME_BYTES || !STREAM_NAME.test(stream)) {
-    throw new RangeError(`not a stream name: ${JSON.stringify(stream.slice(0, 2 * MAX_STREAM_NAME_BYTES))}`);
-  }
-  if (!Number.isSafeInteger(expectedRevision) || expectedRevision < -1) {
-    throw new RangeError(`not a revision: ${expectedRevision}`);
-  }
-  if (drafts.length === 0) throw new RangeError('an append has at least one record');
-  let bytes = 0;
-  for (const draft of drafts) {
-    if (draft.id.length !== ID_BYTES) throw new RangeError(`a record id has ${ID_BYTES} bytes, not ${draft.id.length}`);
-    if (draft.kind.length > MAX_KIND_BYTES || !KIND_NAME.test(draft.kind)) {
-      throw new RangeError(`not a record kind: ${JSON.stringify(draft.kind.slice(0, 2 * MAX_KIND_BYTES))}`);
-    }
-    if (!Number.isInteger(draft.version) || draft.version < 0 || draft.version > MAX_VERSION) {
-      throw new RangeError(`not a version: ${draft.version}`);
-    }
-    if (draft.sections.length > MAX_SECTIONS) {
-      throw new TooLarge(`a record of ${draft.sections.length} sections; the most is ${MAX_SECTIONS}`);
-    }
-    bytes += FRAME_ALLOWANCE_BYTES;
-    for (const section of draft.sections) bytes += section.length + SEAL_BYTES;
-  }
-  // Before sealing, so that nobody can make the log work on what it will not take.
-  if (bytes > MAX_APPEND_BYTES) throw new TooLarge(`an append of ${bytes} bytes; the most is ${MAX_APPEND_BYTES}`);
-}
-
-/** The UUID in a header: the 16 bytes before its last. */
-function idOfHeader(header: Buffer): Buffer {
-  return header.subarray(header.length - 1 - ID_BYTES, header.length - 1);
 }
 
 function messageOf(error: unknown): string {

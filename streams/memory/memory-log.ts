@@ -1,8 +1,9 @@
 /** A whole log in memory, for tests: the same sealing, hashing, bounds and subscriptions as on disk. */
 import type { EventLog } from '../event-log.ts';
 import { MemoryKeyStore } from '../keyring/memory-key-store.ts';
+import type { PendingAppend } from '../pending-append.ts';
 import type { RawLog } from '../raw-log.ts';
-import { type PendingAppend, SealedLog, type SealedLogOptions } from '../sealed-log.ts';
+import { SealedLog, type SealedLogOptions } from '../sealed-log.ts';
 import { MemoryDriver } from './memory-driver.ts';
 
 /** A log in memory, and the ways in which a test may make it fail. */
