@@ -3,7 +3,6 @@ import { randomBytes } from 'node:crypto';
 import { isActiveUser } from '#projections/accounts/queries.ts';
 import type { ProjectionEngine } from '#projections/engine/engine.ts';
 import type { BuildAhead } from '#projections/engine/renewal.ts';
-import { isContentUsed } from '#projections/media/projection.ts';
 import { joinedRoomIds } from '#projections/rooms/queries.ts';
 import type { SigningKey } from '#protocol/signing.ts';
 import type { EventLog } from '#streams/event-log.ts';
@@ -18,37 +17,7 @@ import { Repeats } from './audit/repeats.ts';
 import { startAuditStreams } from './audit/streams/start-streams.ts';
 import type { Topic } from './bus/bus.ts';
 import { LocalBus } from './bus/local-bus.ts';
-import { accountDataEndpoints } from './client-api/account-data/index.ts';
-import { accountEndpoints } from './client-api/accounts/index.ts';
-import { adminEndpoints } from './client-api/admin/index.ts';
-import { dehydratedDeviceEndpoints } from './client-api/dehydrated-devices/index.ts';
-import { delayedEventEndpoints } from './client-api/delayed-events/index.ts';
-import { directoryEndpoints } from './client-api/directory/index.ts';
-import { encryptionEndpoints } from './client-api/encryption/index.ts';
-import { eventStreamEndpoints } from './client-api/event-stream/index.ts';
-import { filterEndpoints } from './client-api/filters/index.ts';
-import { initialSyncEndpoints } from './client-api/initial-sync/index.ts';
-import { mediaEndpoints } from './client-api/media/index.ts';
-import { messageEndpoints } from './client-api/messages/index.ts';
-import { notificationEndpoints } from './client-api/notifications/index.ts';
-import { openIdEndpoints } from './client-api/openid/index.ts';
-import { presenceEndpoints } from './client-api/presence/index.ts';
-import { profileEndpoints } from './client-api/profile/index.ts';
 import { Profiles } from './client-api/profile/profiles.ts';
-import { pushRuleEndpoints } from './client-api/push-rules/index.ts';
-import { pusherEndpoints } from './client-api/pushers/index.ts';
-import { receiptEndpoints } from './client-api/receipts/index.ts';
-import { reportEndpoints } from './client-api/reports/index.ts';
-import { roomEndpoints } from './client-api/rooms/index.ts';
-import { serverInfoEndpoints } from './client-api/server-info/index.ts';
-import { slidingSyncEndpoints } from './client-api/sliding-sync/index.ts';
-import { spaceEndpoints } from './client-api/spaces/index.ts';
-import { syncEndpoints } from './client-api/sync/index.ts';
-import { thirdPartyEndpoints } from './client-api/third-party/index.ts';
-import { thirdPartyIdEndpoints } from './client-api/third-party-ids/index.ts';
-import { threadSubscriptionEndpoints } from './client-api/thread-subscriptions/index.ts';
-import { typingEndpoints } from './client-api/typing/index.ts';
-import { voipEndpoints } from './client-api/voip/index.ts';
 import { StreamCommands } from './commands/stream-command.ts';
 import type { LogProof } from './compliance/certificate.ts';
 import { Compliance } from './compliance/compliance.ts';
@@ -84,17 +53,9 @@ import { Sender } from './federation/outbound/sender.ts';
 import { PolicyServers } from './federation/policy-servers.ts';
 import { PolicyService } from './federation/policy-service/policy-service.ts';
 import { ThirdPartyInvites } from './federation/third-party-invites.ts';
-import { federationEndpoints, policyServerEndpoints } from './federation-api/index.ts';
-import type { Endpoint } from './http/endpoint.ts';
 import type { Guard } from './http/guard.ts';
 import type { Logger } from './log/logger.ts';
-import { MediaStore } from './media/media-store.ts';
-import { RemoteMedia } from './media/remote-media.ts';
-import { MediaSweep } from './media/sweep.ts';
-import { Thumbnailer } from './media/thumbnailer.ts';
-import { UrlPreviews } from './media/url-preview/url-previews.ts';
-import { safeConnector } from './net/safe-connector.ts';
-import { undici } from './net/undici.ts';
+import { createMedia } from './media/create-media.ts';
 import { createPush } from './push/push.ts';
 import type { Gateway } from './push/sender/gateway.ts';
 import { newRecordId } from './record-ids.ts';
@@ -107,6 +68,7 @@ import { MembersKnown } from './rooms/members-known.ts';
 import { forgetPublicRooms } from './rooms/public-rooms.ts';
 import { Receiver } from './rooms/receive/receiver.ts';
 import { RemoteSpaces } from './rooms/remote-spaces.ts';
+import { newRoomId } from './rooms/room-ids.ts';
 import { Rooms } from './rooms/rooms.ts';
 import { sendState } from './rooms/send-state.ts';
 import { SearchIndex } from './search/search-index.ts';
@@ -115,46 +77,6 @@ import { ShownLog } from './shown-log.ts';
 import { SlidingSync } from './sliding-sync/sliding-sync.ts';
 import { epochOf } from './sync/log-lives.ts';
 import { Sync } from './sync/sync.ts';
-
-/** Everything that the client API of this version answers. */
-export const endpoints: readonly Endpoint<Context>[] = [
-  ...accountEndpoints,
-  ...roomEndpoints,
-  ...directoryEndpoints,
-  ...spaceEndpoints,
-  ...reportEndpoints,
-  ...messageEndpoints,
-  ...syncEndpoints,
-  ...slidingSyncEndpoints,
-  ...accountDataEndpoints,
-  ...filterEndpoints,
-  ...profileEndpoints,
-  ...pushRuleEndpoints,
-  ...pusherEndpoints,
-  ...threadSubscriptionEndpoints,
-  ...notificationEndpoints,
-  ...receiptEndpoints,
-  ...typingEndpoints,
-  ...presenceEndpoints,
-  ...delayedEventEndpoints,
-  ...dehydratedDeviceEndpoints,
-  ...eventStreamEndpoints,
-  ...initialSyncEndpoints,
-  ...adminEndpoints,
-  ...openIdEndpoints,
-  ...voipEndpoints,
-  ...thirdPartyEndpoints,
-  ...thirdPartyIdEndpoints,
-  ...serverInfoEndpoints,
-  ...mediaEndpoints,
-  ...encryptionEndpoints,
-];
-
-/** Everything that is answered with a configuration: the client API, and the federation API and that of policy servers where they are on. */
-export function endpointsFor(config: Config): readonly Endpoint<Context>[] {
-  if (!config.federation.enabled) return endpoints;
-  return [...endpoints, ...federationEndpoints, ...(config.policy_server.enabled ? policyServerEndpoints : [])];
-}
 
 export interface ApplicationParts {
   readonly config: Config;
@@ -198,9 +120,7 @@ const STREAM_ID_BYTES = 15;
 const EVENT_LOCALPART_BYTES = 18;
 /** Names one run of the server: in sync tokens, so that a restart is noticed, and in the ids of transactions. */
 const EPOCH_BYTES = 4;
-const ROOM_ID_CHARACTERS = 18;
 const EXPORT_ID_BYTES = 12;
-const LETTERS = 'ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz';
 
 /** Puts an application together on an open log and its projections. */
 export function createApplication(parts: ApplicationParts): Application {
@@ -415,29 +335,21 @@ export function createApplication(parts: ApplicationParts): Application {
     newRecordId,
     logger,
   });
-  const media = new MediaStore({ log, reader, config, clock, newRecordId });
   const paths = dataPaths(config.data_dir);
-  const thumbnails = new Thumbnailer(paths.thumbnails);
-  const remoteMedia = new RemoteMedia({
-    folder: paths.remoteMedia,
-    maxCacheBytes: config.media.remote_cache,
-    maxFileBytes: config.media.max_upload,
+  const { max_upload: maxFileBytes } = config.media;
+  const mediaParts = createMedia({
+    config,
+    log,
+    reader,
+    serverName,
+    source: config.federation.enabled
+      ? new FederatedMedia({ client: federation.client, web: federation.web, maxFileBytes })
+      : undefined,
+    clock,
+    newRecordId,
+    logger,
   });
-  if (config.federation.enabled) {
-    const { max_upload: maxFileBytes } = config.media;
-    remoteMedia.fetchFrom(new FederatedMedia({ client: federation.client, web: federation.web, maxFileBytes }));
-  }
-  const { url_previews: previews } = config.media;
-  const previewAgent = previews.enabled
-    ? new (undici().Agent)({ connect: safeConnector({ allowPrivate: previews.allow_private_addresses }) })
-    : undefined;
-  const urlPreviews =
-    previewAgent && new UrlPreviews({ media, thumbnails, serverName, dispatcher: previewAgent, clock });
-  remoteMedia.onDropped(async (sha256) => {
-    if (!isContentUsed(reader, sha256)) await thumbnails.removeAll(sha256);
-  });
-  const mediaSweep = new MediaSweep({ media, thumbnails, reader, logger });
-  mediaSweep.start();
+  const { media, remoteMedia, thumbnails, urlPreviews } = mediaParts;
   const tasks = new BackgroundTasks({ logger, clock });
   const exports = new CaseExports({
     folder: paths.exports,
@@ -463,12 +375,7 @@ export function createApplication(parts: ApplicationParts): Application {
     rooms,
     audit,
     search,
-    removeFile: async (sha256) => {
-      const isNeeded = (): boolean => isContentUsed(reader, sha256) || media.isUnrecorded(sha256);
-      if (isNeeded() || !(await media.files.removeUnless(sha256, isNeeded))) return false;
-      await thumbnails.removeAll(sha256);
-      return true;
-    },
+    removeFile: mediaParts.removeFile,
     cachedFiles: remoteMedia,
     dropCaches: () => {
       rooms.forgetIdle();
@@ -536,7 +443,7 @@ export function createApplication(parts: ApplicationParts): Application {
     tasks,
     clock,
     newRecordId,
-    newRoomId: () => `!${randomLetters(ROOM_ID_CHARACTERS)}:${serverName}`,
+    newRoomId: () => newRoomId(serverName),
   };
   delayedEvents.start();
   compliance.start();
@@ -578,8 +485,7 @@ export function createApplication(parts: ApplicationParts): Application {
       delayedEvents[Symbol.dispose]();
       typing[Symbol.dispose]();
       presence[Symbol.dispose]();
-      mediaSweep[Symbol.dispose]();
-      await previewAgent?.destroy();
+      await mediaParts.close();
     },
   };
 }
@@ -591,15 +497,4 @@ async function wishErasure(compliance: Compliance, userId: string, logger: Logge
   } catch (error) {
     logger.error({ err: error }, 'a wish for erasure could not be recorded; use `stele erase`');
   }
-}
-
-function randomLetters(count: number): string {
-  let letters = '';
-  while (letters.length < count) {
-    // Bytes past the last whole round of letters are left out, so that all letters are equally likely.
-    for (const byte of randomBytes(count)) {
-      if (byte < 4 * LETTERS.length && letters.length < count) letters += LETTERS[byte % LETTERS.length];
-    }
-  }
-  return letters;
 }

@@ -2,7 +2,7 @@
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
 import { type AuditQuery, auditPage, type FoundEntry } from '#projections/audit/queries.ts';
 import { AUDIT_STREAM } from '#projections/audit/records.ts';
-import { endpoints } from '#src/application.ts';
+import { endpoints } from '#src/endpoints.ts';
 import { startApplication, type TestApplication, type TestClient } from '#test/support/application.ts';
 import { createRoom } from '../client-api/sync-client.ts';
 

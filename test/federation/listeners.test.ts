@@ -1,8 +1,8 @@
 /** Which listener answers whom. */
 import { Agent, request } from 'undici';
 import { afterAll, beforeAll, expect, it } from 'vitest';
-import { endpointsFor } from '#src/application.ts';
 import type { ListenerConfig } from '#src/config/schema.ts';
+import { endpointsFor } from '#src/endpoints.ts';
 import { type HttpServer, startHttpServer } from '#src/http/server.ts';
 import { silentLog } from '#src/log/logger.ts';
 import { startApplication, type TestApplication } from '#test/support/application.ts';

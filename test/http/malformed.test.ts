@@ -3,7 +3,7 @@
  * of the server. New endpoints are covered by being registered.
  */
 import { afterAll, beforeAll, describe, expect, test } from 'vitest';
-import { endpoints } from '#src/application.ts';
+import { endpoints } from '#src/endpoints.ts';
 import { startApplication, type TestApplication, type TestClient } from '#test/support/application.ts';
 
 let app: TestApplication;
