@@ -20,4 +20,10 @@ it('gives each name so much at once, and more with time', () => {
   expect(takeAll('a')).toBe(3);
   nowMs = 0;
   expect(takeAll('a')).toBe(0);
+  expect([budget.take('c', 4), budget.take('c', 2), budget.take('c', 2), budget.take('c', 1)]).toEqual([
+    false,
+    true,
+    false,
+    true,
+  ]);
 });

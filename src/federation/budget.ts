@@ -27,16 +27,16 @@ export class Budget {
     this.#accounts = new Lru(options.maxNames);
   }
 
-  /** Whether a name may do it once more; if so, that counts. */
-  take(name: string): boolean {
+  /** Whether a name may do it once more, or so many times at once; if so, that counts. */
+  take(name: string, times = 1): boolean {
     const { burst, refillMs, clock } = this.#options;
     const now = clock();
     const known = this.#accounts.get(name) ?? { left: burst, countedMs: now };
     // A clock that was set back takes nothing away.
     const refilled = Math.floor(Math.max(0, now - known.countedMs) / refillMs);
     const left = Math.min(burst, known.left + refilled);
-    if (left < 1) return false;
-    this.#accounts.set(name, { left: left - 1, countedMs: known.countedMs + refilled * refillMs });
+    if (left < times) return false;
+    this.#accounts.set(name, { left: left - times, countedMs: known.countedMs + refilled * refillMs });
     return true;
   }
 }

@@ -72,9 +72,12 @@ export interface FederationClientOptions {
   readonly isEnabled: boolean;
 }
 
-/** A path with its parameters percent-encoded: ``federationPath`/_matrix/federation/v1/event/${eventId}` ``. */
+/**
+ * A path with its parameters percent-encoded: ``federationPath`/_matrix/federation/v1/event/${eventId}` ``. What others call by a name
+ * with half of a surrogate pair in it, which has no encoding, is then something that is not there.
+ */
 export function federationPath(pieces: TemplateStringsArray, ...parameters: readonly string[]): string {
-  return String.raw({ raw: pieces }, ...parameters.map(encodeURIComponent));
+  return String.raw({ raw: pieces }, ...parameters.map((text) => encodeURIComponent(text.toWellFormed())));
 }
 
 /** Asks other servers. */

@@ -7,6 +7,7 @@ import { keyOfServer, keysOfServer, MAX_KEYS_PER_SERVER } from '#projections/fed
 import { encodeBase64 } from '#protocol/base64.ts';
 import type { JsonObject } from '#protocol/pdu.ts';
 import { type SigningKey, signingKeyFromSeed, signJson } from '#protocol/signing.ts';
+import { STRANGERS_BURST_KIB, STRANGERS_REFILL_MS } from '#src/federation/keys/server-keys.ts';
 import { startServerOn, TestNetwork, type TestServer } from '#test/support/federation.ts';
 import { answerJson, startTlsPeer, type TlsPeer } from '#test/support/tls-peer.ts';
 
@@ -452,3 +453,50 @@ it('keeps no more keys of one server than it has room for', async () => {
   }
   expect([...keysOfServer(one.context.reader, two.name)]).toHaveLength(MAX_KEYS_PER_SERVER);
 });
+
+it('of what a server makes up all the time so much is recorded, and no more', async () => {
+  let batch = 0;
+  const two = await peer((name) => {
+    batch += 1;
+    const old = Array.from({ length: 60 }, (_, n) => [key(`made_${batch}_${n}`), n] as const);
+    return answerJson(said(name, { keys: [key('a')], old, extra: { padding: 'x'.repeat(50_000) } }));
+  });
+  const before = one.log.head();
+  for (let n = 0; n < 30; n += 1) {
+    await one.context.federation.keys.refresh(two.name);
+    one.advance(30_000);
+  }
+  expect(two.requests.length).toBeGreaterThan(20);
+  // Some 56 KiB each.
+  expect(one.log.head() - before).toBeGreaterThan(2);
+  expect(one.log.head() - before).toBeLessThan(8);
+});
+
+it('of servers that nobody here has to do with so much is recorded together, and others are heard all the same', async () => {
+  const alone = await startServerOn(network, 'two.test', { federation: { verify_tls: false } });
+  closers.push(() => alone.close());
+  // Whoever has a domain has as many servers as they like.
+  const padding = 'x'.repeat(60_000);
+  const wildcard = await startTlsPeer((request, response) => {
+    const name = String(request.headers.host);
+    answerJson(said(name, { keys: [key('a')], extra: { padding } }))(request, response);
+  });
+  closers.push(wildcard.close);
+  const count = Math.ceil(STRANGERS_BURST_KIB / 58) + 20;
+  const names = Array.from({ length: count }, (_, n) => `n${n}.test`);
+  for (const name of names) network.place(name, wildcard.port);
+  const before = alone.log.head();
+  const { keys } = alone.context.federation;
+  await keys.keysFor(names.map((serverName) => ({ serverName, keyIds: ['ed25519:a'], validAtMs: 0 })));
+  const recorded = alone.log.head() - before;
+  expect(wildcard.requests).toHaveLength(count);
+  expect(recorded).toBeGreaterThan(count / 2);
+  expect(recorded).toBeLessThan(count);
+  // Those who are in rooms with this one are no strangers.
+  const alice = await one.register('alice');
+  const bob = await alone.register('bob');
+  const { room_id: roomId } = await alice.ok('POST', '/createRoom', { preset: 'public_chat' });
+  alone.advance(STRANGERS_REFILL_MS * 20);
+  await bob.ok('POST', `/join/${encodeURIComponent(String(roomId))}?via=one.test`, {});
+  expect(keys.known('one.test', one.signingKey.keyId)).toBeDefined();
+}, 120_000);

@@ -2,11 +2,13 @@
 import type { Reader } from '#projections/engine/reader.ts';
 import { KEYS_SEEN_STREAM, type KeysSeen, keysSeenRecord } from '#projections/federation/key-records.ts';
 import { keyOfServer, keysOfServer, type ServerKeyRow } from '#projections/federation/keys.ts';
+import { roomsOfServer } from '#projections/rooms/queries.ts';
 import { type KeyValidity, MAX_KEY_VALIDITY_MS, trustedUntil } from '#protocol/key-validity.ts';
 import { isServerName } from '#protocol/server-name.ts';
 import type { StreamCommands } from '#src/commands/stream-command.ts';
 import type { Logger } from '#src/log/logger.ts';
 import { Lru } from '#src/sync/lru.ts';
+import { Budget } from '../budget.ts';
 import { FederationError } from '../errors.ts';
 import { Slots } from '../slots.ts';
 import { FetchBudget } from './fetch-budget.ts';
@@ -27,6 +29,20 @@ export const DEFAULT_PATIENCE_MS = 60_000;
 const MAX_WAITING_FETCHES = 1000;
 /** Most bytes of answers that go to the log in one append. */
 const MAX_APPEND_JSON_BYTES = 512 * 1024;
+/**
+ * What is recorded of the keys of one server, in KiB: so much at once, and one more each so many milliseconds. An honest one says
+ * something new when it changes its key.
+ */
+const SERVER_BURST_KIB = 256;
+const SERVER_REFILL_MS = 60_000;
+/** Servers of which is counted how much was recorded. */
+const MAX_COUNTED = 20_000;
+/**
+ * The same for all servers together that are in no room with this one: whoever has a domain can make up any number of them. It is
+ * enough for all servers of the largest rooms, whose keys are wanted when one is entered.
+ */
+export const STRANGERS_BURST_KIB = 16 * 1024;
+export const STRANGERS_REFILL_MS = 60;
 /** What a server said so short a while ago is not asked again only because a key should count for longer. */
 const RECENT_MS = 60_000;
 /** An answer that only says the same for longer is recorded if it is longer by at least this. */
@@ -79,12 +95,17 @@ export class ServerKeys {
   readonly #budget: FetchBudget;
   readonly #fetches = new Map<string, Promise<void>>();
   readonly #slots = new Slots({ perName: MAX_FETCHES, maxWaiting: MAX_WAITING_FETCHES });
+  readonly #recorded: Budget;
+  readonly #strangers: Budget;
   readonly #unrecorded: KeysSeen[] = [];
   #recording: Promise<void> | undefined;
 
   constructor(options: ServerKeysOptions) {
     this.#options = options;
-    this.#budget = new FetchBudget(options.clock);
+    const { clock } = options;
+    this.#budget = new FetchBudget(clock);
+    this.#recorded = new Budget({ burst: SERVER_BURST_KIB, refillMs: SERVER_REFILL_MS, maxNames: MAX_COUNTED, clock });
+    this.#strangers = new Budget({ burst: STRANGERS_BURST_KIB, refillMs: STRANGERS_REFILL_MS, maxNames: 1, clock });
   }
 
   /**
@@ -229,12 +250,22 @@ export class ServerKeys {
 
   /** Resolves when the log has it, so that nothing is verified with a key that the log does not know. */
   async #remember(seen: readonly KeysSeen[]): Promise<void> {
-    const news = seen.filter((answer) => isNews(this.#options.reader, answer));
+    const news = seen.filter((answer) => isNews(this.#options.reader, answer) && this.#mayRecord(answer));
     if (news.length === 0) return;
     this.#unrecorded.push(...news);
     // Whoever comes while an append is under way goes with the next.
     this.#recording = (this.#recording ?? Promise.resolve()).then(() => this.#recordAll());
     await this.#recording;
+  }
+
+  /** The log is for ever, and anybody can make this server ask for keys. */
+  #mayRecord({ serverName, json }: KeysSeen): boolean {
+    const { reader, logger } = this.#options;
+    const sizeKib = Math.ceil(json.length / 1024);
+    const isStranger = roomsOfServer(reader, serverName).next().done === true;
+    const mayBe = this.#recorded.take(serverName, sizeKib) && (!isStranger || this.#strangers.take('', sizeKib));
+    if (!mayBe) logger.warn({ server: serverName, sizeKib }, 'a server says more of its keys than is recorded');
+    return mayBe;
   }
 
   async #recordAll(): Promise<void> {
