@@ -204,7 +204,7 @@ export function createApplication(parts: ApplicationParts): Application {
   const identity = new IdentityServers(federation.web, { serverName, signingKey });
   const thirdPartyInvites = new ThirdPartyInvites({ ...remote, identity, inviting });
   const backfilling = new Backfilling({ ...remote, missing, logger });
-  const members = new MemberFetching({ ...remote, logger });
+  const members = new MemberFetching({ ...remote, destinations: federation.destinations, logger });
   const entrance = new Entrance({
     ...remote,
     clock,

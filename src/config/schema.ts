@@ -135,7 +135,7 @@ const federation = z
       }),
     faster_joins: z
       .boolean()
-      .default(false)
+      .default(true)
       .register(settingNotes, {
         type: 'true or false',
         doc:

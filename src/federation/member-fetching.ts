@@ -16,6 +16,7 @@ import {
 import { readPduRecord } from '#projections/rooms/pdu-record.ts';
 import {
   findRoom,
+  isServerIn,
   membershipOf,
   roomById,
   serverMemberCount,
@@ -32,6 +33,7 @@ import type { ReceivingRoom } from '#src/rooms/receive/types.ts';
 import type { Rooms } from '#src/rooms/rooms.ts';
 import type { EventLog, Position } from '#streams/event-log.ts';
 import { type FederationClient, federationPath } from './client.ts';
+import type { Destinations } from './destinations.ts';
 import { FederationError } from './errors.ts';
 import { readEventLists } from './event-lists.ts';
 import { Slots } from './slots.ts';
@@ -40,7 +42,7 @@ import { Slots } from './slots.ts';
 const MAX_ROOMS_AT_ONCE = 2;
 /** Rooms that may wait for their turn: all that a server may have come into at a time when nobody answers. */
 const MAX_ROOMS_WAITING = 100_000;
-/** Servers that are asked in one round, the one that let this server in first. */
+/** Servers that are asked in one round, the one that let this server in first; the next round goes on with those behind them. */
 const MAX_SERVERS_A_ROUND = 10;
 /** The state of the largest rooms. */
 const MAX_STATE_BYTES = 256 * 1024 * 1024;
@@ -53,7 +55,8 @@ const STATE = 'pdus';
 const LISTS: ReadonlySet<string> = new Set([STATE, 'auth_chain']);
 
 export interface MemberFetchingOptions {
-  readonly client: FederationClient;
+  readonly client: Pick<FederationClient, 'read'>;
+  readonly destinations: Pick<Destinations, 'onRecovery'>;
   readonly rooms: Rooms;
   readonly receiver: Receiver;
   readonly log: EventLog;
@@ -72,6 +75,9 @@ export class MemberFetching {
   readonly #stopping = new AbortController();
   /** Breaks off what is under way for a room, for another task to begin. */
   readonly #underWay = new Map<Position, AbortController>();
+  /** Ends the pause before the next round of a room; its reason is the name of the server to begin with. */
+  readonly #pauses = new Map<Position, AbortController>();
+  #stopListening: (() => void) | undefined;
 
   constructor(options: MemberFetchingOptions) {
     this.#options = options;
@@ -79,7 +85,8 @@ export class MemberFetching {
 
   /** Goes on with what an earlier run of the server left. */
   start(): void {
-    const { reader } = this.#options;
+    const { reader, destinations } = this.#options;
+    this.#stopListening = destinations.onRecovery((server) => this.#onRecovery(server));
     const rooms = [...[...partialRooms(reader)].map(({ room }) => room), ...roomsWithHeldEvents(reader)];
     for (const room of new Set(rooms)) this.#begin(room);
   }
@@ -92,6 +99,7 @@ export class MemberFetching {
 
   /** Breaks off what is under way, and resolves when nothing is. */
   async close(): Promise<void> {
+    this.#stopListening?.();
     this.#stopping.abort();
     await Promise.all(this.#tasks.values());
   }
@@ -129,23 +137,52 @@ export class MemberFetching {
   /** @param signal breaks it off: it then rejects. */
   async #fetch(room: Position, signal: AbortSignal): Promise<void> {
     const { reader, rooms, firstPauseMs = FIRST_PAUSE_MS } = this.#options;
-    for (let pauseMs = firstPauseMs; ; pauseMs = Math.min(2 * pauseMs, LONGEST_PAUSE_MS)) {
+    let first: string | undefined;
+    let pauseMs = firstPauseMs;
+    for (let round = 0; ; round += 1) {
       const partial = partialRoom(reader, room);
       if (partial === undefined) break;
       if (!rooms.isResident(partial.roomId)) return;
-      if ((await this.#round(room, partial, signal)) || !rooms.isResident(partial.roomId)) continue;
-      await delay(pauseMs * (0.5 + Math.random()), undefined, { signal, ref: false });
+      const servers = this.#serversFor(room, first ?? partial.via, round);
+      if ((await this.#round(room, partial, servers, signal)) || !rooms.isResident(partial.roomId)) continue;
+      first = await this.#pause(room, pauseMs * (0.5 + Math.random()), signal);
+      pauseMs = Math.min(2 * pauseMs, LONGEST_PAUSE_MS);
     }
     await this.#judgeHeld(room);
   }
 
+  /** @returns the server that ended the pause by being there again. @throws when the signal fires. */
+  async #pause(room: Position, lengthMs: number, signal: AbortSignal): Promise<string | undefined> {
+    const ending = new AbortController();
+    this.#pauses.set(room, ending);
+    try {
+      await delay(lengthMs, undefined, { signal: AbortSignal.any([signal, ending.signal]), ref: false });
+      return undefined;
+    } catch (error) {
+      if (signal.aborted || !ending.signal.aborted) throw error;
+      return String(ending.signal.reason);
+    } finally {
+      if (this.#pauses.get(room) === ending) this.#pauses.delete(room);
+    }
+  }
+
+  /** A server that was in trouble is there again: rooms that it is in need not wait longer. */
+  #onRecovery(server: string): void {
+    for (const [room, pause] of this.#pauses) if (isServerIn(this.#options.reader, room, server)) pause.abort(server);
+  }
+
   /** Asks one server after the other; true if something has changed. */
-  async #round(room: Position, partial: PartialRoom, signal: AbortSignal): Promise<boolean> {
+  async #round(
+    room: Position,
+    partial: PartialRoom,
+    servers: readonly string[],
+    signal: AbortSignal,
+  ): Promise<boolean> {
     const release = await this.#slots.take('all', signal);
     if (release === undefined) return false;
     let isShutOut = false;
     try {
-      for (const server of this.#serversFor(room, partial)) {
+      for (const server of servers) {
         try {
           return await this.#askFor(room, partial, server, signal);
         } catch (error) {
@@ -185,15 +222,13 @@ export class MemberFetching {
     return false;
   }
 
-  #serversFor(room: Position, { via }: PartialRoom): string[] {
+  /** One server, and the others in the room that have their turn in a round. */
+  #serversFor(room: Position, first: string, round: number): string[] {
     const { reader, serverName } = this.#options;
-    const servers = new Set([via]);
-    for (const server of serversIn(reader, room)) {
-      if (servers.size >= MAX_SERVERS_A_ROUND) break;
-      servers.add(server);
-    }
-    servers.delete(serverName);
-    return [...servers];
+    const others = [...serversIn(reader, room)].filter((server) => server !== first && server !== serverName);
+    const perRound = MAX_SERVERS_A_ROUND - 1;
+    const from = others.length === 0 ? 0 : (round * perRound) % others.length;
+    return [first, ...[...others.slice(from), ...others.slice(0, from)].slice(0, perRound)];
   }
 
   /** The state before the entry, as a server tells it. https://spec.matrix.org/v1.19/server-server-api/#get_matrixfederationv1stateroomid */

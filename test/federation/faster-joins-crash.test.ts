@@ -33,7 +33,6 @@ beforeEach(async () => {
       allow_private_addresses: true,
       ca_file: TLS_PATHS.ca,
       trusted_key_servers: [],
-      faster_joins: true,
     },
   }));
   await stele.start();

@@ -1,10 +1,15 @@
 /** A server that lets somebody in, leaves out the members, and lies about what it leaves out. */
 import type { ServerResponse } from 'node:http';
-import { afterEach, beforeEach, expect, it } from 'vitest';
+import { afterEach, beforeEach, describe, expect, it } from 'vitest';
 import { heldEventsOf, isPartial } from '#projections/rooms/partial.ts';
 import { eventById, findRoom, serversIn } from '#projections/rooms/queries.ts';
 import { eventIdOf } from '#protocol/hashing.ts';
 import type { JsonObject, Pdu } from '#protocol/pdu.ts';
+import type { FederationClient } from '#src/federation/client.ts';
+import type { RecoveryListener } from '#src/federation/destinations.ts';
+import { FederationError } from '#src/federation/errors.ts';
+import { MemberFetching } from '#src/federation/member-fetching.ts';
+import { silentLog } from '#src/log/logger.ts';
 import type { TestClient } from '#test/support/application.ts';
 import { startServerOn, TestNetwork, type TestServer } from '#test/support/federation.ts';
 import { HostilePeer } from '#test/support/hostile-peer.ts';
@@ -26,7 +31,7 @@ let stateTold: JsonObject | 'nothing' | undefined;
 
 beforeEach(async () => {
   network = new TestNetwork();
-  one = await startServerOn(network, 'one.test', { federation: { faster_joins: true } });
+  one = await startServerOn(network, 'one.test');
   peer = await HostilePeer.start('two.test', '12', one.now());
   network.place('two.test', peer.peer.port);
   alice = await one.register('alice');
@@ -158,4 +163,70 @@ it.each<[string, () => JsonObject]>([
   expect(Object.keys((await alice.ok('GET', at('/joined_members')))['joined'] as unknown as object).sort()).toEqual(
     [alice.userId, ANN, '@bob:two.test'].sort(),
   );
+});
+
+/** Fetches the members beside the server's own task, which hangs, from whoever tells. */
+function fetching(tells: (server: string) => boolean, firstPauseMs: number) {
+  const asked: string[] = [];
+  const recoveries: RecoveryListener[] = [];
+  const read: FederationClient['read'] = async ({ destination }, make) => {
+    asked.push(destination);
+    if (!tells(destination)) throw new FederationError('unreachable', destination, 'it is gone');
+    return make(
+      (async function* () {
+        yield Buffer.from(JSON.stringify(honestState()));
+      })(),
+    );
+  };
+  const { rooms, receiver, reader } = one.context;
+  const task = new MemberFetching({
+    client: { read },
+    destinations: {
+      onRecovery: (listener) => {
+        recoveries.push(listener);
+        return () => {};
+      },
+    },
+    rooms,
+    receiver,
+    reader,
+    log: one.log,
+    serverName: 'one.test',
+    logger: silentLog(),
+    firstPauseMs,
+  });
+  const recover = (server: string): void => {
+    for (const listener of recoveries) listener(server);
+  };
+  return { asked, task, recover };
+}
+
+describe('where most servers of the room are gone', () => {
+  beforeEach(async () => {
+    servers = ['two.test', ...Array.from({ length: 30 }, (_, index) => `s${index}.test`)];
+    expect((await join()).status).toBe(200);
+  });
+
+  it('asks all of them in turn', async () => {
+    const { asked, task } = fetching((server) => server === 's28.test', 1);
+    task.start();
+    await expect.poll(isAwaiting, PATIENCE).toBe(false);
+    expect(asked.at(-1)).toBe('s28.test');
+    expect(asked.slice(0, 10)).toEqual(['two.test', ...new Set(asked.slice(1, 10))]);
+    await task.close();
+  });
+
+  it('asks the first that is there again at once', async () => {
+    const { asked, task, recover } = fetching((server) => asked.length > 10 && server === 's9.test', 1e8);
+    task.start();
+    const isToldBy = (server: string) => () => {
+      recover(server);
+      return !isAwaiting();
+    };
+    await expect.poll(() => asked.length, PATIENCE).toBe(10);
+    recover('elsewhere.test');
+    await expect.poll(isToldBy('s9.test'), PATIENCE).toBe(true);
+    expect(asked.slice(10)).toEqual(['s9.test']);
+    await task.close();
+  });
 });

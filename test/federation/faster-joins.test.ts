@@ -7,10 +7,12 @@ import { heldEventsOf, isPartial, partialRoom } from '#projections/rooms/partial
 import { eventAt, eventById, findRoom, headOf, membershipOf, settledSince } from '#projections/rooms/queries.ts';
 import { type StateRef, stateEntriesAt } from '#projections/rooms/state/index.ts';
 import { settledStates, takenStates } from '#projections/rooms/tables.ts';
+import type { JsonObject } from '#protocol/pdu.ts';
 import { removeRoom } from '#src/admin/remove-room.ts';
 import { type EventAnswer, type RoomAnswer, type SyncAnswer, sync } from '#test/client-api/sync-client.ts';
 import type { TestClient } from '#test/support/application.ts';
 import { startServerOn, TestNetwork, type TestServer } from '#test/support/federation.ts';
+import { sendEdusAs } from './two-in-a-room.ts';
 
 const network = new TestNetwork();
 let one: TestServer;
@@ -54,7 +56,7 @@ class StateGate {
 
 beforeAll(async () => {
   one = await startServerOn(network, 'one.test');
-  two = await startServerOn(network, 'two.test', { federation: { faster_joins: true } });
+  two = await startServerOn(network, 'two.test');
   three = await startServerOn(network, 'three.test', { federation: { faster_joins: false } });
   gate = new StateGate(one);
 });
@@ -280,6 +282,51 @@ describe('a user who comes into a room before its members are known', () => {
     expect(currentState(two, roomId)).toEqual(currentState(one, roomId));
   });
 
+  it('is shown who types and who has read what, though nobody knows them yet', async () => {
+    const { alice, bob, others, roomId } = await partly();
+    const [carl] = others as [TestClient];
+    const mine = await say(bob, roomId, 'hello');
+    await until(one, () => isShown(one, mine));
+    const root = await say(alice, roomId, 'root');
+    await until(two, () => heldAt(two, roomId) === 1);
+    const typing = (userId: string): [string, JsonObject] => [
+      'm.typing',
+      { room_id: roomId, user_id: userId, typing: true },
+    ];
+    const read = (userId: string, eventId: string, data: JsonObject): [string, JsonObject] => [
+      'm.receipt',
+      { [roomId]: { 'm.read': { [userId]: { event_ids: [eventId], data } } } },
+    ];
+    const eve = await three.register(`eve${names}`);
+    await sendEdusAs(three, 'two.test', typing(eve.userId), read(eve.userId, mine, { ts: 5 }));
+    await sendEdusAs(
+      one,
+      'two.test',
+      typing(alice.userId),
+      read(alice.userId, mine, { ts: 5 }),
+      read(carl.userId, root, { ts: 6, thread_id: root }),
+    );
+    expect(two.context.typing.usersIn(roomId)).toEqual([alice.userId]);
+    const ephemeral = (roomIn(await sync(bob), roomId) as { ephemeral?: { events: EventAnswer[] } }).ephemeral;
+    expect(ephemeral?.events.find(({ type }) => type === 'm.receipt')?.content).toEqual({
+      [mine]: { 'm.read': { [alice.userId]: { ts: 5 } } },
+      [root]: { 'm.read': { [carl.userId]: { ts: 6, thread_id: root } } },
+    });
+    gate.open();
+    await until(two, () => isShown(two, root));
+  });
+
+  it('is shown who is there as soon as it is known that they are', async () => {
+    const { alice, bob, roomId } = await partly();
+    const online: [string, JsonObject] = ['m.presence', { push: [{ user_id: alice.userId, presence: 'unavailable' }] }];
+    await sendEdusAs(one, 'two.test', online);
+    expect(two.context.presence.of(alice.userId).presence).toBe('offline');
+    gate.open();
+    await until(two, () => !isAwaiting(two, roomId));
+    await expect.poll(() => two.context.presence.of(alice.userId).presence).toBe('unavailable');
+    expect(await bob.ok('GET', `/presence/${alice.userId}/status`)).toMatchObject({ presence: 'unavailable' });
+  });
+
   it('gets all of the room who asks for all of it', async () => {
     const { alice, bob, others, roomId } = await partly();
     const asked = bob.ok('GET', inRoom(roomId, '/initialSync'));
@@ -349,6 +396,18 @@ describe('a server that does not know all members of a room yet', () => {
     gate.open();
     const members = (await bob.ok('GET', inRoom(roomId, '/joined_members')))['joined'] as unknown as object;
     expect(Object.keys(members).sort()).toEqual([alice.userId, bob.userId, eve.userId].sort());
+  });
+
+  it('tells a server what was said while nobody here knew that it had come', async () => {
+    const { bob, roomId } = await partly();
+    const eve = await three.register(`eve${names}`);
+    await eve.ok('POST', joinAt(roomId), {});
+    const last = await say(bob, roomId, 'has anybody come?');
+    await until(one, () => isShown(one, last));
+    await until(two, () => heldAt(two, roomId) === 1);
+    expect(isShown(three, last)).toBe(false);
+    gate.open();
+    await until(three, () => isShown(three, last));
   });
 
   it('is what nobody asks for who does not want it', async () => {

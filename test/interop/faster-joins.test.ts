@@ -36,7 +36,6 @@ describe.skipIf(!isHere)('a room of Synapse that is entered before its members a
         allow_private_addresses: true,
         ca_file: TLS_PATHS.ca,
         trusted_key_servers: [],
-        faster_joins: true,
       },
     }));
     steleGate.leadTo(federationPort);

@@ -1,6 +1,7 @@
 /** What every EDU is checked for: that its origin may speak of this user, and of this room. */
 
 import type { Reader } from '#projections/engine/reader.ts';
+import { isPartial } from '#projections/rooms/partial.ts';
 import { membershipOf, type Room } from '#projections/rooms/queries.ts';
 import { parseUserId } from '#protocol/identifiers.ts';
 import { residentRoom } from '../inbound/admission.ts';
@@ -27,7 +28,16 @@ export function roomOf(reader: Reader, serverName: string, origin: string, value
   return residentRoom(reader, serverName, origin, value);
 }
 
-/** @throws {EduRefused} if the user is not in the room. */
+/** @throws {EduRefused} if the user is not in the room, see {@link mayBeIn}. */
 export function requireJoined(reader: Reader, room: Room, userId: string): void {
-  if (membershipOf(reader, room.id, userId) !== 'join') throw new EduRefused('its user is not in the room');
+  if (!mayBeIn(reader, room, userId)) throw new EduRefused('its user is not in the room');
+}
+
+/**
+ * Whether a user is in a room. Where not all its members are known, nobody here can tell that of somebody of whom nothing is known:
+ * their server, of which it is known that it is in the room, is then believed.
+ */
+export function mayBeIn(reader: Reader, room: Room, userId: string): boolean {
+  const membership = membershipOf(reader, room.id, userId);
+  return membership === 'join' || (membership === undefined && isPartial(reader, room.id));
 }

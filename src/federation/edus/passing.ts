@@ -10,6 +10,7 @@ import {
   joinedMembers,
   membershipOf,
   serversIn,
+  settledSince,
 } from '#projections/rooms/queries.ts';
 import { serverNameOf } from '#protocol/identifiers.ts';
 import type { JsonObject } from '#protocol/pdu.ts';
@@ -145,6 +146,8 @@ export class PassingEdus {
         if (introduced >= MAX_INTRODUCED) break;
       }
     }
+    // Who is in a room may become known long after one of our users came into it.
+    if (!settledSince(this.#reader, after).next().done) presences.welcome();
   }
 
   /** The members of a room who are awake, by looking at whatever is less: at all its members, or at all who are awake. */

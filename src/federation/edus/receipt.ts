@@ -1,6 +1,9 @@
 import { shardOf } from '#projections/encryption/remote-device-records.ts';
+import type { Reader } from '#projections/engine/reader.ts';
 import { latestReceipt } from '#projections/receipts/queries.ts';
 import { type Receipt, receiptRecord } from '#projections/receipts/records.ts';
+import { knownEvent } from '#projections/rooms/known-events.ts';
+import { isHeld } from '#projections/rooms/partial.ts';
 import { eventById, findRoom, membershipOf, positionOfEvent, type Room } from '#projections/rooms/queries.ts';
 import { isEventId, parseUserId } from '#protocol/identifiers.ts';
 import { isJsonObject } from '#protocol/json-object.ts';
@@ -10,7 +13,7 @@ import type { Context } from '#src/context.ts';
 import { memberOf } from '#src/encryption/told-keys.ts';
 import { Budget } from '../budget.ts';
 import type { EduHandler } from '../inbound/transactions.ts';
-import { EduRefused, roomOf } from './checks.ts';
+import { EduRefused, mayBeIn, roomOf } from './checks.ts';
 
 /** Receipts in one EDU that are looked at. */
 export const MAX_RECEIPTS = 500;
@@ -73,7 +76,7 @@ function receiptOf(
   userId: string,
   said: JsonValue | undefined,
 ): Receipt | undefined {
-  if (parseUserId(userId)?.serverName !== origin || membershipOf(reader, room.id, userId) !== 'join') return undefined;
+  if (parseUserId(userId)?.serverName !== origin || !mayBeIn(reader, room, userId)) return undefined;
   const { event_ids: eventIds, data } = isJsonObject(said) ? said : ({} as JsonObject);
   const eventId = Array.isArray(eventIds) ? (eventIds[0] as unknown) : undefined;
   if (typeof eventId !== 'string' || !isEventId(eventId)) return undefined;
@@ -88,9 +91,16 @@ function receiptOf(
   }
   if (typeof thread !== 'string') return undefined;
   // Threads that nobody began would be an endless number of receipts.
-  if (thread !== MAIN_THREAD && eventById(reader, thread)?.room !== room.id) return undefined;
+  if (thread !== MAIN_THREAD && !isThere(reader, room, thread)) return undefined;
   if (event !== undefined && !isInThread(reader, event, thread)) return undefined;
   return { userId, roomId: room.roomId, type: RECEIPT_TYPE, eventId, threadId: thread, tsMs };
+}
+
+/** Whether an event is shown in a room, or will be judged when all its members are known. */
+function isThere(reader: Reader, room: Room, eventId: string): boolean {
+  if (eventById(reader, eventId)?.room === room.id) return true;
+  const known = knownEvent(reader, eventId);
+  return known !== undefined && isHeld(reader, room.id, known.position);
 }
 
 /**

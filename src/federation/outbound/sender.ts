@@ -28,7 +28,7 @@ import {
   type Transaction,
 } from './destination-queue.ts';
 import type { Edu, LastingEdus } from './edu.ts';
-import { isOursToSend, newestMissed } from './missed-events.ts';
+import { isOursToSend, missedByNewcomer, newestMissed } from './missed-events.ts';
 import { Pace } from './pace.ts';
 import { PduTexts } from './pdu-texts.ts';
 
@@ -204,6 +204,7 @@ export class Sender {
     this.#seen = reader.frontier;
     const woken = new Set<DestinationQueue>();
     for (const { place, event } of eventsSince(reader, after)) {
+      for (const queue of this.#greet({ place, event })) woken.add(queue);
       if (!isOursToSend(reader, serverName, event.position, event.sender)) continue;
       const servers = new Set(serversIn(reader, event.room));
       const putOut = serverOfPutOut(event);
@@ -221,6 +222,18 @@ export class Sender {
       }
     }
     for (const queue of woken) void queue.run();
+  }
+
+  /** Whoever has just come into a room is sent what was said in it before that was known here. */
+  *#greet(came: { readonly place: Position; readonly event: Event }): Generator<DestinationQueue> {
+    const { engine, serverName } = this.#options;
+    const missed = missedByNewcomer(engine.reader, serverName, came);
+    if (missed === undefined || this.#behind.has(missed.server)) return;
+    for (const { place, position } of missed.ends) {
+      const queue = this.#queueOf(missed.server, place - 1);
+      queue.addEvent(place, position);
+      yield queue;
+    }
   }
 
   #queueOf(destination: string, sentUpTo: Position = this.#seen, isBehind = false): DestinationQueue {

@@ -10,7 +10,8 @@ const MAX_STATE_EVENTS_FETCHED_SINGLY = 100;
 
 /**
  * Step 5: the events that it follows are known, with the state around them. Whoever sends an event tells what lies between
- * it and what is known; before the oldest event of such a gap, the state is that which a peer tells.
+ * it and what is known; before the oldest event of such a gap, the state is that which a peer tells. The same goes for the event
+ * that it follows, where the gap cannot be closed though something of it was told.
  * Source: server-server API, "Checks performed on receipt of a PDU"; "Backfilling and retrieving missing events".
  *
  * @param closesGap whether the event was sent as something new, and not fetched to close a gap itself.
@@ -25,20 +26,25 @@ export async function fetchPrevEvents(
   const prevEventIds = prevEventIdsOf(pdu, room.rules);
   const unplaced = unplacedOf(reader, room, prevEventIds);
   if (unplaced.length === 0) return undefined;
-  if (closesGap) await closeGap(receipt, context);
-  else for (const eventId of unplaced) await fetchPast(receipt, context, eventId);
+  // Whoever tells nothing of what lies between has nothing to say of the state there.
+  const isTold = !closesGap || (await closeGap(receipt, context));
+  // Whoever came into the room not long ago may know nothing of what lies before, but the state around what it has.
+  const pasts = !isTold ? [] : closesGap ? unplacedOf(reader, room, prevEventIds) : unplaced;
+  for (const eventId of pasts) await fetchPast(receipt, context, eventId);
   if (unplacedOf(reader, room, prevEventIds).length === 0) return undefined;
   const reason = 'The events that it follows, or the state around them, could not be had.';
   return { kind: 'retry', step: 'prev_events_known', reason };
 }
 
-async function closeGap({ room, origin, eventId }: Receipt, context: AncestryContext): Promise<void> {
+/** @returns whether anything was told. */
+async function closeGap({ room, origin, eventId }: Receipt, context: AncestryContext): Promise<boolean> {
   const { reader, missing, pursuit, takeInGap } = context;
   const known = findRoom(reader, room.roomId);
   const earliest = (known && headOf(reader, known.id)?.extremities) ?? [];
   const range = { earliest, latest: [eventId], limit: MAX_GAP_EVENTS };
   const between = await missing.between(room, origin, range, pursuit.signal);
   for (const event of between.slice(0, MAX_GAP_EVENTS)) await takeInGap(room, origin, event);
+  return between.length > 0;
 }
 
 /** Takes in a single event of the past, with the state before it as a peer tells it. */
