@@ -262,9 +262,18 @@ export function membershipOf(reader: Reader, room: Position, userId: string): st
   return memberOf(reader, room, userId)?.membership;
 }
 
-/** Everybody who has a membership, in order of user id. */
-export function* membersOf(reader: Reader, room: Position): Generator<MembershipRow & { readonly userId: string }> {
-  for (const { key, value } of reader.range(members, { prefix: [room] })) yield { userId: key[1], ...value };
+/** Everybody who has a membership, in order of user id; or a page of them, those behind a user. */
+export function* membersOf(
+  reader: Reader,
+  room: Position,
+  page: { readonly after?: string | undefined; readonly limit?: number } = {},
+): Generator<MembershipRow & { readonly userId: string }> {
+  const { after, limit } = page;
+  const bounds = {
+    ...(after !== undefined && { gt: [room, after] as const }),
+    ...(limit !== undefined && { limit }),
+  };
+  for (const { key, value } of reader.range(members, { prefix: [room], ...bounds })) yield { userId: key[1], ...value };
 }
 
 /** User ids of a page of those who have a membership, in order, after one of them: for rooms that are read in several turns. */

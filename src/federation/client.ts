@@ -6,7 +6,7 @@ import { isJsonObject, ownValue } from '#protocol/json-object.ts';
 import type { JsonObject } from '#protocol/pdu.ts';
 import type { SigningKey } from '#protocol/signing.ts';
 import { AddressRefused } from '#src/net/safe-connector.ts';
-import { undici } from '#src/net/undici.ts';
+import { undici, undiciLoaded } from '#src/net/undici.ts';
 import { AnswerNotJson, AnswerTooLarge, boundedStream, discard, parseAnswer, readBody } from './answer-body.ts';
 import { type ConnectionPools, MAX_CONNECTIONS } from './connections.ts';
 import { Deadline } from './deadline.ts';
@@ -156,6 +156,7 @@ export class FederationClient {
     const { destinations, isEnabled, serverName } = this.#options;
     if (!isEnabled) throw new FederationError('refused', destination, 'federation is off');
     if (destination === serverName) throw new FederationError('refused', destination, 'this is the server itself');
+    await undiciLoaded();
     // What cannot be written down is our own mistake, not the other server's.
     const body = bodyOf(request);
     const attempt = destinations.begin(destination, request.isUrgent === true);

@@ -7,7 +7,7 @@ import type { JsonObject } from '#protocol/pdu.ts';
 import { isServerName } from '#protocol/server-name.ts';
 import type { SigningKey } from '#protocol/signing.ts';
 import { type Errcode, invalidParam, MatrixError } from '#src/http/errors.ts';
-import { type LazyAgent, undici } from '#src/net/undici.ts';
+import { type LazyAgent, undiciLoaded } from '#src/net/undici.ts';
 import { parseAnswer, readBody } from './answer-body.ts';
 import { authorize } from './signed-request.ts';
 
@@ -206,7 +206,7 @@ export class IdentityServers {
     },
   ): Promise<JsonObject> {
     const signal = AbortSignal.timeout(DEADLINE_MS);
-    const { statusCode, headers, body } = await undici().request(url, {
+    const { statusCode, headers, body } = await (await undiciLoaded()).request(url, {
       ...request,
       dispatcher: this.#web.get(),
       signal,

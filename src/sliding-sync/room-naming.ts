@@ -36,7 +36,7 @@ export async function namingTexts(
   if (name === undefined && (hasNameNews || news.hasMembers)) {
     const { userId } = run.viewer;
     const heroes = isJoined
-      ? run.heroes.of(reader, room, userId)
+      ? await run.heroes.of(reader, room, userId, run.pacer)
       : await heroesAt({ reader, room: room.id, pacer: run.pacer }, endVersion, userId);
     texts.push(`"heroes":[${heroes.map((hero) => heroJson(run, room, hero, endVersion)).join(',')}]`);
   }

@@ -182,7 +182,9 @@ async function changesOf(
 
   const tellsSummary = isWhole || settled !== undefined || touchesSummary(timeline, positions);
   const heroes =
-    tellsSummary && isNamedByMembers(run.reader, room) ? run.heroes.of(run.reader, room, run.viewer.userId) : undefined;
+    tellsSummary && isNamedByMembers(run.reader, room)
+      ? await run.heroes.of(run.reader, room, run.viewer.userId, run.pacer)
+      : undefined;
   const isUnwanted = filter.passesNone || !filter.matchesRoom(room.roomId);
   if (filter.lazyLoadMembers && !isUnwanted) {
     const needed = new Set(timeline.events.map((event) => event.sender));

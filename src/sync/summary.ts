@@ -4,12 +4,15 @@ import { eventAt, headOf, membersOf, type Room, stateContent } from '#projection
 import { membershipIn } from '#src/rooms/visibility.ts';
 import type { Position } from '#streams/event-log.ts';
 import { Lru } from './lru.ts';
+import type { Pacer } from './pacer.ts';
 import { MEMBER_KEY, membersAtVersion, type StateSource } from './room-state.ts';
 
 /** How many members name a room. Source: client-server API, `m.heroes`. */
 const HEROES = 5;
 /** Most members that are looked at for heroes. */
 const MAX_MEMBERS_LOOKED_AT = 10_000;
+/** Members that are read at a time. */
+const SLICE_ROWS = 512;
 /** Rooms whose heroes are remembered. */
 const MAX_ROOMS_REMEMBERED = 2000;
 
@@ -24,11 +27,11 @@ export class Heroes {
   readonly #remembered = new Lru<number, Candidates>(MAX_ROOMS_REMEMBERED);
 
   /** The users that name a room to somebody: the members who have been there longest, or else those who left. */
-  of(reader: Reader, room: Room, userId: string): string[] {
+  async of(reader: Reader, room: Room, userId: string, pacer: Pacer): Promise<string[]> {
     const stateVersion = headOf(reader, room.id)?.stateVersion ?? 0;
     let candidates = this.#remembered.get(room.id);
     if (candidates?.stateVersion !== stateVersion) {
-      candidates = { stateVersion, userIds: candidatesOf(membersOf(reader, room.id)) };
+      candidates = { stateVersion, userIds: candidatesOf(await firstMembers(reader, room, pacer)) };
       this.#remembered.set(room.id, candidates);
     }
     return withoutOneself(candidates.userIds, userId);
@@ -55,6 +58,19 @@ interface Member {
   readonly userId: string;
   readonly membership: string;
   readonly event: Position;
+}
+
+/** As many members as are looked at. */
+async function firstMembers(reader: Reader, room: Room, pacer: Pacer): Promise<Member[]> {
+  const found: Member[] = [];
+  while (found.length < MAX_MEMBERS_LOOKED_AT) {
+    const limit = Math.min(SLICE_ROWS, MAX_MEMBERS_LOOKED_AT - found.length);
+    const slice = [...membersOf(reader, room.id, { after: found.at(-1)?.userId, limit })];
+    found.push(...slice);
+    if (slice.length < limit) break;
+    if (pacer.isDue) await pacer.pause();
+  }
+  return found;
 }
 
 function candidatesOf(members: Iterable<Member>): string[] {

@@ -3,7 +3,7 @@ import { readFile } from 'node:fs/promises';
 import type { Config } from '#src/config/schema.ts';
 import type { Context } from '#src/context.ts';
 import type { Logger } from '#src/log/logger.ts';
-import { undici } from '#src/net/undici.ts';
+import { undiciLoaded } from '#src/net/undici.ts';
 import { parseCosignatureVerifier } from '#streams/transparency/cosignature.ts';
 import { TileFiles } from '#streams/transparency/tile-files.ts';
 import { MAX_TIMESTAMP_BYTES } from '#streams/transparency/timestamp-limits.ts';
@@ -80,7 +80,7 @@ async function authorityOf({ url, ca_file: file }: { readonly url: string; reado
 }
 
 async function post(url: string, type: string, body: Buffer, maxBytes: number) {
-  const { statusCode, body: answer } = await undici().request(url, {
+  const { statusCode, body: answer } = await (await undiciLoaded()).request(url, {
     method: 'POST',
     headers: { 'content-type': type },
     body,

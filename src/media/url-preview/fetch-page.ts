@@ -3,7 +3,7 @@ import { Readable } from 'node:stream';
 import type { Dispatcher } from 'undici';
 import { forbidden, invalidParam, MatrixError } from '#src/http/errors.ts';
 import { AddressRefused } from '#src/net/safe-connector.ts';
-import { undici } from '#src/net/undici.ts';
+import { undiciLoaded } from '#src/net/undici.ts';
 
 /** Redirects that are followed. */
 const MAX_REDIRECTS = 5;
@@ -72,7 +72,7 @@ export async function fetchPage(start: URL, options: FetchPageOptions): Promise<
 
 async function ask(url: URL, { dispatcher, accept, acceptLanguage }: FetchPageOptions, signal: AbortSignal) {
   try {
-    return await undici().fetch(url, {
+    return await (await undiciLoaded()).fetch(url, {
       dispatcher,
       redirect: 'manual',
       signal,

@@ -1,7 +1,7 @@
 /** Speaking to push gateways. https://spec.matrix.org/v1.19/push-gateway-api/ */
 import type { Dispatcher } from 'undici';
 import { parseAnswer, readBody } from '#src/federation/answer-body.ts';
-import { undici } from '#src/net/undici.ts';
+import { undiciLoaded } from '#src/net/undici.ts';
 
 /** How long a gateway may take for the beginning of its answer, and between two pieces of it. */
 const ANSWER_TIMEOUT_MS = 10_000;
@@ -42,7 +42,7 @@ export class HttpGateway implements Gateway {
 
   async notify(url: string, bodyJson: string, signal: AbortSignal): Promise<GatewayAnswer> {
     try {
-      const answer = await undici().request(url, {
+      const answer = await (await undiciLoaded()).request(url, {
         method: 'POST',
         headers: { 'content-type': 'application/json' },
         body: bodyJson,
