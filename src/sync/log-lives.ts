@@ -5,8 +5,9 @@
  */
 import { restorePositions } from '#projections/backups/projection.ts';
 import type { Reader } from '#projections/engine/reader.ts';
+import type { TopologicalPlace } from '#projections/rooms/queries.ts';
 import { BEFORE_FIRST, type Position } from '#streams/event-log.ts';
-import type { SyncToken } from './tokens.ts';
+import type { PaginationToken, SyncToken } from './tokens.ts';
 
 /** The end of the name of a run: names of runs are hexadecimal, so the letter is in none. */
 const LIFE = /^[0-9a-f]*g([0-9]{1,9})$/;
@@ -37,4 +38,14 @@ export function stillSeen(reader: Reader, token: SyncToken): { readonly token: S
   const position = Math.max(gone - 1, BEFORE_FIRST);
   const inbox = token.inbox === undefined ? {} : { inbox: Math.min(token.inbox, Math.max(position, 0)) };
   return { token: { ...token, position, ...inbox }, isCut: true };
+}
+
+/**
+ * What a token for paging stands for: a place that is there, or the position up to which a client has seen the room: of a token of a
+ * sync, and of one of a place that is gone.
+ */
+export function seenUpTo(reader: Reader, token: PaginationToken): TopologicalPlace | Position {
+  if (token.kind === 'sync') return stillSeen(reader, token.token).token.position;
+  const gone = firstGone(reader, token.life);
+  return gone === undefined || token.place.position < gone ? token.place : gone - 1;
 }

@@ -1,7 +1,9 @@
 /** Which events of a room a sync shows as its timeline. */
+
 import type { Reader } from '#projections/engine/reader.ts';
 import { type Event, eventAt, timelineBackwards } from '#projections/rooms/queries.ts';
 import { BEFORE_FIRST, type Position } from '#streams/event-log.ts';
+import { currentLife } from './log-lives.ts';
 import type { Pacer } from './pacer.ts';
 import { FIRST_PLACE, formatPlace, placeAfter, placeBefore } from './tokens.ts';
 
@@ -92,7 +94,8 @@ export async function chooseTimeline(range: TimelineRange): Promise<Timeline> {
     isLimited,
     hasHoles,
     isWhole: isWhole && !isLimited,
-    prevBatch: last === undefined || isAll ? placeAtEnd(range) : formatPlace(placeBefore(last)),
+    prevBatch:
+      last === undefined || isAll ? placeAtEnd(range) : formatPlace(placeBefore(last), currentLife(range.reader)),
     startVersion: last?.stateVersion ?? range.endVersion,
   };
 }
@@ -123,7 +126,7 @@ function nextUpTo(slice: readonly Placed[]): Position {
 function placeAtEnd({ reader, room, upTo }: TimelineRange): string {
   for (const { position } of timelineBackwards(reader, room, -1, upTo)) {
     const event = eventAt(reader, position);
-    if (event !== undefined) return formatPlace(placeAfter(event));
+    if (event !== undefined) return formatPlace(placeAfter(event), currentLife(reader));
   }
-  return formatPlace(FIRST_PLACE);
+  return formatPlace(FIRST_PLACE, currentLife(reader));
 }

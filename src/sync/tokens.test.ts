@@ -18,7 +18,7 @@ describe('a sync token', () => {
     { position: 12, serial: 0, epoch: 'a', inbox: 7 },
   ])('%j says the same when it comes back', (token) => {
     expect(parseSyncToken(formatSyncToken(token))).toEqual(token);
-    expect(parsePaginationToken(formatSyncToken(token))).toEqual({ kind: 'sync', position: token.position });
+    expect(parsePaginationToken(formatSyncToken(token))).toMatchObject({ kind: 'sync', token });
   });
 
   it.each([
@@ -42,7 +42,8 @@ describe('a sync token', () => {
 
 describe('a pagination token', () => {
   it.each([FIRST_PLACE, LAST_PLACE, { depth: 12, position: 34 }])('%j says the same when it comes back', (place) => {
-    expect(parsePaginationToken(formatPlace(place))).toEqual({ kind: 'place', place });
+    expect(parsePaginationToken(formatPlace(place, 0))).toEqual({ kind: 'place', place, life: 0 });
+    expect(parsePaginationToken(formatPlace(place, 2))).toEqual({ kind: 'place', place, life: 2 });
   });
 
   it.each(['t', 't1', 't1_', 't-1_2', 't1_281474976710656', 't999999999999999_1', 'x', 'S1_2_a'])(

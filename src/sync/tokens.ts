@@ -1,7 +1,9 @@
 /**
  * The tokens that clients get to come back with. A sync token is `s<position>_<typing serial>_<epoch>`: the log position that
  * the client has seen, the serial number of the last typing notification, and the run of the server that counted it. Where an
- * answer had not all messages to the device, `_<position>` follows: the last message that was in it. A pagination token is `t<depth>_<position>`, a place between two events of a room in topological order.
+ * answer had not all messages to the device, `_<position>` follows: the last message that was in it. A pagination token is
+ * `t<depth>_<position>`, a place between two events of a room in topological order; of a log that was restored `g` and how often
+ * that was follow, see log-lives.ts.
  */
 import type { TopologicalPlace } from '#projections/rooms/queries.ts';
 import { MatrixError } from '#src/http/errors.ts';
@@ -20,11 +22,11 @@ export interface SyncToken {
 
 /** A token that `/messages` takes: of `/sync`, or a place in topological order. */
 export type PaginationToken =
-  | { readonly kind: 'sync'; readonly position: Position }
-  | { readonly kind: 'place'; readonly place: TopologicalPlace };
+  | { readonly kind: 'sync'; readonly token: SyncToken }
+  | { readonly kind: 'place'; readonly place: TopologicalPlace; readonly life: number };
 
 const SYNC_TOKEN = /^s(-1|\d{1,15})_(\d{1,15})_([0-9a-z]{1,16})(?:_(\d{1,15}))?$/;
-const PLACE_TOKEN = /^t(\d{1,15})_(\d{1,15})$/;
+const PLACE_TOKEN = /^t(\d{1,15})_(\d{1,15})(?:g(\d{1,9}))?$/;
 /** Greatest position that a key can hold; a place after all events of a depth. */
 const POSITION_TAIL = /~[0-9a-z.]{1,64}$/;
 const MAX_POSITION = 2 ** 48 - 1;
@@ -43,19 +45,21 @@ export function parseSyncToken(text: string): SyncToken {
   return match[4] === undefined ? token : { ...token, inbox: Math.min(Number(match[4]), position) };
 }
 
-export function formatPlace({ depth, position }: TopologicalPlace): string {
-  return `t${depth}_${position}`;
+/** @param life how often the log was restored. */
+export function formatPlace({ depth, position }: TopologicalPlace, life: number): string {
+  const token = `t${depth}_${position}`;
+  return life === 0 ? token : `${token}g${life}`;
 }
 
 /** @throws {MatrixError} M_INVALID_PARAM if it is not one of ours. */
 export function parsePaginationToken(text: string): PaginationToken {
   // That of sliding sync goes on with what is of its connection. Source: MSC4186, "Connections".
-  if (text.startsWith('s')) return { kind: 'sync', position: parseSyncToken(text.replace(POSITION_TAIL, '')).position };
+  if (text.startsWith('s')) return { kind: 'sync', token: parseSyncToken(text.replace(POSITION_TAIL, '')) };
   const match = PLACE_TOKEN.exec(text);
   const depth = Number(match?.[1]);
   const position = Number(match?.[2]);
   if (match === null || depth > MAX_POSITION || position > MAX_POSITION) throw malformed();
-  return { kind: 'place', place: { depth, position } };
+  return { kind: 'place', place: { depth, position }, life: Number(match[3] ?? 0) };
 }
 
 /** The place just after an event. */

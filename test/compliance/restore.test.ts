@@ -253,6 +253,38 @@ describe('stele restore', () => {
     expect(roomsOf(await sync(ada, next))?.[room]).toBeUndefined();
   });
 
+  test('a token for paging of a place that is gone leads to where the room went on', async () => {
+    const page = async (rest: string): Promise<{ bodies: unknown[]; end: string }> => {
+      const answer = await server.ok(
+        'GET',
+        `/rooms/${encodeURIComponent(room)}/messages?${rest.includes('limit') ? rest : `${rest}&limit=50`}`,
+        {
+          token: ada.token,
+        },
+      );
+      const chunk = answer['chunk'] as { content: { body?: string } }[];
+      return { bodies: chunk.map(({ content }) => content.body), end: String(answer['end']) };
+    };
+    const kept = (await page('dir=b&limit=1')).end;
+    await server.published();
+    await server.steleJson('backup', server.path('copy'));
+    for (let number = 0; number < 10; number++) await server.say(ada, room, `lost ${number}`);
+    const lost = (await page('dir=b&limit=1')).end;
+    const seen = String((await sync(ada))['next_batch']);
+    await restore();
+    await serve('restored');
+    for (let number = 0; number < 20; number++) await server.say(ada, room, `new ${number}`);
+    for (const token of [lost, seen]) {
+      const { bodies } = await page(`dir=f&from=${token}`);
+      expect([bodies[0], bodies.at(-1)], token).toEqual(['new 0', 'new 19']);
+      expect((await page(`dir=b&from=${token}`)).bodies[0], token).toBe('before');
+    }
+    expect((await page(`dir=f&from=${kept}`)).bodies[0]).toBe('before');
+    const now = (await page('dir=b&limit=3')).end;
+    expect(now).toMatch(/g1$/);
+    expect((await page(`dir=f&from=${now}`)).bodies).toEqual(['new 17', 'new 18', 'new 19']);
+  });
+
   test('messages to devices that came after a restore are not taken for ones that were seen before it', async () => {
     await server.published();
     await server.steleJson('backup', server.path('copy'));

@@ -1,4 +1,5 @@
 /** What the deprecated initial syncs tell of a room. */
+
 import { roomAccountData } from '#projections/account-data/queries.ts';
 import { receiptContentsSince } from '#projections/receipts/queries.ts';
 import { eventAt, joinedMembers, memberOf, userRoomOf } from '#projections/rooms/queries.ts';
@@ -9,6 +10,7 @@ import type { RoomView } from '#src/rooms/room-view.ts';
 import { type EventView, viewerOf } from '#src/sync/client-event.ts';
 import { ignoredUsers } from '#src/sync/ignored-users.ts';
 import { accountDataJson } from '#src/sync/joined-room.ts';
+import { currentLife } from '#src/sync/log-lives.ts';
 import { pacedEvents } from '#src/sync/paced-events.ts';
 import { sharedPacer } from '#src/sync/pacer.ts';
 import { MAX_PRESENCE_EVENTS } from '#src/sync/presence-news.ts';
@@ -56,7 +58,7 @@ export async function roomInfo(
     roomId: room.roomId,
   };
   const text = (event: (typeof state)[number]): string => oldEvent(eventView, event);
-  const start = formatPlace(page.end ?? from);
+  const start = formatPlace(page.end ?? from, currentLife(reader));
   const membership = userRoomOf(reader, userId, room.id)?.membership;
   const accountData = Array.from(roomAccountData(reader, userId, room.roomId), ({ type, contentJson }) =>
     accountDataJson(type, contentJson),

@@ -9,6 +9,7 @@ import { type RoomView, viewRoom } from '#src/rooms/room-view.ts';
 import { clientEvent } from '#src/sync/client-event.ts';
 import { passes } from '#src/sync/filters.ts';
 import { ignoredUsers } from '#src/sync/ignored-users.ts';
+import { currentLife } from '#src/sync/log-lives.ts';
 import { pacedEvents } from '#src/sync/paced-events.ts';
 import { type Pacer, sharedPacer } from '#src/sync/pacer.ts';
 import { addMembers, stateAtVersion, stateEvents } from '#src/sync/room-state.ts';
@@ -56,10 +57,10 @@ export const eventContext = endpoint({
     const start = placeBefore(before.events.at(-1) ?? event);
     const end = placeAfter(after.events.at(-1) ?? event);
     return jsonTextAnswer(
-      `{"end":"${formatPlace(end)}","event":${text(event)},` +
+      `{"end":"${formatPlace(end, currentLife(reader))}","event":${text(event)},` +
         `"events_after":${await pacedEvents(after.events, sharedPacer, text)},` +
         `"events_before":${await pacedEvents(before.events, sharedPacer, text)},` +
-        `"start":"${formatPlace(start)}","state":${await pacedEvents(state, sharedPacer, text)}}`,
+        `"start":"${formatPlace(start, currentLife(reader))}","state":${await pacedEvents(state, sharedPacer, text)}}`,
     );
   },
 });

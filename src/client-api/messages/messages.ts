@@ -7,6 +7,7 @@ import { queryChoice, queryInteger, queryText } from '#src/http/query.ts';
 import { viewRoom } from '#src/rooms/room-view.ts';
 import { clientEvent } from '#src/sync/client-event.ts';
 import { ignoredUsers } from '#src/sync/ignored-users.ts';
+import { currentLife } from '#src/sync/log-lives.ts';
 import { pacedEvents } from '#src/sync/paced-events.ts';
 import { sharedPacer } from '#src/sync/pacer.ts';
 import { formatPlace, parsePaginationToken } from '#src/sync/tokens.ts';
@@ -67,8 +68,8 @@ export const messages = endpoint({
     const text = (event: (typeof events)[number]): string => clientEvent(view, event);
     const [first] = events;
     let json = `{"chunk":${await pacedEvents(events, sharedPacer, text)}`;
-    if (end !== undefined) json += `,"end":"${formatPlace(end)}"`;
-    json += `,"start":${JSON.stringify(query.from || formatPlace(from))}`;
+    if (end !== undefined) json += `,"end":"${formatPlace(end, currentLife(reader))}"`;
+    json += `,"start":${JSON.stringify(query.from || formatPlace(from, currentLife(reader)))}`;
     if (filter.lazyLoadMembers && first !== undefined) {
       const version = query.dir === 'b' ? versionAfter(first) : first.stateVersion;
       const members = await membersOfSenders(reader, sharedPacer, events, version);

@@ -11,6 +11,7 @@ import {
 import type { RoomView } from '#src/rooms/room-view.ts';
 import { passes } from '#src/sync/filters.ts';
 import { ignoredUsers } from '#src/sync/ignored-users.ts';
+import { seenUpTo } from '#src/sync/log-lives.ts';
 import type { Pacer } from '#src/sync/pacer.ts';
 import { FIRST_PLACE, LAST_PLACE, type PaginationToken, placeAfter, placeBefore } from '#src/sync/tokens.ts';
 import type { RoomEventFilter } from '../filters/filter.ts';
@@ -99,8 +100,9 @@ export function pageEvents(
 
 /** The place that a token stands for: a sync token, what of the room a client with it has seen. */
 export function placeOf(reader: Reader, { room }: Pick<RoomView, 'room'>, token: PaginationToken): TopologicalPlace {
-  if (token.kind === 'place') return token.place;
-  for (const { position } of timelineBackwards(reader, room.id, -1, token.position)) {
+  const seen = seenUpTo(reader, token);
+  if (typeof seen !== 'number') return seen;
+  for (const { position } of timelineBackwards(reader, room.id, -1, seen)) {
     const event = eventAt(reader, position);
     if (event !== undefined) return placeAfter(event);
   }

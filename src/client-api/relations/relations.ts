@@ -4,6 +4,7 @@ import { jsonTextAnswer } from '#src/http/answer.ts';
 import { endpoint } from '#src/http/endpoint.ts';
 import { queryChoice, queryFlag, queryInteger, queryText } from '#src/http/query.ts';
 import { clientEvent } from '#src/sync/client-event.ts';
+import { currentLife } from '#src/sync/log-lives.ts';
 import { formatPlace, parsePaginationToken } from '#src/sync/tokens.ts';
 import { placeOf } from '../messages/page.ts';
 import { eventViewFor, isIgnored, visibleEvent } from '../messages/visible-event.ts';
@@ -59,7 +60,7 @@ export const relations = endpoint({
     });
     const view = eventViewFor(context, requester, { ...found, roomId: room.roomId });
     let json = `{"chunk":[${page.events.map((event) => clientEvent(view, event)).join(',')}]`;
-    if (page.next !== undefined) json += `,"next_batch":"${formatPlace(page.next)}"`;
+    if (page.next !== undefined) json += `,"next_batch":"${formatPlace(page.next, currentLife(reader))}"`;
     if (query.from) json += `,"prev_batch":${JSON.stringify(query.from)}`;
     if (recurse !== undefined) json += `,"recursion_depth":${RECURSION_DEPTH}`;
     return jsonTextAnswer(`${json}}`);

@@ -9,6 +9,7 @@ import type { JsonObject } from '#protocol/pdu.ts';
 import type { Context } from '#src/context.ts';
 import type { Requester } from '#src/http/endpoint.ts';
 import { clientEvent, type EventView } from '#src/sync/client-event.ts';
+import { currentLife } from '#src/sync/log-lives.ts';
 import { sharedPacer } from '#src/sync/pacer.ts';
 import { stateAtVersion, stateEvents } from '#src/sync/room-state.ts';
 import { formatPlace, placeAfter, placeBefore } from '#src/sync/tokens.ts';
@@ -86,8 +87,8 @@ async function contextText(
   const start = placeBefore(before.events.at(-1) ?? one.event);
   const end = placeAfter(after.events.at(-1) ?? one.event);
   let json =
-    `{"end":"${formatPlace(end)}","events_after":${text(after.events)},"events_before":${text(before.events)},` +
-    `"start":"${formatPlace(start)}"`;
+    `{"end":"${formatPlace(end, currentLife(reader))}","events_after":${text(after.events)},"events_before":${text(before.events)},` +
+    `"start":"${formatPlace(start, currentLife(reader))}"`;
   if (include_profile) {
     const profiles: Record<string, object> = {};
     for (const event of [...before.events, one.event, ...after.events]) {

@@ -13,6 +13,7 @@ import { queryChoice, queryInteger, queryText } from '#src/http/query.ts';
 import { type RoomView, viewRoom } from '#src/rooms/room-view.ts';
 import { clientEvent, type EventView } from '#src/sync/client-event.ts';
 import { ignoredUsers } from '#src/sync/ignored-users.ts';
+import { currentLife } from '#src/sync/log-lives.ts';
 import { formatPlace, LAST_PLACE, parsePaginationToken, placeBefore } from '#src/sync/tokens.ts';
 import { placeOf } from '../messages/page.ts';
 import { eventViewFor, isIgnored } from '../messages/visible-event.ts';
@@ -52,7 +53,7 @@ export const threads = endpoint({
       isParticipatedOnly: query.include === 'participated',
     });
     const texts = roots.map((root) => clientEvent(view, isIgnored(ignored, root) ? redacted(root, room) : root));
-    const end = next === undefined ? '' : `,"next_batch":"${formatPlace(next)}"`;
+    const end = next === undefined ? '' : `,"next_batch":"${formatPlace(next, currentLife(reader))}"`;
     return jsonTextAnswer(`{"chunk":[${texts.join(',')}]${end}}`);
   },
 });

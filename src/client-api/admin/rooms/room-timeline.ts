@@ -3,6 +3,7 @@
  * The shapes are Synapse's, so that its tools work; `asof` is ours.
  * https://element-hq.github.io/synapse/latest/admin_api/rooms.html#room-messages-api
  */
+
 import { z } from 'zod';
 import { PDU_KIND, readPduRecord } from '#projections/rooms/pdu-record.ts';
 import { type Event, eventById, type Room, roomById } from '#projections/rooms/queries.ts';
@@ -15,6 +16,7 @@ import { positionOf } from '#src/rooms/as-of.ts';
 import { RoomVisibility } from '#src/rooms/visibility.ts';
 import { clientEvent, type EventView } from '#src/sync/client-event.ts';
 import { passes } from '#src/sync/filters.ts';
+import { currentLife } from '#src/sync/log-lives.ts';
 import { sharedPacer } from '#src/sync/pacer.ts';
 import { addMembers, stateAtVersion, stateEvents } from '#src/sync/room-state.ts';
 import {
@@ -69,8 +71,8 @@ export const roomMessages = endpoint({
     });
     return {
       chunk: await timeline.json(events),
-      start: query.from || formatPlace(from),
-      ...(end !== undefined && { end: formatPlace(end) }),
+      start: query.from || formatPlace(from, currentLife(reader)),
+      ...(end !== undefined && { end: formatPlace(end, currentLife(reader)) }),
     };
   },
 });
@@ -118,8 +120,8 @@ export const roomEventContext = endpoint({
       event: shown,
       events_before: await timeline.json(before.events),
       events_after: await timeline.json(after.events),
-      start: formatPlace(placeBefore(before.events.at(-1) ?? event)),
-      end: formatPlace(placeAfter(after.events.at(-1) ?? event)),
+      start: formatPlace(placeBefore(before.events.at(-1) ?? event), currentLife(reader)),
+      end: formatPlace(placeAfter(after.events.at(-1) ?? event), currentLife(reader)),
       state: await timeline.json(state),
     };
   },
