@@ -3,7 +3,7 @@
 import type { Reader } from '#projections/engine/reader.ts';
 import { parseJson } from '#protocol/json-limits.ts';
 import type { Position } from '#streams/event-log.ts';
-import { type AuditFacet, type AuditRow, actorName, auditEntries, auditFacets } from './projection.ts';
+import { type AuditFacet, type AuditRow, actorName, auditEntries, auditFacets, positionsOfTime } from './projection.ts';
 import type { AuditDetails, AuditFacts } from './records.ts';
 
 /** Which entries. All conditions hold together. */
@@ -50,6 +50,8 @@ export interface AuditPageOptions {
  * next one.
  */
 const MAX_SCANNED = 4_000;
+/** The largest position that fits into a key. */
+const MAX_POSITION = 2 ** 48 - 1;
 
 /** A page of the entries that a query is after. */
 export function auditPage(reader: Reader, query: AuditQuery, options: AuditPageOptions): AuditPage {
@@ -85,17 +87,22 @@ function* candidates(
   query: AuditQuery,
   { after, isReversed = false }: AuditPageOptions,
 ): Generator<Position> {
+  const { fromMs, toMs } = query;
+  const isTimed = fromMs !== undefined || toMs !== undefined;
+  const time = isTimed ? positionsOfTime(reader, fromMs, toMs) : ([0, MAX_POSITION] as const);
+  if (time === undefined) return;
+  const first = after === undefined || isReversed ? time[0] : Math.max(time[0], after + 1);
+  const last = after === undefined || !isReversed ? time[1] : Math.min(time[1], after - 1);
+  if (first > last) return;
   const indexed = bestIndex(query);
-  const order = { reverse: isReversed };
   if (indexed === undefined) {
-    const bound = after === undefined ? {} : isReversed ? { lt: [after] as const } : { gt: [after] as const };
-    for (const [position] of reader.keys(auditEntries, { ...bound, ...order })) yield position;
+    const range = { gte: [first] as const, lte: [last] as const, reverse: isReversed };
+    for (const [position] of reader.keys(auditEntries, range)) yield position;
     return;
   }
   const [facet, value] = indexed;
-  const key = [facet, value, after ?? 0] as const;
-  const bound = after === undefined ? {} : isReversed ? { lt: key } : { gt: key };
-  for (const [, , position] of reader.keys(auditFacets, { prefix: indexed, ...bound, ...order })) yield position;
+  const range = { gte: [facet, value, first] as const, lte: [facet, value, last] as const, reverse: isReversed };
+  for (const [, , position] of reader.keys(auditFacets, range)) yield position;
 }
 
 /** The condition that leaves the fewest entries, as a rule. */

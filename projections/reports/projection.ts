@@ -59,10 +59,24 @@ const reportsAbout = defineTable({
   why: 'The reports about one room or one user, of which an event has both: the first character of the id tells which it is.',
 });
 
+const reportsOfKind = defineTable({
+  name: 'reports.of-kind',
+  key: tuple<[kind: string, report: number]>(str, u48),
+  value: empty,
+  why: 'Lists are of one kind; their pages are counted off by keys alone.',
+});
+
+const reportCounts = defineTable({
+  name: 'reports.counts',
+  key: tuple<[kind: string]>(str),
+  value: u48,
+  why: 'Lists say how many there are altogether.',
+});
+
 export const reportsProjection: Projection = {
   name: 'reports',
-  version: 2,
-  tables: [reports, reportsAbout],
+  version: 3,
+  tables: [reports, reportsAbout, reportsOfKind, reportCounts],
   apply(tx, record) {
     if (record.kind === REPORT_CHANGED) {
       applyChange(tx, record);
@@ -75,6 +89,8 @@ export const reportsProjection: Projection = {
     const begin = { state: 'open', claimedBy: null, steps: [] } as const;
     tx.put(reports, [record.position], { reporter, target, reason, receivedAtMs, ...begin });
     for (const about of subjectsOf(target)) tx.put(reportsAbout, [about, record.position], true);
+    tx.put(reportsOfKind, [target.kind, record.position], true);
+    tx.put(reportCounts, [target.kind], (tx.get(reportCounts, [target.kind]) ?? 0) + 1);
   },
 };
 
@@ -86,6 +102,9 @@ function applyChange(tx: Writer, record: LogRecord): void {
   if (state === 'removed') {
     tx.remove(reports, [report]);
     for (const about of subjectsOf(row.target)) tx.remove(reportsAbout, [about, report]);
+    const { kind } = row.target;
+    tx.remove(reportsOfKind, [kind, report]);
+    tx.put(reportCounts, [kind], (tx.get(reportCounts, [kind]) ?? 1) - 1);
     return;
   }
   tx.put(reports, [report], {
@@ -113,23 +132,40 @@ export function findReport(reader: Reader, id: Position): Report | undefined {
   return row && { id, ...row };
 }
 
+/** What a report is about. */
+export type ReportKind = ReportTarget['kind'];
+
+const KINDS = ['event', 'room', 'user'] as const satisfies readonly ReportKind[];
+
+/** How many reports there are, of one kind or altogether. */
+export function reportCount(reader: Reader, kind: ReportKind | undefined): number {
+  const kinds: readonly ReportKind[] = kind === undefined ? KINDS : [kind];
+  return kinds.reduce((sum, one) => sum + (reader.get(reportCounts, [one]) ?? 0), 0);
+}
+
 /** Which reports to give, and in which order. */
 export interface ReportsQuery {
   /** Only those about this room, or this user. */
   readonly about?: string | undefined;
+  /** Only those of this kind; not looked at where `about` is given. */
+  readonly kind?: ReportKind | undefined;
+  /** Only those beyond this one, in the order of reading. */
+  readonly after?: Position | undefined;
   /** The newest first. */
   readonly isReversed: boolean;
+  readonly limit: number;
 }
 
-/** Reports in the order in which they came in, or the other way round. */
-export function* reportsIn(reader: Reader, { about, isReversed }: ReportsQuery): Generator<Report> {
-  const order = { reverse: isReversed };
-  if (about === undefined) {
-    for (const { key, value } of reader.range(reports, order)) yield { id: key[0], ...value };
-    return;
+/** Ids of reports in the order in which they came in, or the other way round. */
+export function reportIds(reader: Reader, { about, kind, after, isReversed, limit }: ReportsQuery): Position[] {
+  const order = { reverse: isReversed, limit };
+  const beyond = <const Key extends readonly unknown[]>(key: Key) => (isReversed ? { lt: key } : { gt: key });
+  if (about === undefined && kind === undefined) {
+    const bound = after === undefined ? {} : beyond([after] as const);
+    return Array.from(reader.keys(reports, { ...bound, ...order }), ([id]) => id);
   }
-  for (const [, id] of reader.keys(reportsAbout, { prefix: [about], ...order })) {
-    const report = findReport(reader, id);
-    if (report !== undefined) yield report;
-  }
+  const table = about === undefined ? reportsOfKind : reportsAbout;
+  const prefix = [about ?? kind ?? ''] as const;
+  const bound = after === undefined ? {} : beyond([...prefix, after] as const);
+  return Array.from(reader.keys(table, { prefix, ...bound, ...order }), ([, id]) => id);
 }

@@ -1,6 +1,6 @@
 /** Goes through the whole log for what may go, in small pieces, so that other work comes in between. */
 import { setImmediate as nextTurn, setTimeout as sleep } from 'node:timers/promises';
-import { users } from '#projections/accounts/tables.ts';
+import { userStreams } from '#projections/accounts/tables.ts';
 import type { Reader } from '#projections/engine/reader.ts';
 import { BEFORE_FIRST, type EventLog, type LogRecord, type Position } from '#streams/event-log.ts';
 import type { Holds } from './holds.ts';
@@ -14,9 +14,7 @@ const RECORDS_PER_LOOK = 32;
 
 /** Whose a stream of a local user is. */
 export function streamOwners(reader: Reader): OwnerOf {
-  const owners = new Map<string, string>();
-  for (const { key, value } of reader.range(users)) owners.set(value.stream, key[0]);
-  return (stream) => owners.get(stream);
+  return (stream) => reader.get(userStreams, [stream]);
 }
 
 export interface ScanOptions {

@@ -210,6 +210,8 @@ describe('a report', () => {
       from = page['next_token'] as number | undefined;
     }
     expect(ids).toEqual(ids.toSorted((a, b) => b - a));
+    expect((await admin.ok('GET', `${EVENTS_AT}?limit=1`))['total']).toBe(ids.length);
+    expect((await admin.ok('GET', `${STEPS_AT}?limit=1`))['total']).toBe(ids.length + 2);
     const all = await admin.ok('GET', `${EVENTS_AT}?dir=f&event_sender_user_id=${troll.userId}&room_id=${room}`);
     expect([all['total'], (all['event_reports'] as unknown as { id: number }[]).map(({ id }) => id)]).toEqual([
       ids.length,

@@ -1,8 +1,13 @@
 import type { Reader } from '#projections/engine/reader.ts';
-import { type Report, reportsIn } from '#projections/reports/projection.ts';
+import { findReport, type Report, reportCount, reportIds } from '#projections/reports/projection.ts';
 import { findRoom, stateContent } from '#projections/rooms/queries.ts';
 import { roomOfReport } from '#src/reports/reports.ts';
 import type { Standing } from '#src/roles/standing.ts';
+import { sharedPacer } from '#src/sync/pacer.ts';
+import type { Position } from '#streams/event-log.ts';
+
+/** Reports that are looked at before others get their turn, as far as it is due. */
+const REPORTS_A_STEP = 200;
 
 /** A report in the shape of Synapse, with what Synapse does not know beside it: where it is, and what became of it. */
 export function reportJson(reader: Reader, report: Report): Record<string, unknown> {
@@ -55,22 +60,44 @@ export interface ReportFilter {
   readonly state?: string | undefined;
 }
 
-/** The reports that fit a filter and that a standing reaches: one page of them, and how many there are. */
-export function reportPage(
+/** One page of reports, and how many there are altogether. */
+export interface ReportPage {
+  readonly reports: Record<string, unknown>[];
+  readonly total: number;
+  readonly next_token?: number;
+}
+
+/** The reports that fit a filter and that a standing reaches. Where neither leaves any out, only those of the page are read. */
+export async function reportPage(
   reader: Reader,
   filter: ReportFilter,
   { rooms }: Standing,
   { from, limit, isReversed }: { readonly from: number; readonly limit: number; readonly isReversed: boolean },
-): { readonly reports: Record<string, unknown>[]; readonly total: number; readonly next_token?: number } {
-  const reports: Record<string, unknown>[] = [];
-  let total = 0;
-  for (const report of reportsIn(reader, { about: filter.roomId ?? filter.subject, isReversed })) {
+): Promise<ReportPage> {
+  const { kind, reporter, roomId, subject, state } = filter;
+  const about = roomId ?? subject;
+  const isWhole = [about, rooms, reporter, state].every((limited) => limited === undefined);
+  const isReached = (report: Report): boolean => {
     const room = roomOfReport(report);
-    if (rooms !== undefined && (room === undefined || !rooms.includes(room))) continue;
-    if (!fits(report, filter)) continue;
-    if (total >= from && reports.length < limit) reports.push(reportJson(reader, report));
-    total += 1;
+    return (rooms === undefined || (room !== undefined && rooms.includes(room))) && fits(report, filter);
+  };
+  const reports: Record<string, unknown>[] = [];
+  let passed = 0;
+  let after: Position | undefined;
+  for (;;) {
+    const ids = reportIds(reader, { about, kind, after, isReversed, limit: REPORTS_A_STEP });
+    for (const id of ids) {
+      const isOfPage = passed >= from && reports.length < limit;
+      const report = isOfPage || !isWhole ? findReport(reader, id) : undefined;
+      if (!isWhole && (report === undefined || !isReached(report))) continue;
+      if (isOfPage && report !== undefined) reports.push(reportJson(reader, report));
+      passed += 1;
+    }
+    after = ids.at(-1);
+    if (ids.length < REPORTS_A_STEP || (isWhole && passed >= from + limit)) break;
+    if (sharedPacer.isDue) await sharedPacer.pause();
   }
+  const total = isWhole ? reportCount(reader, kind) : passed;
   const next = from + reports.length;
   return { reports, total, ...(next < total && { next_token: next }) };
 }

@@ -59,10 +59,10 @@ function endpointsOf(kind: Kind): readonly Endpoint<Context>[] {
       target_user_id: z.string().optional(),
     }),
     audit: { action: 'report.list', isScopedInHandler: true, describe: ({ query }) => ({ after: { kind, ...query } }) },
-    handler: ({ query, requester }, { reader }: ReadContext) => {
+    handler: async ({ query, requester }, { reader }: ReadContext) => {
       const { from, limit, dir, user_id: reporter, room_id: roomId } = query;
       const filter = { kind, reporter, roomId, subject: query.event_sender_user_id ?? query.target_user_id };
-      const { reports, ...rest } = reportPage(reader, filter, standingOf(requester), {
+      const { reports, ...rest } = await reportPage(reader, filter, standingOf(requester), {
         from,
         limit,
         isReversed: dir === 'b',
