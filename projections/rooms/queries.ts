@@ -292,6 +292,15 @@ export function* serversIn(reader: Reader, room: Position): Generator<string> {
   for (const [, server] of reader.keys(roomServers, { prefix: [room] })) yield server;
 }
 
+/** Servers that have joined members in a room, with how many; those with the most first, of the first so many by name. */
+export function serversBySize(reader: Reader, room: Position, limit: number): readonly string[] {
+  const counted = Array.from(reader.range(roomServers, { prefix: [room], limit }), ({ key, value }) => ({
+    server: key[1],
+    joined: value,
+  }));
+  return counted.sort((one, other) => other.joined - one.joined).map(({ server }) => server);
+}
+
 /** How many joined members a server has in a room. */
 export function serverMemberCount(reader: Reader, room: Position, serverName: string): number {
   return reader.get(roomServers, [room, serverName]) ?? 0;

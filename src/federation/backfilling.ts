@@ -1,15 +1,30 @@
 /** History of rooms that this server has not seen yet. https://spec.matrix.org/v1.19/server-server-api/#backfilling-and-retrieving-missing-events */
 import type { Reader } from '#projections/engine/reader.ts';
 import { isPartial } from '#projections/rooms/partial.ts';
-import { awaitedEventsOf, eventAt, eventById, findRoom, type Room, serversIn } from '#projections/rooms/queries.ts';
+import {
+  awaitedEventsOf,
+  eventAt,
+  eventById,
+  findRoom,
+  headOf,
+  type Room,
+  serversBySize,
+  stateContent,
+  stateEvent,
+  timelineBackwards,
+} from '#projections/rooms/queries.ts';
+import { serverNameOf } from '#protocol/identifiers.ts';
+import { isJsonObject } from '#protocol/json-object.ts';
 import { roomVersionRules } from '#protocol/room-version.ts';
 import { MatrixError } from '#src/http/errors.ts';
 import type { Logger } from '#src/log/logger.ts';
 import type { Receiver } from '#src/rooms/receive/receiver.ts';
 import type { MissingEvents } from '#src/rooms/receive/types.ts';
+import { MAX_SERVERS_LOOKED_AT } from '#src/rooms/resident-servers.ts';
 import type { Rooms } from '#src/rooms/rooms.ts';
-import type { Position } from '#streams/event-log.ts';
+import { BEFORE_FIRST, type Position } from '#streams/event-log.ts';
 import { type FederationClient, federationPath } from './client.ts';
+import type { Destinations } from './destinations.ts';
 import { FederationError } from './errors.ts';
 import { objectsIn } from './inbound/peers.ts';
 
@@ -21,6 +36,10 @@ const MAX_ENDS = 5;
 const MAX_ENDS_SEEN = 1000;
 /** Servers that are asked, one after the other. */
 const MAX_SERVERS_TRIED = 5;
+/** People with power in a room whose servers are likely to have been there for long. */
+const MAX_LEADERS = 20;
+/** Last events of a room whose servers are likely to be there now. */
+const MAX_HEARD = 50;
 /** A client waits. */
 const DEADLINE_MS = 15_000;
 /** For each server that is asked for an event near a time. */
@@ -28,6 +47,7 @@ const NEAREST_DEADLINE_MS = 5_000;
 
 export interface BackfillingOptions {
   readonly client: FederationClient;
+  readonly destinations: Pick<Destinations, 'troubleOf'>;
   readonly receiver: Receiver;
   readonly missing: MissingEvents;
   readonly reader: Reader;
@@ -40,6 +60,15 @@ export interface BackfillingOptions {
 export interface DepthRange {
   readonly from: number;
   readonly to: number;
+}
+
+/** An event that is missing. */
+interface MissingEnd {
+  readonly eventId: string;
+  /** Of an event that follows it. */
+  readonly depth: number;
+  /** The server that sent that, and so had the missing one. */
+  readonly followedBy: string | undefined;
 }
 
 /** Asks other servers for what comes before the oldest events that are known. */
@@ -135,41 +164,52 @@ export class Backfilling {
     return false;
   }
 
-  #servers(room: Position): string[] {
-    const { reader, serverName } = this.#options;
-    const servers: string[] = [];
-    for (const server of serversIn(reader, room)) {
-      if (server !== serverName && servers.push(server) >= MAX_SERVERS_TRIED) break;
+  /**
+   * Whom to ask: first those who were there, as what they sent shows; then the servers of those who run the room, of those who spoke
+   * in it last, and with the most people in it. Those that are in trouble come last, whatever they are.
+   */
+  #servers(room: Position, whoWereThere: readonly (string | undefined)[] = []): string[] {
+    const { reader, serverName, destinations } = this.#options;
+    const largest = serversBySize(reader, room, MAX_SERVERS_LOOKED_AT);
+    const isIn = new Set(largest);
+    const likely = [...whoWereThere, ...serversOfLeaders(reader, room), ...serversHeardLately(reader, room)];
+    const servers = new Set([...likely.filter((server) => server !== undefined && isIn.has(server)), ...largest]);
+    const well: string[] = [];
+    const inTrouble: string[] = [];
+    for (const server of servers) {
+      if (server === undefined || server === serverName) continue;
+      if (destinations.troubleOf(server) === undefined) well.push(server);
+      else if (inTrouble.length < MAX_SERVERS_TRIED) inTrouble.push(server);
+      if (well.length >= MAX_SERVERS_TRIED) break;
     }
-    return servers;
+    return [...well, ...inTrouble].slice(0, MAX_SERVERS_TRIED);
   }
 
   /** The missing events that known ones of these depths follow, the deepest first. */
-  #endsIn(roomId: string, { from, to }: DepthRange): string[] {
+  #endsIn(roomId: string, { from, to }: DepthRange): MissingEnd[] {
     const { reader } = this.#options;
     const room = findRoom(reader, roomId);
-    const ends: { readonly eventId: string; readonly depth: number }[] = [];
+    const ends: MissingEnd[] = [];
     let seen = 0;
     for (const { eventId, follower } of room === undefined ? [] : awaitedEventsOf(reader, room.id)) {
-      const depth = eventAt(reader, follower)?.depth ?? 0;
-      if (depth >= from && depth <= to) ends.push({ eventId, depth });
+      const { depth = 0, sender = '' } = eventAt(reader, follower) ?? {};
+      if (depth >= from && depth <= to) ends.push({ eventId, depth, followedBy: serverNameOf(sender) });
       if (++seen >= MAX_ENDS_SEEN) break;
     }
-    return ends
-      .sort((a, b) => b.depth - a.depth)
-      .slice(0, MAX_ENDS)
-      .map(({ eventId }) => eventId);
+    return ends.sort((a, b) => b.depth - a.depth).slice(0, MAX_ENDS);
   }
 
-  async #fill(roomId: string, ends: readonly string[]): Promise<boolean> {
+  async #fill(roomId: string, ends: readonly MissingEnd[]): Promise<boolean> {
     const { client, receiver, reader, logger } = this.#options;
     const room = findRoom(reader, roomId);
     const rules = room && roomVersionRules(room.version);
     if (room === undefined || rules === undefined) return false;
-    const query = [...ends.map((eventId) => `v=${encodeURIComponent(eventId)}`), `limit=${EVENTS_PER_REQUEST}`].join(
-      '&',
-    );
-    for (const destination of this.#servers(room.id)) {
+    const query = [
+      ...ends.map(({ eventId }) => `v=${encodeURIComponent(eventId)}`),
+      `limit=${EVENTS_PER_REQUEST}`,
+    ].join('&');
+    const whoWereThere = ends.map(({ followedBy }) => followedBy);
+    for (const destination of this.#servers(room.id, whoWereThere)) {
       try {
         const path = `${federationPath`/_matrix/federation/v1/backfill/${roomId}`}?${query}`;
         const answer = await client.request({ destination, method: 'GET', path, deadlineMs: DEADLINE_MS });
@@ -182,4 +222,26 @@ export class Backfilling {
     }
     return false;
   }
+}
+
+function serversOfLeaders(reader: Reader, room: Position): (string | undefined)[] {
+  const { users } = stateContent(reader, room, 'm.room.power_levels') ?? {};
+  const leaders = [
+    stateEvent(reader, room, 'm.room.create', '')?.sender ?? '',
+    ...Object.keys(isJsonObject(users) ? users : {}).slice(0, MAX_LEADERS),
+  ];
+  return leaders.map(serverNameOf);
+}
+
+function serversHeardLately(reader: Reader, room: Position): (string | undefined)[] {
+  const servers: (string | undefined)[] = [];
+  for (const { position } of timelineBackwards(
+    reader,
+    room,
+    BEFORE_FIRST,
+    headOf(reader, room)?.latest ?? BEFORE_FIRST,
+  )) {
+    if (servers.push(serverNameOf(eventAt(reader, position)?.sender ?? '')) >= MAX_HEARD) break;
+  }
+  return servers;
 }
