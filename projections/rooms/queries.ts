@@ -167,6 +167,15 @@ export function stateContent(
   return event && (parseJson(event.contentJson) as JsonObject);
 }
 
+/** The state keys that a type has, or had, in order: for what is too much to be read in one turn. */
+export function stateKeysOfType(reader: Reader, room: Position, type: string): string[] {
+  const stateKeys: string[] = [];
+  for (const [, , stateKey] of reader.keys(state, { prefix: [room, type] })) {
+    if (stateKey !== stateKeys.at(-1)) stateKeys.push(stateKey);
+  }
+  return stateKeys;
+}
+
 /** The current state events of a type, in order of state keys. */
 export function* stateEventsOfType(reader: Reader, room: Position, type: string): Generator<Event> {
   let last: string | undefined;

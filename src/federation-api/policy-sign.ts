@@ -18,8 +18,11 @@ export const policySign = endpoint({
   rateLimit: 'federation',
   body: 'json',
   bodyLimitBytes: MAX_BODY_BYTES,
-  handler: ({ body, requester }, { policyService, serverName }: Pick<Context, 'policyService' | 'serverName'>) => {
+  handler: async (
+    { body, requester },
+    { policyService, serverName }: Pick<Context, 'policyService' | 'serverName'>,
+  ) => {
     if (policyService === undefined) throw new MatrixError('M_UNRECOGNIZED', 'This server is no policy server.');
-    return { [serverName]: { [POLICY_KEY_ID]: policyService.sign(requester.origin, body) } };
+    return { [serverName]: { [POLICY_KEY_ID]: await policyService.sign(requester.origin, body) } };
   },
 });

@@ -29,16 +29,16 @@ export class PolicyServers implements PolicySigner {
 
   async sign(policyServer: string, pdu: Pdu): Promise<Pdu> {
     const isOwn = policyServer === this.#options.serverName;
-    const signature = isOwn ? this.#signHere(pdu) : await this.#signatureOf(policyServer, pdu);
+    const signature = await (isOwn ? this.#signHere(pdu) : this.#signatureOf(policyServer, pdu));
     return { ...pdu, signatures: withSignature(pdu.signatures, policyServer, POLICY_KEY_ID, signature) } as Pdu;
   }
 
   /** As if this server had asked itself. */
-  #signHere(pdu: Pdu): string {
+  async #signHere(pdu: Pdu): Promise<string> {
     const { own, serverName } = this.#options;
     try {
       if (own === undefined) throw forbidden('The room names this server as its policy server, and it is none.');
-      return own.sign(serverName, pdu);
+      return await own.sign(serverName, pdu);
     } catch (error) {
       if (!(error instanceof MatrixError)) throw error;
       const { status, errcode, message: reason } = error;

@@ -8,7 +8,7 @@ import { logTo, silentLog } from '#src/log/logger.ts';
 import { ADMINISTRATOR } from '#src/roles/standing.ts';
 import { NotWritten, OutcomeUnknown } from '#streams/event-log.ts';
 import { RawAnswer } from './answer.ts';
-import { createHttpApp, type HttpAppOptions } from './app.ts';
+import { createHttpApp, type HttpAppOptions, MAX_CONNECTIONS } from './app.ts';
 import { type Endpoint, endpoint, type Requester } from './endpoint.ts';
 import { forbidden, MatrixError, unavailable, unknownToken } from './errors.ts';
 import { type Guard, standingOf } from './guard.ts';
@@ -519,6 +519,10 @@ test('a stream that fails before its first byte is an error, later it breaks the
   const early = await fetch(`${url}/early`);
   expect([early.status, early.headers.get('content-type')]).toEqual([500, 'application/json']);
   await expect(fetch(`${url}/late`).then((answer) => answer.text())).rejects.toThrow();
+});
+
+test('a listener leaves files for the log, however many connect', () => {
+  expect(appWith([]).server.maxConnections).toBe(MAX_CONNECTIONS);
 });
 
 test('too many requests are asked to wait', async () => {

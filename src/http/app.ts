@@ -22,6 +22,11 @@ const MAX_HEADER_BYTES = 64 * 1024;
 /** The longest a request may take to arrive, uploads included. */
 const REQUEST_TIMEOUT_MS = 30 * 60_000;
 const HEADERS_TIMEOUT_MS = 60_000;
+/**
+ * Connections of one listener. Node takes as many files as the system allows, and the log needs some: whoever comes beyond these is
+ * turned away.
+ */
+export const MAX_CONNECTIONS = 20_000;
 /** How long an idle connection is kept; longer than the reverse proxies in front keep theirs. */
 const KEEP_ALIVE_TIMEOUT_MS = 75_000;
 
@@ -104,8 +109,12 @@ function listenWith(handler: RequestListener, tls: TlsCredentials | undefined): 
     headersTimeout: HEADERS_TIMEOUT_MS,
     keepAliveTimeout: KEEP_ALIVE_TIMEOUT_MS,
   };
-  if (tls === undefined) return createServer(options, handler);
-  return createTlsServer({ ...options, cert: tls.cert, key: tls.key }, handler) as unknown as HttpServer;
+  const server =
+    tls === undefined
+      ? createServer(options, handler)
+      : (createTlsServer({ ...options, cert: tls.cert, key: tls.key }, handler) as unknown as HttpServer);
+  server.maxConnections = MAX_CONNECTIONS;
+  return server;
 }
 
 /** Status and words for what is not HTTP, by Node's error code. */

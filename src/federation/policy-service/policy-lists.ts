@@ -1,9 +1,11 @@
 /** The rules of policy lists: rooms whose state is a list of bans. */
 import type { Reader } from '#projections/engine/reader.ts';
-import { findRoom, headOf, stateEventsOfType } from '#projections/rooms/queries.ts';
+import { findRoom, headOf, stateEvent, stateKeysChangedBetween, stateKeysOfType } from '#projections/rooms/queries.ts';
 import { parseJson } from '#protocol/json-limits.ts';
 import type { JsonObject } from '#protocol/pdu.ts';
 import type { Logger } from '#src/log/logger.ts';
+import { sharedPacer } from '#src/sync/pacer.ts';
+import type { Position } from '#streams/event-log.ts';
 import { type PolicyRule, policyRuleOf, RULE_TYPES, RuleSet } from './decision.ts';
 
 export interface PolicyListsOptions {
@@ -13,50 +15,85 @@ export interface PolicyListsOptions {
   readonly logger: Logger;
 }
 
-/** Keeps the rules of all lists ready, and reads them again where the state of a list has changed. */
+/** A list as it was at a version of the state of its room. */
+interface ReadList {
+  readonly version: number;
+  /** By type and state key. */
+  readonly rules: Map<string, PolicyRule>;
+}
+
+/** Keeps the rules of all lists ready, and reads what changed of them: all of a list only the first time, in turns. */
 export class PolicyLists {
   readonly #options: PolicyListsOptions;
+  readonly #lists = new Map<string, ReadList>();
   readonly #missing = new Set<string>();
-  #known: { readonly versions: string; readonly rules: RuleSet } | undefined;
+  #rules = new RuleSet([]);
+  #reading: Promise<void> | undefined;
 
   constructor(options: PolicyListsOptions) {
     this.#options = options;
   }
 
-  /** The rules as they are now. A list that is not here yet has none, and the log says so, once. */
-  rules(): RuleSet {
-    const versions = this.#options.roomIds.map((roomId) => this.#versionOf(roomId)).join(' ');
-    if (this.#known?.versions === versions) return this.#known.rules;
-    const rules = new RuleSet(this.#read());
-    this.#known = { versions, rules };
-    if (rules.leftOut > 0) this.#options.logger.warn({ count: rules.leftOut }, 'policy lists have too many rules');
-    return rules;
-  }
-
-  #versionOf(roomId: string): number {
-    const { reader, logger } = this.#options;
-    const room = findRoom(reader, roomId);
-    const version = room && headOf(reader, room.id)?.stateVersion;
-    if (version === undefined && !this.#missing.has(roomId)) {
-      this.#missing.add(roomId);
-      logger.warn({ roomId }, 'a policy list is not followed: nobody of this server has joined its room');
-    } else if (version !== undefined) {
-      this.#missing.delete(roomId);
+  /** The rules as they are when this resolves. A list that is not here has none, and the log says so, once. */
+  async rules(): Promise<RuleSet> {
+    while (this.#outdated().length > 0) {
+      this.#reading ??= this.#readAll().finally(() => {
+        this.#reading = undefined;
+      });
+      await this.#reading;
     }
-    return version ?? -1;
+    return this.#rules;
   }
 
-  *#read(): Generator<PolicyRule> {
-    const { reader, roomIds } = this.#options;
-    for (const roomId of roomIds) {
+  /** The lists that are here in another version than was read. */
+  #outdated(): { readonly roomId: string; readonly room: Position; readonly version: number }[] {
+    return this.#options.roomIds.flatMap((roomId) => {
+      const { reader, logger } = this.#options;
       const room = findRoom(reader, roomId);
-      if (room === undefined) continue;
-      for (const type of Object.keys(RULE_TYPES)) {
-        for (const { contentJson } of stateEventsOfType(reader, room.id, type)) {
-          const rule = policyRuleOf(type, parseJson(contentJson) as JsonObject);
-          if (rule !== undefined) yield rule;
+      const version = room && headOf(reader, room.id)?.stateVersion;
+      if (room === undefined || version === undefined) {
+        if (!this.#missing.has(roomId)) {
+          logger.warn({ roomId }, 'a policy list is not followed: nobody of this server has joined its room');
         }
+        this.#missing.add(roomId);
+        return [];
       }
-    }
+      this.#missing.delete(roomId);
+      return this.#lists.get(roomId)?.version === version ? [] : [{ roomId, room: room.id, version }];
+    });
   }
+
+  async #readAll(): Promise<void> {
+    const { reader, logger } = this.#options;
+    for (const { roomId, room, version } of this.#outdated()) {
+      const before = this.#lists.get(roomId);
+      const known = before !== undefined && before.version < version ? before : undefined;
+      const keys = known === undefined ? allKeys(reader, room) : changedKeys(reader, room, known.version, version);
+      const rules = known?.rules ?? new Map<string, PolicyRule>();
+      for (const { type, stateKey } of keys) {
+        const event = stateEvent(reader, room, type, stateKey);
+        const rule = event && policyRuleOf(type, parseJson(event.contentJson) as JsonObject);
+        const name = `${type} ${stateKey}`;
+        if (rule === undefined) rules.delete(name);
+        else rules.set(name, rule);
+        if (sharedPacer.isDue) await sharedPacer.pause();
+      }
+      // What changed meanwhile is looked at again.
+      this.#lists.set(roomId, { version, rules });
+    }
+    this.#rules = new RuleSet([...this.#lists.values()].flatMap(({ rules }) => [...rules.values()]));
+    if (this.#rules.leftOut > 0) logger.warn({ count: this.#rules.leftOut }, 'policy lists have too many rules');
+  }
+}
+
+type RuleKey = { readonly type: string; readonly stateKey: string };
+
+function allKeys(reader: Reader, room: Position): RuleKey[] {
+  return Object.keys(RULE_TYPES).flatMap((type) =>
+    stateKeysOfType(reader, room, type).map((stateKey) => ({ type, stateKey })),
+  );
+}
+
+function changedKeys(reader: Reader, room: Position, after: number, upTo: number): RuleKey[] {
+  return stateKeysChangedBetween(reader, room, after, upTo).filter(({ type }) => Object.hasOwn(RULE_TYPES, type));
 }

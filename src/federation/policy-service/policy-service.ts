@@ -55,7 +55,7 @@ export class PolicyService {
    *   M_FORBIDDEN with 403 where the access list of the room shuts the other server out, with 400 where something is against the
    *   event; M_BAD_JSON for what is no event of the room.
    */
-  sign(origin: string, event: JsonObject): string {
+  async sign(origin: string, event: JsonObject): Promise<string> {
     const { serverName, key, reader, logger } = this.#options;
     const { room_id: roomId } = event;
     if (typeof roomId !== 'string') throw badJson('The event names no room.');
@@ -70,7 +70,7 @@ export class PolicyService {
     // The signature covers the content by its hash alone: what is looked at has to be what is signed.
     if (!hasValidContentHash(pdu, rules, texts)) throw refused('The hash of the event is not that of its content.');
     if (isExempt(pdu)) throw refused('The event that names the policy server is not for it to sign.');
-    const refusal = refusalOf({ pdu, roomId, sizeBytes: texts.sizeBytes }, this.#lists.rules(), this.#bounds);
+    const refusal = refusalOf({ pdu, roomId, sizeBytes: texts.sizeBytes }, await this.#lists.rules(), this.#bounds);
     if (refusal !== undefined) {
       logger.info({ origin, roomId, sender: pdu.sender, reason: refusal }, 'an event was not recommended');
       throw refused(refusal);
