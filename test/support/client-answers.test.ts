@@ -13,9 +13,9 @@ afterAll(() => app.close());
 /** Answers that are no JSON. */
 const FILES = /\/(download|thumbnail)\//;
 
-test('every operation of the specification is in the table, unless it is not offered or gives a file', () => {
+test('there is a schema for every operation of the specification, unless it gives a file', () => {
   const expected = operations.map(nameOf).filter((name) => !NOT_OFFERED.has(name) && !FILES.test(name));
-  expect([...checkedOperations].sort()).toEqual([...new Set(expected)].sort());
+  expect(checkedOperations.filter((name) => !NOT_OFFERED.has(name)).sort()).toEqual(expected.sort());
 });
 
 test.each([
@@ -23,6 +23,15 @@ test.each([
   ['a member is of the wrong type', 'GET', '/account/whoami', 200, { user_id: 1 }],
   ['an event has no sender', 'GET', '/rooms/!a/messages', 200, { start: 't', chunk: [{ type: 'x', content: {} }] }],
   ['a room of a sync is no room', 'GET', '/sync', 200, { next_batch: 's', rooms: { join: { a: {} } } }],
+  [
+    'a member of a map is of the wrong type',
+    'GET',
+    '/capabilities',
+    200,
+    { capabilities: { 'm.change_password': {} } },
+  ],
+  ['a name is none', 'GET', '/joined_rooms', 200, { joined_rooms: ['#alias:localhost'] }],
+  ['something is neither of what it may be', 'GET', '/pushrules/', 200, { global: { override: [{ rule_id: 'a' }] } }],
   ['an error has no code', 'GET', '/sync', 404, { error: 'gone' }],
 ] as const)('it is noticed when %s', (_what, method, path, status, body) => {
   const url = `/_matrix/client/v3${path}`;
