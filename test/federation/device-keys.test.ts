@@ -117,7 +117,7 @@ describe('the keys of devices', () => {
         device_id: deviceId,
         stream_id: streamId,
         prev_id: previous,
-        keys: { user_id: bob.userId, device_id: deviceId, algorithms: [], keys: {} },
+        keys: { user_id: bob.userId, device_id: deviceId, algorithms: [], keys: {}, signatures: {} },
       },
     ];
     const known = remoteListOf(one.context.reader, bob.userId)?.streamIds.at(-1) ?? 0;

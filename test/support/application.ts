@@ -16,6 +16,7 @@ import type { FederationNetwork } from '#src/federation/federation.ts';
 import { createHttpApp, type TlsCredentials } from '#src/http/app.ts';
 import type { Guard } from '#src/http/guard.ts';
 import { silentLog } from '#src/log/logger.ts';
+import type { Gateway } from '#src/push/sender/gateway.ts';
 import { type MemoryLog, openMemoryLog } from '#streams/memory/memory-log.ts';
 import { wrongIn } from './client-answers.ts';
 
@@ -129,6 +130,8 @@ export interface TestParts {
   readonly policyKey?: SigningKey;
   /** Default: certificates are not signed. */
   readonly proof?: LogProof;
+  /** Default: the push gateways that users name. */
+  readonly pushGateway?: Gateway;
   /** To listen with TLS; without it plain HTTP, should the test listen at all. */
   readonly tls?: TlsCredentials;
 }
