@@ -37,6 +37,8 @@ export const SHORT_DELAY_MS = 60_000;
 /** When it is tried again to send what could not be sent for a reason that may pass. */
 const RETRY_MS = 5_000;
 const BUSY_RETRY_MS = 60_000;
+/** Delayed events that are over whose end is remembered, for clients that ask again after a lost answer. */
+export const MAX_ENDED_REMEMBERED = 10_000;
 
 /** What can be done with a delayed event before its time. */
 export const DELAYED_EVENT_ACTIONS = ['send', 'cancel', 'restart'] as const;
@@ -68,6 +70,8 @@ export class DelayedEvents implements Disposable {
   readonly #waiting = new Map<string, Waiting>();
   /** Those of state events, by the topic of their room. */
   readonly #statesOfRoom = new Map<string, Set<string>>();
+  /** How those of late ended, the one that ended first first. */
+  readonly #ended = new Map<string, DelayOutcome>();
   readonly #stopListening: () => void;
   #isStopped = false;
 
@@ -101,7 +105,7 @@ export class DelayedEvents implements Disposable {
       const known = this.#sameTransaction(event);
       if (known !== undefined) return { records: [], result: known.delayId };
       if (this.#waiting.size >= MAX_DELAYED || this.#countOf(event.userId) >= MAX_DELAYED_OF_USER) {
-        throw limitExceeded(BUSY_RETRY_MS);
+        throw limitExceeded(this.#untilNextOf(event.userId));
       }
       return { records: [scheduledRecord(newRecordId(), scheduled)], result: scheduled.delayId };
     });
@@ -116,15 +120,31 @@ export class DelayedEvents implements Disposable {
   }
 
   /**
-   * Sends a delayed event now, cancels it, or lets its delay begin anew. Whoever knows the id may.
-   * @throws {MatrixError} `M_NOT_FOUND`; for `send`, why the event cannot be sent.
+   * Sends a delayed event now, cancels it, or lets its delay begin anew. Whoever knows the id may. What has been done already, and the
+   * client may not have heard of, is done again without effect.
+   * @throws {MatrixError} `M_NOT_FOUND`; `M_UNKNOWN` (409) for what ended in another way lately; for `send`, why the event cannot be
+   *   sent.
    */
   async act(delayId: string, action: DelayedEventAction): Promise<void> {
     const waiting = this.#waiting.get(delayId);
+    if (waiting === undefined && this.#hasDone(delayId, action)) return;
     if (waiting === undefined || waiting.isEnding) throw notFound('There is no such delayed event any more.');
     if (action === 'restart') await this.#restart(waiting);
     else if (action === 'cancel') await this.#end(waiting, 'cancelled');
     else await this.#send(waiting, true);
+  }
+
+  /** Whether an event that is over ended as is asked for; clients take it from 404 alone that they cannot restart one. */
+  #hasDone(delayId: string, action: DelayedEventAction): boolean {
+    const outcome = this.#ended.get(delayId);
+    if (outcome === undefined || action === 'restart') return false;
+    if ((action === 'send') === (outcome === 'sent')) return true;
+    throw new MatrixError('M_UNKNOWN', `The delayed event has been ${outcome} already.`, { status: 409 });
+  }
+
+  #untilNextOf(userId: string): number {
+    const [next] = this.of(userId);
+    return next === undefined ? BUSY_RETRY_MS : Math.max(1, dueAtMs(next) - this.#options.clock());
   }
 
   [Symbol.dispose](): void {
@@ -229,6 +249,11 @@ export class DelayedEvents implements Disposable {
       throw error;
     }
     this.#forget(waiting);
+    this.#ended.set(event.delayId, outcome);
+    for (const oldest of this.#ended.keys()) {
+      if (this.#ended.size <= MAX_ENDED_REMEMBERED) break;
+      this.#ended.delete(oldest);
+    }
   }
 
   /** Somebody else has set what a delayed state event would set: it does not come any more. */

@@ -102,10 +102,44 @@ test('it can be sent at once, or cancelled, by whoever knows its id', async () =
   expect(await said()).toEqual(['sent']);
   expect(await waiting(alice)).toEqual([]);
   for (const action of ['send', 'cancel', 'restart']) {
-    expect(errorOf(await act(sent, action))).toBe('404 M_NOT_FOUND');
     expect(errorOf(await act('unknown', action))).toBe('404 M_NOT_FOUND');
   }
+  // Asked again since the answer was lost, or otherwise than it ended.
+  expect([await act(sent, 'send'), await act(cancelled, 'cancel')].map(errorOf)).toEqual(['200', '200']);
+  expect([await act(sent, 'cancel'), await act(cancelled, 'send')].map(errorOf)).toEqual(
+    Array(2).fill('409 M_UNKNOWN'),
+  );
+  expect([await act(sent, 'restart'), await act(cancelled, 'restart')].map(errorOf)).toEqual(
+    Array(2).fill('404 M_NOT_FOUND'),
+  );
+  expect(await said()).toEqual(['sent']);
   expect(errorOf(await act('unknown', 'stop'))).toBe('400 M_BAD_JSON');
+});
+
+test('it can be asked for by an endpoint of its own, for messages and state, once for each transaction', async () => {
+  const at = (type: string) =>
+    `/_matrix/client/unstable/org.matrix.msc4140/rooms/${roomId}/delayed_event/${type}/t${type}`;
+  const message = { delay: 60_000, content: { msgtype: 'm.text', body: 'later' } };
+  const { delay_id: delayId } = await alice.ok('PUT', at('m.room.message'), message);
+  expect(await alice.ok('PUT', at('m.room.message'), message)).toEqual({ delay_id: delayId });
+  await alice.ok('PUT', `/rooms/${roomId}/send/m.room.message/tm.room.message`, { msgtype: 'm.text', body: 'now' });
+  const state = { delay: 60_000, state_key: '', content: { topic: 'later' } };
+  const { delay_id: stateId } = await alice.ok('PUT', at('m.room.topic'), state);
+  expect(await alice.ok('GET', `${UNSTABLE}/${String(stateId)}`)).toMatchObject({
+    ...state,
+    delay_id: stateId,
+    room_id: roomId,
+    type: 'm.room.topic',
+  });
+  expect(errorOf(await bob.call('GET', `${UNSTABLE}/${String(stateId)}`))).toBe('404 M_NOT_FOUND');
+  for (const id of [delayId, stateId]) await act(String(id), 'send');
+  expect([await said(), await topic()]).toEqual([['now', 'later'], 'later']);
+  for (const wrong of [
+    { ...message, delay: 0 },
+    { ...message, content: 'text' },
+  ]) {
+    expect(errorOf(await alice.call('PUT', at('m.room.message'), wrong))).toBe('400 M_BAD_JSON');
+  }
 });
 
 test('its delay can begin anew', async () => {
@@ -136,7 +170,8 @@ describe('a state event', () => {
     await alice.ok('PUT', `/rooms/${roomId}/state/m.room.topic`, { topic: 'hers' });
     expect(await waiting(alice)).toHaveLength(1);
     await bob.ok('PUT', `/rooms/${roomId}/state/m.room.topic`, { topic: 'his' });
-    expect(errorOf(await act(alices, 'send'))).toBe('404 M_NOT_FOUND');
+    expect(errorOf(await act(alices, 'send'))).toBe('409 M_UNKNOWN');
+    expect(errorOf(await act(alices, 'cancel'))).toBe('200');
     expect(await topic()).toBe('his');
     await later(alice, 60_000);
     expect(await waiting(alice)).toHaveLength(1);
