@@ -1,11 +1,11 @@
 /** Asks the server that has a data folder open, or opens the folder for as long as the question takes. */
 import { request } from 'node:http';
 import { connect } from 'node:net';
-import { userInfo } from 'node:os';
 import type { Config } from '#src/config/schema.ts';
 import { silentLog } from '#src/log/logger.ts';
 import { OPERATOR_HEADER } from '#src/operator/operator-guard.ts';
 import { operatorSocketPath } from '#src/operator/operator-socket.ts';
+import { operatorName } from './operator-name.ts';
 
 /** How long the server may take to answer what it answers from its tables. */
 const ANSWER_TIMEOUT_MS = 30_000;
@@ -62,13 +62,6 @@ export async function isAnybodyThere(socketPath: string): Promise<boolean> {
   socket.on('connect', () => resolve(true));
   socket.on('error', (error) => (isNobodyThere(error) ? resolve(false) : reject(error)));
   return promise.finally(() => socket.destroy());
-}
-
-/** Who runs the command line: the user of the system, and who they were before `sudo`. */
-export function operatorName(): string {
-  const { username } = userInfo();
-  const { SUDO_USER: before } = process.env;
-  return before === undefined || before === username ? username : `${before} as ${username}`;
 }
 
 /** No socket, or one left over by a server that was killed. */

@@ -12,7 +12,8 @@ import { newRecordId } from '#src/record-ids.ts';
 import { openLog } from '#streams/open-log.ts';
 import { latestPublishedSize } from '#streams/transparency/transparency-log.ts';
 import { readDataFolder } from '../rooms/data-folder.ts';
-import { askServer, isAnybodyThere, operatorName } from './operator-request.ts';
+import { operatorName } from './operator-name.ts';
+import { askServer, isAnybodyThere } from './operator-request.ts';
 import { READ_ONLY_OPTION, refuseServed } from './read-folder.ts';
 
 /** The options of commands that read what people wrote, or whom they talk with. */

@@ -1,6 +1,7 @@
 import type { Config } from '#src/config/schema.ts';
 import { MAX_ROOMS } from '#src/operator/record-export.ts';
-import { operatorName, withServer } from '../cli/operator-request.ts';
+import { operatorName } from '../cli/operator-name.ts';
+import { withServer } from '../cli/operator-request.ts';
 import { ExportRefused } from './errors.ts';
 
 /** What is put on record of an export. */

@@ -4,6 +4,7 @@ import { complianceRecord, HOLDS_STREAM, type HoldScope } from '#projections/com
 import type { Reader } from '#projections/engine/reader.ts';
 import type { StreamCommands } from '#src/commands/stream-command.ts';
 import { forbidden, MatrixError, notFound } from '#src/http/errors.ts';
+import { personOf } from '#src/roles/person.ts';
 
 /** Most holds that stand at one time: all of them are asked for each decision. */
 export const MAX_STANDING_HOLDS = 10_000;
@@ -112,9 +113,4 @@ export class Holds {
   onReleased(listener: () => void): void {
     this.#onReleased.add(listener);
   }
-}
-
-/** Who it was, whatever account of the operating system they took: `operator:ann as root` is `operator:ann`. */
-function personOf(by: string): string {
-  return by.startsWith('operator:') ? by.replace(/ as .*$/s, '') : by;
 }

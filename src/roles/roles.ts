@@ -16,6 +16,7 @@ import type { StreamCommands } from '#src/commands/stream-command.ts';
 import type { Requester } from '#src/http/endpoint.ts';
 import { forbidden, invalidParam, MatrixError, missingParam, notFound } from '#src/http/errors.ts';
 import { GRANTABLE_ROLES, isRole, scopeOf } from './capabilities.ts';
+import { personOf } from './person.ts';
 import { ADMINISTRATOR, type Standing } from './standing.ts';
 
 /** Roles of one user at a time, those that are over included. */
@@ -169,7 +170,7 @@ export class Roles {
     return this.#append('break_glass.approved', () => {
       const request = grantId.length > MAX_TEXT_LENGTH ? undefined : findBreakGlass(this.#options.reader, grantId);
       if (request === undefined || !this.#waits(request)) throw notFound('No such request waits to be approved.');
-      if (request.userId === by) throw forbidden('Somebody else has to approve it.');
+      if (personOf(request.userId) === personOf(by)) throw forbidden('Somebody else has to approve it.');
       return { grantId, by, expiresAtMs: this.#options.clock() + request.durationMs };
     }).then(({ expiresAtMs }) => expiresAtMs);
   }

@@ -307,6 +307,8 @@ describe('breaking the glass', () => {
     const asked = { reason: 'threat to life', case_id: 'E-1', duration_ms: HOUR_MS };
     const { grant_id: id } = await officer.ok('POST', AT, asked);
     expect((await officer.call('POST', `${AT}/${id}/approve`, {})).status).toBe(403);
+    const onTheCommandLine = app.context.roles.approveBreakGlass(String(id), 'operator:officer as root');
+    await expect(onTheCommandLine).rejects.toThrow('Somebody else');
     expect((await ask(officer, `/_synapse/admin/users/${mod.userId}`, {}, { method: 'PUT' })).status).toBe(403);
     await other.ok('POST', `${AT}/${id}/approve`, {});
     expect((await other.call('POST', `${AT}/${id}/approve`, {})).status).toBe(404);

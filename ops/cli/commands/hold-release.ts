@@ -7,8 +7,8 @@ export const command = defineCommand({
   summary: 'Release a legal hold; what waited for it goes on',
   usage: 'HOLD_ID --reason TEXT',
   description: `
-With compliance.hold_four_eyes somebody else than who set the hold has to release it: who runs this command is known by their user
-of the operating system.`,
+With compliance.hold_four_eyes somebody else than who set the hold has to release it. Who runs this command is known by the user as whom
+they logged in to the operating system, which stays through sudo and su; an account of the same name counts as the same person.`,
   examples: ["hold release HOLD_ID --reason 'settled'"],
   options: { reason: { type: 'string', value: 'TEXT', description: 'Why' } },
   positionals: { min: 1, max: 1 },
