@@ -7,6 +7,7 @@ import { keyOfServer, keysOfServer, MAX_KEYS_PER_SERVER } from '#projections/fed
 import { encodeBase64 } from '#protocol/base64.ts';
 import type { JsonObject } from '#protocol/pdu.ts';
 import { type SigningKey, signingKeyFromSeed, signJson } from '#protocol/signing.ts';
+import { MAX_ANSWER_CHARACTERS } from '#src/federation/keys/notary.ts';
 import { STRANGERS_BURST_KIB, STRANGERS_REFILL_MS } from '#src/federation/keys/server-keys.ts';
 import { startServerOn, TestNetwork, type TestServer } from '#test/support/federation.ts';
 import { answerJson, startTlsPeer, type TlsPeer } from '#test/support/tls-peer.ts';
@@ -427,6 +428,19 @@ describe('as a notary this server', () => {
     one.advance(DAY_MS);
     await query({ [two.name]: {} });
     expect(two.requests).toHaveLength(2);
+  });
+
+  it('says no more at once than others read', async () => {
+    const padding = 'x'.repeat(60_000);
+    const large = await peer((name) => answerJson(said(name, { keys: [key('a')], extra: { padding } })));
+    await query({ [large.name]: {} });
+    // As two hundred servers would that say as much.
+    const queries = Array.from({ length: 200 }, () => ({ serverName: large.name, keys: [], validUntilTs: 0 }));
+    const answers = await one.context.federation.notary.answersTo(queries);
+    const bytes = Buffer.byteLength(JSON.stringify(answers));
+    expect(bytes).toBeGreaterThan(MAX_ANSWER_CHARACTERS / 2);
+    expect(bytes).toBeLessThan(MAX_ANSWER_CHARACTERS * 1.1);
+    expect(large.requests).toHaveLength(1);
   });
 
   it('does not ask again for a key of the past that it has', async () => {

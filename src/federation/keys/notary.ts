@@ -7,12 +7,15 @@ import { trustedUntil } from '#protocol/key-validity.ts';
 import type { JsonObject } from '#protocol/pdu.ts';
 import { isServerName } from '#protocol/server-name.ts';
 import { signJson } from '#protocol/signing.ts';
+import { sharedPacer } from '#src/sync/pacer.ts';
 import type { Position } from '#streams/event-log.ts';
 import type { OwnKeys } from './own-keys.ts';
 import type { ServerKeys } from './server-keys.ts';
 
 /** Most servers that are asked for one query; of the others what is known is told. */
 const MAX_ASKED = 50;
+/** Largest answer, in characters of what the servers said; what they said beyond it is left out, as if it were not known. */
+export const MAX_ANSWER_CHARACTERS = 6 * 1024 * 1024;
 /** Most servers that one query is answered for. */
 const MAX_SERVERS = 500;
 
@@ -54,7 +57,17 @@ export class Notary {
     const served = queries.filter(({ serverName }) => isServerName(serverName)).slice(0, MAX_SERVERS);
     const stale = served.filter((query) => this.#isStale(query)).slice(0, MAX_ASKED);
     await Promise.all(stale.map(({ serverName }) => keys.refresh(serverName)));
-    return served.flatMap((query) => this.#answersOf(query));
+    const answers: JsonObject[] = [];
+    let characters = 0;
+    for (const query of served) {
+      for (const { answer, length } of this.#answersOf(query)) {
+        characters += length;
+        if (characters > MAX_ANSWER_CHARACTERS) return answers;
+        answers.push(answer);
+        if (sharedPacer.isDue) await sharedPacer.pause();
+      }
+    }
+    return answers;
   }
 
   #isStale({ serverName, keys, validUntilTs }: NotaryQuery): boolean {
@@ -72,21 +85,23 @@ export class Notary {
     return inUse.every((row) => isStaleKey(row, validUntilTs, now));
   }
 
-  #answersOf({ serverName, keys }: NotaryQuery): JsonObject[] {
+  *#answersOf({ serverName, keys }: NotaryQuery): Generator<{ readonly answer: JsonObject; readonly length: number }> {
     const { reader, ownKeys } = this.#options;
-    if (serverName === this.#options.serverName) return [ownKeys.answer()];
+    if (serverName === this.#options.serverName) {
+      yield { answer: ownKeys.answer(), length: 0 };
+      return;
+    }
     const wanted = new Set(keys.map(({ keyId }) => keyId));
     const places = new Set<Position>();
     for (const [keyId, { answerAt }] of keysOfServer(reader, serverName)) {
       if (wanted.size === 0 || wanted.has(keyId)) places.add(answerAt);
     }
-    const answers: JsonObject[] = [];
     for (const at of places) {
       const row = keyAnswer(reader, serverName, at);
       const answer = row === undefined ? undefined : parseJson(row.json);
-      if (isJsonObject(answer)) answers.push(signJson(answer, this.#options.serverName, ownKeys.signingKey));
+      if (row === undefined || !isJsonObject(answer)) continue;
+      yield { answer: signJson(answer, this.#options.serverName, ownKeys.signingKey), length: row.json.length };
     }
-    return answers;
   }
 }
 

@@ -1,0 +1,76 @@
+/** Questions about a room of thousands: whoever asks them all the time holds nobody up. */
+import { afterAll, beforeAll, expect, it } from 'vitest';
+import { federationPath } from '#src/federation/client.ts';
+import type { TestServer } from '#test/support/federation.ts';
+import { TwoServers } from './two-in-a-room.ts';
+
+const MEMBERS = 2000;
+/** Of work; what a turn has is a few. */
+const MAX_TURN_MS = 200;
+
+let servers: TwoServers;
+let one: TestServer;
+let two: TestServer;
+let roomId: string;
+let eventId: string;
+
+beforeAll(async () => {
+  servers = await TwoServers.start();
+  ({ one, two } = servers);
+  const met = await servers.meet();
+  roomId = met.roomId;
+  const { rooms } = one.context;
+  const joins = Array.from({ length: MEMBERS }, (_, index) => {
+    const sender = `@member${index}:one.test`;
+    return { sender, type: 'm.room.member', stateKey: sender, content: { membership: 'join' } };
+  });
+  for (let begin = 0; begin < MEMBERS; begin += 50) {
+    await Promise.all(joins.slice(begin, begin + 50).map((join) => rooms.send(roomId, join)));
+  }
+  const path = `/rooms/${encodeURIComponent(roomId)}/send/m.room.message/1`;
+  eventId = String((await met.alice.ok('PUT', path, { msgtype: 'm.text', body: 'x' }))['event_id']);
+}, 120_000);
+afterAll(() => servers.close());
+
+/** The longest turn of the event loop, in milliseconds of work. */
+async function longestTurn(work: () => Promise<unknown>): Promise<number> {
+  const cpuMs = (): number => {
+    const { user, system } = process.threadCpuUsage();
+    return (user + system) / 1000;
+  };
+  let longestMs = 0;
+  let beforeMs = cpuMs();
+  let look = setImmediate(function lookAgain() {
+    const nowMs = cpuMs();
+    longestMs = Math.max(longestMs, nowMs - beforeMs);
+    beforeMs = nowMs;
+    look = setImmediate(lookAgain);
+  });
+  await work();
+  clearImmediate(look);
+  return longestMs;
+}
+
+const query = () => `?event_id=${encodeURIComponent(eventId)}`;
+
+it.each<[string, () => string]>([
+  ['the ids of its state', () => federationPath`/_matrix/federation/v1/state_ids/${roomId}` + query()],
+  ['its state', () => federationPath`/_matrix/federation/v1/state/${roomId}` + query()],
+  ['what authorises an event', () => federationPath`/_matrix/federation/v1/event_auth/${roomId}/${eventId}`],
+])('%s', async (_what, path) => {
+  let bytes = 0;
+  const longestMs = await longestTurn(async () => {
+    const asking = Array.from({ length: 4 }, async () => {
+      const { body } = await two.context.federation.client.stream({
+        destination: 'one.test',
+        method: 'GET',
+        path: path(),
+        maxAnswerBytes: 100 * 1024 * 1024,
+      });
+      for await (const chunk of body) bytes += (chunk as Buffer).length;
+    });
+    await Promise.all(asking);
+  });
+  expect(bytes).toBeGreaterThan(4 * 200);
+  expect(longestMs).toBeLessThan(MAX_TURN_MS);
+});
