@@ -1,7 +1,8 @@
 import { z } from 'zod';
 import type { Context } from '#src/context.ts';
+import { jsonTextAnswer } from '#src/http/answer.ts';
 import { endpoint } from '#src/http/endpoint.ts';
-import { keysForServers } from './user-keys.ts';
+import { keysTextForServers } from './user-keys.ts';
 
 /**
  * `POST /_matrix/federation/v1/user/keys/query`: the keys of users of this server and of their devices.
@@ -13,5 +14,6 @@ export const queryUserKeys = endpoint({
   auth: 'server',
   rateLimit: 'federation',
   body: z.object({ device_keys: z.record(z.string(), z.array(z.string())) }),
-  handler: async ({ body }, { reader }: Pick<Context, 'reader'>) => keysForServers(reader, body.device_keys),
+  handler: async ({ body }, { reader }: Pick<Context, 'reader'>) =>
+    jsonTextAnswer(await keysTextForServers(reader, body.device_keys)),
 });

@@ -3,7 +3,9 @@ import type { Reader } from '#projections/engine/reader.ts';
 import { parseJson } from '#protocol/json-limits.ts';
 import { isJsonObject, ownValue } from '#protocol/json-object.ts';
 import type { JsonObject, JsonValue } from '#protocol/pdu.ts';
+import { objectText } from '#src/encryption/json-text.ts';
 import { type DevicesWanted, queryKeys } from '#src/encryption/query-keys.ts';
+import { sharedPacer } from '#src/sync/pacer.ts';
 
 /** Stands for nobody: no user's signatures but those of the owners are shown. */
 const NO_VIEWER = '';
@@ -31,6 +33,25 @@ export async function keysForServers(reader: Reader, wanted: DevicesWanted): Pro
     master_keys: member('master_keys'),
     self_signing_keys: member('self_signing_keys'),
   };
+}
+
+/** Users whose keys are read and written together: what is in memory as objects, and takes one turn. */
+const USERS_AT_ONCE = 50;
+
+/** JSON text of {@link keysForServers}, for any number of users. */
+export async function keysTextForServers(reader: Reader, wanted: DevicesWanted): Promise<string> {
+  const texts: Record<keyof UserKeys, [string, string][]> = { device_keys: [], master_keys: [], self_signing_keys: [] };
+  const users = Object.entries(wanted);
+  for (let begin = 0; begin < users.length; begin += USERS_AT_ONCE) {
+    const keys = await keysForServers(reader, Object.fromEntries(users.slice(begin, begin + USERS_AT_ONCE)));
+    for (const [member, entries] of Object.entries(texts)) {
+      for (const [userId, value] of Object.entries(keys[member as keyof UserKeys])) {
+        entries.push([userId, JSON.stringify(value)]);
+      }
+    }
+    if (sharedPacer.isDue) await sharedPacer.pause();
+  }
+  return objectText(Object.entries(texts).map(([member, entries]): [string, string] => [member, objectText(entries)]));
 }
 
 function withoutName(keys: JsonValue | undefined): JsonObject {

@@ -63,11 +63,12 @@ it('asks for devices and keys, which come without their names', async () => {
     one_time_keys: { 'signed_curve25519:a': oneTimeKey },
   });
   const { client } = one.context.federation;
+  const nobody = Object.fromEntries(Array.from({ length: 120 }, (_, index) => [`@nobody${index}:two.test`, []]));
   const query = await client.request({
     destination: 'two.test',
     method: 'POST',
     path: '/_matrix/federation/v1/user/keys/query',
-    content: { device_keys: { [bob.userId]: [], '@nobody:two.test': [], [alice.userId]: [] } },
+    content: { device_keys: { ...nobody, [bob.userId]: [], [alice.userId]: [] } },
   });
   expect(query).toEqual({
     device_keys: { [bob.userId]: { [bob.deviceId]: deviceKeys } },
