@@ -154,7 +154,6 @@ export function createApplication(parts: ApplicationParts): Application {
   const { signingKey } = federation.ownKeys;
   const accounts = new Accounts({
     config,
-    log,
     engine,
     reader,
     commands,
@@ -395,6 +394,7 @@ export function createApplication(parts: ApplicationParts): Application {
   });
   media.askBeforeRemoval(compliance.purges);
   remoteMedia.askBeforeDropping(heldCache({ log, holds: compliance.holds }));
+  accounts.onFormerPassword((userId, position) => compliance.purges.formerPassword(userId, position));
   accounts.onErasureWished((userId) => void wishErasure(compliance, userId, logger));
   const context: Context = {
     config,

@@ -19,10 +19,12 @@ export async function decisionAt(log: ReadableLog, position: Position): Promise<
 
 /** What a decision hides. */
 export async function hiddenBy(
-  { items, media, requestId }: Decided,
+  { items, media, requestId, cause }: Decided,
   reader: Reader,
   log: ReadableLog,
 ): Promise<ToHide> {
+  // Nobody is ever shown one, and looking for what is hidden costs readers time until the tables are built anew.
+  if (cause === 'former_password') return { positions: [], contents: [], contentTimes: [], users: [] };
   const positions = new Set<Position>();
   for (const { position } of unpackSections(items)) positions.add(position);
   const contentTimes = new Set<number>();

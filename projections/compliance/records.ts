@@ -26,6 +26,7 @@ export type Cause =
   | 'history_purge'
   | 'key_backup'
   | 'delivered'
+  | 'former_password'
   /** Destroyed after the moment to which the log was restored: recorded so that each destroyed key has its decision. */
   | 'restore';
 

@@ -4,7 +4,6 @@
  */
 
 import type { Lender } from '#projections/accounts/records.ts';
-import { PASSWORD_SECTION } from '#projections/accounts/records.ts';
 import { devices, type UserRow, users } from '#projections/accounts/tables.ts';
 import type { ProjectionEngine } from '#projections/engine/engine.ts';
 import type { Reader } from '#projections/engine/reader.ts';
@@ -15,7 +14,7 @@ import type { Requester } from '#src/http/endpoint.ts';
 import { forbidden, limitExceeded, MatrixError, unknownToken } from '#src/http/errors.ts';
 import { RateLimiter } from '#src/http/rate-limit.ts';
 import type { Logger } from '#src/log/logger.ts';
-import type { EventLog, Position } from '#streams/event-log.ts';
+import type { Position } from '#streams/event-log.ts';
 import { ActivityLog } from './activity.ts';
 import {
   checkDeviceId,
@@ -41,7 +40,6 @@ export type AccountsConfig = Pick<Config, 'server_name' | 'registration' | 'rate
 
 export interface AccountsOptions {
   readonly config: AccountsConfig;
-  readonly log: EventLog;
   readonly reader: Reader;
   /** Tells which accounts a commit changed. */
   readonly engine: Pick<ProjectionEngine, 'onAdvance'>;
@@ -98,7 +96,6 @@ export class Accounts {
   readonly moderation: Moderation;
   readonly nonces: SharedSecretNonces;
   readonly #config: AccountsConfig;
-  readonly #log: EventLog;
   readonly #reader: Reader;
   readonly #random: RandomBytes;
   readonly #logger: Logger;
@@ -110,14 +107,14 @@ export class Accounts {
   /** Counts password attempts per account, wherever they come from. */
   readonly #attempts: RateLimiter | undefined;
   readonly #onDeactivated: (() => void) | undefined;
+  #letGoPassword: ((userId: string, position: Position) => Promise<void>) | undefined;
   #onErasureWished: ((userId: string) => void) | undefined;
   readonly #onRequest: AccountsOptions['onRequest'];
   readonly #otherTokens: AccountsOptions['otherTokens'];
 
   constructor(options: AccountsOptions) {
-    const { config, log, reader, clock, random, logger } = options;
+    const { config, reader, clock, random, logger } = options;
     this.#config = config;
-    this.#log = log;
     this.#reader = reader;
     this.#random = random;
     this.#logger = logger;
@@ -363,7 +360,7 @@ export class Accounts {
       const changed = this.#users.record('user.password_changed', { passwordHash });
       return { records: [changed, ...this.devices.removal(surplus)], result: user };
     });
-    await this.#erasePasswordHash(former);
+    await this.#erasePasswordHash(userId, former);
   }
 
   /** Says who is told of users who closed their account and wish all of theirs to be erased. */
@@ -388,25 +385,27 @@ export class Accounts {
       ],
       result: user,
     }));
-    await this.#erasePasswordHash(former);
+    await this.#erasePasswordHash(userId, former);
     this.#onDeactivated?.();
     if (isErased) this.#onErasureWished?.(userId);
   }
 
+  /** Says who lets go the hash of a password that is in force no more, in the record at a position. */
+  onFormerPassword(letGo: (userId: string, position: Position) => Promise<void>): void {
+    this.#letGoPassword = letGo;
+  }
+
   /**
-   * A hash that is in force no more is of use to thieves only: its key goes. If the log cannot do it now, the change itself
-   * stands all the same, and the hash stays sealed like everything else.
+   * A hash that is in force no more is of use to thieves only: its key goes. If that cannot be now, the change itself stands all the
+   * same, and the hash stays sealed like everything else.
    */
-  async #erasePasswordHash({
-    passwordHash,
-    passwordAt,
-  }: {
-    passwordHash: string | null;
-    passwordAt: Position;
-  }): Promise<void> {
+  async #erasePasswordHash(
+    userId: string,
+    { passwordHash, passwordAt }: { readonly passwordHash: string | null; readonly passwordAt: Position },
+  ): Promise<void> {
     if (passwordHash === null) return;
     try {
-      await this.#log.destroyKey(passwordAt, PASSWORD_SECTION);
+      await this.#letGoPassword?.(userId, passwordAt);
     } catch (error) {
       this.#logger.warn({ err: error }, 'The key of a former password hash could not be destroyed.');
     }

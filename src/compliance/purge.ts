@@ -1,4 +1,5 @@
 /** What administrators remove for good: a room, the history of one before an event, a media. */
+import { PASSWORD_SECTION } from '#projections/accounts/records.ts';
 import type { RetentionPolicy } from '#projections/compliance/records.ts';
 import type { Reader } from '#projections/engine/reader.ts';
 import type { StoredMedia } from '#projections/media/projection.ts';
@@ -7,7 +8,7 @@ import { PDU_KIND, readPduRecord } from '#projections/rooms/pdu-record.ts';
 import { findRoom, positionOfEvent } from '#projections/rooms/queries.ts';
 import type { StreamCommands } from '#src/commands/stream-command.ts';
 import { forbidden, notFound } from '#src/http/errors.ts';
-import type { EventLog, LogRecord } from '#streams/event-log.ts';
+import type { EventLog, LogRecord, Position } from '#streams/event-log.ts';
 import {
   type Circumstances,
   decide,
@@ -165,6 +166,22 @@ export class Purges {
     if (!hasGone) return;
     await removeFile(media.sha256);
     destruction.finishSoon();
+  }
+
+  /**
+   * Destroys the hash of a password that is in force no more, in the record at a position. What is left of it in free pages of the
+   * tables goes when they are built anew next.
+   */
+  async formerPassword(userId: string, position: Position): Promise<void> {
+    const record = await this.#options.log.readAt(position);
+    if (record === undefined) return;
+    const { recordedAtMs } = record;
+    const isGone = record.sections[PASSWORD_SECTION] === null;
+    const item = { position, sections: [PASSWORD_SECTION], class: 'account', userIds: [userId], recordedAtMs } as const;
+    const ledger = new Ledger({ ...this.#options, cause: 'former_password', requestId: null });
+    const verdict = decide({ ...item, isGone }, { cause: 'former_password' }, this.#circumstances(undefined));
+    await ledger.take(item, verdict);
+    await ledger.flush();
   }
 
   async #mediaItem({ stream, mediaId }: StoredMedia): Promise<ClassifiedItem | undefined> {

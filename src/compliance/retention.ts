@@ -20,7 +20,7 @@ import type { Holds } from './holds.ts';
 import type { ClassifiedItem } from './items.ts';
 import { Ledger } from './ledger.ts';
 import { roomRetention } from './retention-policy.ts';
-import { scan } from './scan.ts';
+import { type ScanOptions, scan } from './scan.ts';
 import type { UnusedMedia } from './unused-media.ts';
 
 /** A message may be sent again for so long after a failure. */
@@ -49,6 +49,12 @@ export interface RetentionOptions {
   readonly logger: Logger;
 }
 
+/** Records that a plan or a run has gone through, of how many. */
+export interface RetentionProgress {
+  readonly done: number;
+  readonly total: number;
+}
+
 /** Something that would go. */
 export interface PlannedItem {
   readonly item: ClassifiedItem;
@@ -63,9 +69,15 @@ export class Retention {
   readonly #closing = new AbortController();
   #timer: NodeJS.Timeout | undefined;
   #running: Promise<Finished> | undefined;
+  #progress: RetentionProgress | undefined;
 
   constructor(options: RetentionOptions) {
     this.#options = options;
+  }
+
+  /** How far the plan or run has come that told of itself last; undefined where none is under way. */
+  get progress(): RetentionProgress | undefined {
+    return this.#progress;
   }
 
   /** Puts the policy on record where it is another than before, and runs on schedule from then on. */
@@ -100,7 +112,7 @@ export class Retention {
   /** Gives what would go up to a time, and what is held back although it is due. Changes nothing. */
   async plan(untilMs: number, visit: (planned: PlannedItem) => void | Promise<void>): Promise<void> {
     const circumstances = this.#circumstances(untilMs);
-    await scan({ ...this.#options, signal: this.#closing.signal }, async (item, record) => {
+    await this.#scan({}, async (item, record) => {
       for (const request of await this.#requestsFor(item, record)) {
         const verdict = decide(item, request, circumstances(item));
         if (verdict.outcome !== 'destroy' && !isDue(item, request, circumstances(item))) continue;
@@ -139,7 +151,7 @@ export class Retention {
     const upTo = log.head();
     const { signal } = this.#closing;
     const seeker = unusedMedia.seeker();
-    await scan({ ...this.#options, upTo, signal, restMs: REST_MS }, async (item, record) => {
+    await this.#scan({ upTo, restMs: REST_MS }, async (item, record) => {
       seeker.look(item, record);
       for (const request of await this.#requestsFor(item, record)) {
         const verdict = decide(item, request, circumstances(item));
@@ -160,7 +172,22 @@ export class Retention {
       decided += ledger.records.length;
     }
     decided += await unusedMedia.release(seeker.keys, signal, putOnRecord);
-    return decided === 0 ? { sections: 0, media: 0 } : destruction.finish();
+    // Also what was decided since the last run and nobody was in a hurry to clear.
+    return decided + destruction.unfinished === 0 ? { sections: 0, media: 0 } : destruction.finish();
+  }
+
+  async #scan(
+    options: Pick<ScanOptions, 'upTo' | 'restMs'>,
+    visit: (item: ClassifiedItem, record: LogRecord) => Promise<void>,
+  ): Promise<void> {
+    const onProgress = (done: number, total: number): void => {
+      this.#progress = { done, total };
+    };
+    try {
+      await scan({ ...this.#options, ...options, signal: this.#closing.signal, onProgress }, visit);
+    } finally {
+      this.#progress = undefined;
+    }
   }
 
   /** For what reasons an item may go by itself. */

@@ -9,7 +9,7 @@ import { listSigningKeys } from './list-signing-keys.ts';
 import { recordBackup } from './record-backup.ts';
 import { recordExport } from './record-export.ts';
 import { recordRead } from './record-read.ts';
-import { planRetention, retentionPolicy, runRetention } from './retention.ts';
+import { planRetention, retentionPolicy, retentionProgress, runRetention } from './retention.ts';
 import { roleOperatorEndpoints } from './roles.ts';
 import { rotateSigningKey } from './rotate-signing-key.ts';
 
@@ -31,5 +31,6 @@ export const operatorEndpoints: readonly Endpoint<Context>[] = [
   getErasure,
   planRetention,
   retentionPolicy,
+  retentionProgress,
   runRetention,
 ];

@@ -36,6 +36,16 @@ export const retentionPolicy = endpoint({
   handler: ({ body }, { reader, clock }: Pick<Context, 'reader' | 'clock'>) => policyAnswer(reader, body, clock()),
 });
 
+/** `POST /_stele/operator/retention/progress`: how far a plan or a run has come; an empty object where none is under way. */
+export const retentionProgress = endpoint({
+  method: 'POST',
+  path: '/_stele/operator/retention/progress',
+  auth: 'none',
+  rateLimit: 'none',
+  body: z.object({}),
+  handler: async (_request, { compliance }: RetentionContext) => ({ ...compliance.retention.progress }),
+});
+
 /** `POST /_stele/operator/retention/run`: destroys what is due now, as `stele retention run` asks. */
 export const runRetention = endpoint({
   method: 'POST',

@@ -108,6 +108,33 @@ describe('verification', () => {
     expect(await found()).toEqual([]);
   });
 
+  it('passes where a password was changed: that the hash of the old one goes is decided, unless it is on hold', async () => {
+    const { accounts, compliance } = app.context;
+    const hashes = async (userId: string): Promise<boolean[]> => {
+      const there: boolean[] = [];
+      for await (const { kind, sections } of app.log.readStream(accounts.find(userId)?.stream ?? '')) {
+        if (kind === 'user.registered' || kind === 'user.password_changed')
+          there.push(sections[1] instanceof Uint8Array);
+      }
+      return there;
+    };
+    const change = (userId: string, password: string) =>
+      accounts.changePassword(userId, password, { removeOtherDevices: false });
+    const bob = await app.register('bob');
+    await change(bob.userId, 'another long password');
+    expect(await hashes(bob.userId)).toEqual([false, true]);
+    const carl = await app.register('carl');
+    await compliance.holds.add({ scope: { userId: carl.userId }, caseId: 'C', reason: 'R', by: 'operator:x' });
+    await change(carl.userId, 'another long password');
+    expect(await hashes(carl.userId)).toEqual([true, true]);
+    expect(await found()).toEqual([]);
+    // Nobody is in a hurry to clear tables of it.
+    expect(compliance.destruction.unfinished).toBe(1);
+    await compliance.retention.run();
+    expect(compliance.destruction.unfinished).toBe(0);
+    expect(await found()).toEqual([]);
+  });
+
   it('finds a key that was destroyed without a decision', async () => {
     await app.log.destroyKey(position, 1);
     expect(await found()).toEqual([`undecided ${position}`]);

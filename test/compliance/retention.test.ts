@@ -150,7 +150,7 @@ it('every path refuses what is on hold, says which hold, and puts it on record',
   expect(await filesWith(app, `${SECRET} in a file`)).toHaveLength(1);
   const kept = await decisions('decision.kept');
   expect(new Set(kept.map(({ cause }) => cause))).toEqual(
-    new Set(['redaction', 'retention', 'media_removal', 'room_purge', 'history_purge', 'erasure']),
+    new Set(['redaction', 'retention', 'media_removal', 'room_purge', 'history_purge', 'former_password', 'erasure']),
   );
   expect(kept.every(({ rule, holdIds }) => rule === 'needed' || String(holdIds) === holdId)).toBe(true);
 
@@ -218,4 +218,14 @@ it('a media that is removed is gone from the disk, and so is what its record sai
   expect(decided).toMatchObject({ cause: 'media_removal' });
   expect([...unpackSections(decided?.['items'] as Uint8Array)]).toHaveLength(1);
   expect(await differences(app)).toEqual([]);
+});
+
+it('says how far a plan has come', async () => {
+  await start({ retention: { classes: { messages: { max: '1d' } } } });
+  await say(ann, await makeRoom(ann), SECRET);
+  const { retention } = app.context.compliance;
+  const seen: unknown[] = [];
+  await retention.plan(app.context.clock() + 2 * DAY, () => void seen.push(retention.progress));
+  expect(seen).toEqual([{ done: expect.any(Number), total: app.log.head() + 1 }]);
+  expect(retention.progress).toBeUndefined();
 });

@@ -1,7 +1,7 @@
 import { MAX_NAMED_ITEMS } from '#src/client-api/admin/retention/retention-json.ts';
 import { defineCommand, SUCCESS, UsageError } from '../command.ts';
-import { askServer, WHOLE_LOG_TIMEOUT_MS } from '../operator-request.ts';
 import { count } from '../progress.ts';
+import { askWithProgress } from '../retention-progress.ts';
 import { timeOption } from '../time-option.ts';
 
 interface SumJson {
@@ -39,11 +39,11 @@ N items one by one, as JSON lines. Changes nothing. Works while the server runs.
   printsData: true,
   run: async ({ options, loadConfig, json, print, say }) => {
     const untilMs = timeOption('--until', options.until);
-    const answer = await askServer<PlanJson>(
+    const answer = await askWithProgress<PlanJson>(
       await loadConfig(),
       '/_stele/operator/retention/plan',
       { limit: itemsOption(options.items), until_ms: untilMs },
-      WHOLE_LOG_TIMEOUT_MS,
+      'Planning',
     );
     if (json) {
       print(JSON.stringify(answer));

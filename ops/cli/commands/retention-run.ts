@@ -1,5 +1,5 @@
 import { defineCommand, SUCCESS } from '../command.ts';
-import { askServer, WHOLE_LOG_TIMEOUT_MS } from '../operator-request.ts';
+import { askWithProgress } from '../retention-progress.ts';
 
 /** `stele retention run` */
 export const command = defineCommand({
@@ -12,11 +12,11 @@ as both. What a legal hold covers stays. Works whether the server runs or not, a
   options: {},
   printsData: true,
   run: async ({ loadConfig, json, print }) => {
-    const answer = await askServer<{ readonly sections: number; readonly media: number }>(
+    const answer = await askWithProgress<{ readonly sections: number; readonly media: number }>(
       await loadConfig(),
       '/_stele/operator/retention/run',
       {},
-      WHOLE_LOG_TIMEOUT_MS,
+      'Going through the log',
     );
     const { sections, media } = answer;
     print(json ? JSON.stringify(answer) : `${sections} sections of records and ${media} files were destroyed.`);

@@ -90,7 +90,6 @@ export async function startAccounts(options: ServerOptions = {}): Promise<Accoun
   const repeats = new Repeats({ audit, clock, logger });
   const accounts = new Accounts({
     config,
-    log,
     reader: engine.reader,
     engine,
     commands,

@@ -30,7 +30,15 @@ export type Request =
   | { readonly cause: 'retention' }
   | { readonly cause: 'redaction'; readonly redactedAtMs: number }
   | { readonly cause: 'delivered'; readonly deliveredAtMs: number }
-  | { readonly cause: 'media_removal' | 'unused_media' | 'room_purge' | 'history_purge' | 'key_backup' };
+  | {
+      readonly cause:
+        | 'former_password'
+        | 'media_removal'
+        | 'unused_media'
+        | 'room_purge'
+        | 'history_purge'
+        | 'key_backup';
+    };
 
 /** A hold that stands. */
 export interface StandingHold {
@@ -127,6 +135,8 @@ export function decide(item: Item, request: Request, circumstances: Circumstance
       return byWindow(request.redactedAtMs, policy.redactedMs, nowMs);
     case 'delivered':
       return verdict('destroy', 'request', 'The device has got it.');
+    case 'former_password':
+      return verdict('destroy', 'request', 'The password is in force no more.');
     case 'unused_media':
       return verdict('destroy', 'request', 'Nothing that may be shown names it.');
     default:
