@@ -37,6 +37,7 @@ export const COMMAND_GROUPS: Readonly<Record<string, Readonly<Record<string, Loa
   },
   Rooms: {
     'rooms state': () => import('./commands/rooms-state.ts'),
+    'rooms timeline': () => import('./commands/rooms-timeline.ts'),
     'rooms audience': () => import('./commands/rooms-audience.ts'),
     'rooms explain': () => import('./commands/rooms-explain.ts'),
     'rooms graph': () => import('./commands/rooms-graph.ts'),

@@ -280,12 +280,46 @@ describe('rooms audience', () => {
     expect(after.users.map(({ user_id }) => user_id)).not.toContain(BOB);
   });
 
+  test('by a moment, and not before there was the event', async () => {
+    const asOf = (moment: string) => stele('audience', story.topic.eventId, '--json', '--as-of', moment);
+    expect((await asOf(story.topic.eventId)).status).toBe(0);
+    expect((await asOf(story.join.eventId)).status).toBe(1);
+    expect((await asOf('teatime')).status).toBe(2);
+  });
+
   test('in words; and what nobody was shown has none', async () => {
     const { out, err } = await stele('audience', story.topic.eventId);
     expect(out).toContain(`${ANN}  join  when it was sent\n`);
     expect(err).toContain('where the history is shared');
     const hidden = await stele('audience', story.evasion.eventId);
     expect([hidden.status, hidden.err]).toEqual([1, expect.stringContaining('were ever shown')]);
+  });
+});
+
+describe('rooms timeline', () => {
+  const GROUNDS = ['--reason', 'complaint', '--case', 'C-1'];
+
+  test('has what was shown, up to an event or a time; for a reason only', async () => {
+    const timeline = async (...args: string[]) => {
+      const { status, out } = await stele('timeline', story.roomId, '--json', ...GROUNDS, ...args);
+      expect(status).toBe(0);
+      return out
+        .trimEnd()
+        .split('\n')
+        .map((line) => (JSON.parse(line) as { event_id: string }).event_id);
+    };
+    const all = await timeline();
+    expect(all.at(-1)).toBe(story.late.eventId);
+    expect(all).not.toContain(story.evasion.eventId);
+    expect((await timeline('--as-of', story.topic.eventId)).at(-1)).toBe(story.topic.eventId);
+    expect((await timeline('--as-of', String(story.afterTopicMs))).at(-1)).toBe(story.topic.eventId);
+    expect(await timeline('--limit', '1')).toEqual([story.late.eventId]);
+    const words = await stele('timeline', story.roomId, ...GROUNDS);
+    expect(words.out).toContain('m.room.topic "" ');
+    expect(words.out).not.toContain('\u202e');
+    for (const args of [[], ['--reason', 'x'], [...GROUNDS, '--limit', '0'], [...GROUNDS, '--as-of', 'teatime']]) {
+      expect([args, (await stele('timeline', story.roomId, ...args)).status]).toEqual([args, 2]);
+    }
   });
 });
 

@@ -5,9 +5,9 @@ import { contentOf } from '#projections/rooms/event-content.ts';
 import { stateAfter, stateBefore } from '#projections/rooms/event-row.ts';
 import { hasPlace, type KnownEvent, knownEvent, knownEventAt } from '#projections/rooms/known-events.ts';
 import type { Room } from '#projections/rooms/queries.ts';
-import { type StateRef, stateEntriesAt } from '#projections/rooms/state/index.ts';
+import type { StateRef } from '#projections/rooms/state/index.ts';
 import type { JsonObject } from '#protocol/pdu.ts';
-import { lastRecordBy, stateShownBefore } from '#src/rooms/as-of.ts';
+import { lastRecordBy, stateEntriesOf, stateShownBefore } from '#src/rooms/as-of.ts';
 import type { Position } from '#streams/event-log.ts';
 import { type DataFolder, NotOnThisServer } from './data-folder.ts';
 
@@ -59,14 +59,9 @@ export function stateAtPosition(reader: Reader, room: Room, position: Position):
   throw new NotOnThisServer(`${room.roomId} was not on this server after record ${position}.`);
 }
 
-/** The events of a state, ordered by type, then state key, or those of one type; read while it is iterated. */
+/** The events of a state, ordered by type, then state key, or those of one type, or of all that begin with what is before a star; read while it is iterated. */
 export function* stateEvents(reader: Reader, room: Room, state: StateRef, only?: string): Generator<ShownStateEvent> {
-  for (const { type, stateKey, event } of stateEntriesAt(
-    reader,
-    room.id,
-    state,
-    only === undefined ? {} : { type: only },
-  )) {
+  for (const { type, stateKey, event } of stateEntriesOf(reader, room, state, only)) {
     const known = knownEventAt(reader, event);
     if (known === undefined) continue;
     const { eventId, sender, originServerTs } = known.row;

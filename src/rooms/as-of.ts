@@ -2,8 +2,9 @@
 import type { Reader } from '#projections/engine/reader.ts';
 import { stateAfter, versionAfter } from '#projections/rooms/event-row.ts';
 import { hasPlace, knownEvent } from '#projections/rooms/known-events.ts';
-import { eventAt, headOf, type Room, timelineBackwards } from '#projections/rooms/queries.ts';
-import { MAIN_LINE, type StateRef } from '#projections/rooms/state/index.ts';
+import { PDU_KIND, readPduRecord } from '#projections/rooms/pdu-record.ts';
+import { type Event, eventAt, headOf, type Room, timelineBackwards } from '#projections/rooms/queries.ts';
+import { MAIN_LINE, type StateRef, stateEntriesAt } from '#projections/rooms/state/index.ts';
 import type { EventLog, Position } from '#streams/event-log.ts';
 
 /** A moment in the past of a room. */
@@ -59,6 +60,37 @@ export async function positionOf(
   if (moment?.kind !== 'event') return moment?.position;
   const event = knownEvent(reader, moment.eventId);
   return event === undefined || event.row.room !== room.id ? undefined : (event.row.fork?.place ?? event.position);
+}
+
+/** Whether an event had its place on the timeline once a record of the log was taken in. */
+export function wasThere({ position, fork }: Event, until: Position): boolean {
+  return (fork?.place ?? position) <= until;
+}
+
+/**
+ * An event as it was shown once a record of the log was taken in: what was redacted only later has its content, as far as that was not
+ * destroyed since.
+ */
+export async function eventAsOf(log: Pick<EventLog, 'readAt'>, event: Event, until: Position): Promise<Event> {
+  const { redactedBy, ...unredacted } = event;
+  if (redactedBy === undefined || redactedBy <= until) return event;
+  const record = await log.readAt(event.position);
+  const read = record?.kind === PDU_KIND ? readPduRecord(record) : undefined;
+  return read === undefined || read.isErased ? event : { ...unredacted, contentJson: JSON.stringify(read.pdu.content) };
+}
+
+/** The keys of a state: of one type, or of those that begin with what is before a star; without one of all types. */
+export function* stateEntriesOf(
+  reader: Reader,
+  room: Room,
+  state: StateRef,
+  wanted: string | undefined,
+): ReturnType<typeof stateEntriesAt> {
+  const beginning = wanted?.endsWith('*') ? wanted.slice(0, -1) : undefined;
+  const type = beginning === undefined ? wanted : undefined;
+  for (const entry of stateEntriesAt(reader, room.id, state, type === undefined ? {} : { type })) {
+    if (beginning === undefined || entry.type.startsWith(beginning)) yield entry;
+  }
 }
 
 /** The present state of a room. */

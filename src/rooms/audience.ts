@@ -9,6 +9,8 @@ import {
   stateHistoryBackwards,
 } from '#projections/rooms/queries.ts';
 import { state as stateTable } from '#projections/rooms/tables.ts';
+import type { Position } from '#streams/event-log.ts';
+import { wasThere } from './as-of.ts';
 import { membershipIn, RoomVisibility } from './visibility.ts';
 
 const MEMBER = 'm.room.member';
@@ -35,20 +37,25 @@ export interface Audience {
 }
 
 /**
- * Who could have seen an event up to the moment that the reader shows. It tells who was allowed to, of this server and of others;
- * not who looked, and not who was shown a copy. Undefined where there is no such event, or it was never shown.
+ * Who could have seen an event up to the moment that the reader shows, or until a record of the log was taken in. It tells who was allowed
+ * to, of this server and of others; not who looked, and not who was shown a copy. Undefined where there is no such event, where it was
+ * never shown, or not by then.
  */
-export function audienceOf(reader: Reader, eventId: string): Audience | undefined {
+export function audienceOf(
+  reader: Reader,
+  eventId: string,
+  until: Position = Number.MAX_SAFE_INTEGER,
+): Audience | undefined {
   const event = eventById(reader, eventId);
   const room = event && roomById(reader, event.room);
-  if (event === undefined || room === undefined) return undefined;
+  if (event === undefined || room === undefined || !wasThere(event, until)) return undefined;
   const visibility = new RoomVisibility(reader, room.id, '').visibilityAtVersion(event.stateVersion);
   return {
     event_id: eventId,
     room_id: room.roomId,
     history_visibility: visibility,
     anybody: visibility === 'world_readable',
-    users: everybodyEverNamed(reader, room).flatMap((userId) => onlooker(reader, room, event, userId) ?? []),
+    users: everybodyEverNamed(reader, room).flatMap((userId) => onlooker(reader, room, event, userId, until) ?? []),
   };
 }
 
@@ -61,23 +68,24 @@ function everybodyEverNamed(reader: Reader, room: Room): string[] {
   return users;
 }
 
-function onlooker(reader: Reader, room: Room, event: Event, userId: string): Onlooker | undefined {
+function onlooker(reader: Reader, room: Room, event: Event, userId: string, until: Position): Onlooker | undefined {
   const own = new RoomVisibility(reader, room.id, userId);
   if (!own.canSee(event)) return undefined;
   const membership = own.membershipAt(event);
   const sawAtOnce =
     membership === 'join' || own.visibilityAtVersion(event.stateVersion) !== 'shared' || own.isOwnMembership(event);
-  const since = sawAtOnce ? 'sent' : (firstJoinAfter(reader, room, event, userId) ?? 'sent');
-  return { user_id: userId, membership, since };
+  const joined = sawAtOnce ? undefined : firstJoinAfter(reader, room, event, userId);
+  if (joined !== undefined && !wasThere(joined, until)) return undefined;
+  return { user_id: userId, membership, since: joined?.originServerTs ?? 'sent' };
 }
 
-/** When a user first joined after an event, by their server's clock. */
-function firstJoinAfter(reader: Reader, room: Room, event: Event, userId: string): number | undefined {
-  let first: number | undefined;
+/** With which event a user first joined after an event. */
+function firstJoinAfter(reader: Reader, room: Room, event: Event, userId: string): Event | undefined {
+  let first: Event | undefined;
   for (const { version, position } of stateHistoryBackwards(reader, room.id, MEMBER, userId)) {
     if (version <= event.stateVersion) break;
     const member = eventAt(reader, position);
-    if (member !== undefined && membershipIn(member.contentJson) === 'join') first = member.originServerTs;
+    if (member !== undefined && membershipIn(member.contentJson) === 'join') first = member;
   }
   return first;
 }

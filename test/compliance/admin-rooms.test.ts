@@ -143,6 +143,40 @@ describe('a room', () => {
     expect((await admin.call('GET', '/_stele/admin/audience/$none')).status).toBe(404);
   });
 
+  it('tells who could have seen an event by a moment, and which policies were in force', async () => {
+    const { room_id: roomId } = await bob.ok('POST', '/createRoom', { preset: 'public_chat' });
+    const room = String(roomId);
+    const before = app.engine.reader.frontier;
+    const { event_id: eventId } = await bob.ok('PUT', `/rooms/${room}/send/m.room.message/then`, {
+      msgtype: 'm.text',
+      body: 'welcome',
+    });
+    const sent = app.engine.reader.frontier;
+    await alice.ok('POST', `/join/${room}`);
+    const at = `/_stele/admin/audience/${encodeURIComponent(String(eventId))}`;
+    const seenBy = async (asof: string) => {
+      const { users } = await admin.ok('GET', `${at}?asof=${encodeURIComponent(asof)}`);
+      return (users as unknown as { user_id: string }[]).map(({ user_id }) => user_id).sort();
+    };
+    expect(await seenBy(String(sent))).toEqual([bob.userId]);
+    expect(await seenBy(String(eventId))).toEqual([bob.userId]);
+    expect(await seenBy(String(app.engine.reader.frontier))).toEqual([alice.userId, bob.userId]);
+    expect((await admin.call('GET', `${at}?asof=${before}`)).status).toBe(404);
+    expect((await admin.call('GET', `${at}?asof=teatime`)).status).toBe(400);
+
+    const rule = { entity: '@spam:*', recommendation: 'm.ban', reason: 'spam' };
+    await bob.ok('PUT', `/rooms/${room}/state/m.policy.rule.user/one`, rule);
+    const one = app.engine.reader.frontier;
+    await bob.ok('PUT', `/rooms/${room}/state/m.policy.rule.server/two`, { ...rule, entity: 'evil.org' });
+    const policies = async (more = '') => {
+      const answer = await admin.ok('GET', path(room, `/state?type=${encodeURIComponent('m.policy.rule.*')}${more}`));
+      return (answer as unknown as { state: { state_key: string }[] }).state.map(({ state_key }) => state_key).sort();
+    };
+    expect([await policies(), await policies(`&asof=${one}`)]).toEqual([['one', 'two'], ['one']]);
+    const powers = await admin.ok('GET', path(room, `/state?type=m.room.power_levels&asof=${one}`));
+    expect(powers['state']).toHaveLength(1);
+  });
+
   it('is joined for a user', async () => {
     const carol = await app.register('carol');
     const joined = await admin.ok('POST', `/_synapse/admin/v1/join/${encodeURIComponent('#quarry:localhost')}`, {

@@ -1,6 +1,8 @@
+import { eventById, roomById } from '#projections/rooms/queries.ts';
 import { audienceOf } from '#src/rooms/audience.ts';
 import { NotOnThisServer, readDataFolder } from '../../rooms/data-folder.ts';
 import { quotedText } from '../../rooms/trace.ts';
+import { AS_OF_OPTION, asOfPosition } from '../as-of-option.ts';
 import { defineCommand, type ExitStatus, SUCCESS } from '../command.ts';
 import { count } from '../progress.ts';
 import { READ_OPTIONS, recordRead } from '../record-read.ts';
@@ -14,9 +16,9 @@ export const command = defineCommand({
   description: `
 By the room's history visibility when the event was sent, and by everybody's membership then and since: a line for each user, with
 their membership at the event, and since when they could see it. It says who was allowed to see it, not who looked; and what
-other servers did with it nobody here knows. Works while the server runs.`,
+other servers did with it nobody here knows. With --as-of, who could have seen it by then. Works while the server runs.`,
   examples: ["rooms audience '$event_id' --reason 'asked by the works council' --case C-17"],
-  options: READ_OPTIONS,
+  options: { ...READ_OPTIONS, ...AS_OF_OPTION },
   positionals: { min: 1, max: 1 },
   printsData: true,
   run: ({ options, positionals, loadConfig, json, print, say }) =>
@@ -25,8 +27,12 @@ other servers did with it nobody here knows. Works while the server runs.`,
       const config = await loadConfig();
       const target = { kind: 'event', id: eventId } as const;
       await recordRead(config, { action: 'content.visible_to', target, command: 'rooms audience', options });
-      return readDataFolder(config.data_dir, async ({ reader }): Promise<ExitStatus> => {
-        const audience = audienceOf(reader, eventId);
+      return readDataFolder(config.data_dir, async (folder): Promise<ExitStatus> => {
+        const { reader } = folder;
+        const event = eventById(reader, eventId);
+        const room = event && roomById(reader, event.room);
+        const until = room && (await asOfPosition(folder, room, options['as-of']));
+        const audience = audienceOf(reader, eventId, until);
         if (audience === undefined)
           throw new NotOnThisServer(`There is no event ${eventId} on this server that its users were ever shown.`);
         if (json) {

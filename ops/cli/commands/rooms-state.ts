@@ -35,7 +35,7 @@ its own clock.`,
     type: {
       type: 'string',
       value: 'TYPE',
-      description: 'Only this type: m.room.member, m.room.power_levels, m.policy.rule.user, …',
+      description: 'Only this type: m.room.member, m.room.power_levels, m.policy.rule.*, …',
     },
   },
   positionals: { min: 1, max: 1 },

@@ -1,10 +1,13 @@
+import { z } from 'zod';
 import { eventById, roomById } from '#projections/rooms/queries.ts';
 import type { Context } from '#src/context.ts';
 import { endpoint } from '#src/http/endpoint.ts';
-import { notFound } from '#src/http/errors.ts';
+import { invalidParam, notFound } from '#src/http/errors.ts';
+import { positionOf } from '#src/rooms/as-of.ts';
 import { audienceOf } from '#src/rooms/audience.ts';
+import { asOfQuery, type RoomsContext } from './room-of.ts';
 
-/** `GET /_stele/admin/audience/{eventId}`: who could have seen an event, then and since; not what it says. */
+/** `GET /_stele/admin/audience/{eventId}`: who could have seen an event, then and since, up to `asof`; not what it says. */
 export const eventAudience = endpoint({
   method: 'GET',
   path: '/_stele/admin/audience/{eventId}',
@@ -12,17 +15,25 @@ export const eventAudience = endpoint({
   may: 'rooms.read',
   audit: {
     action: 'content.visible_to',
-    describe: ({ params }, { reader }: Pick<Context, 'reader'>) => {
+    describe: ({ params, query }, { reader }: Pick<Context, 'reader'>) => {
       const event = eventById(reader, params.eventId);
       const room = event && roomById(reader, event.room);
       if (room === undefined) throw notFound('There is no such event here.');
-      return { roomId: room.roomId };
+      return { roomId: room.roomId, after: query };
     },
   },
   rateLimit: 'none',
-  handler: ({ params }, { reader }: Pick<Context, 'reader'>) => {
-    const audience = audienceOf(reader, params.eventId);
-    if (audience === undefined) throw notFound('There is no such event here.');
+  query: z.object(asOfQuery),
+  handler: async ({ params, query: { asof } }, { reader, log }: RoomsContext) => {
+    const event = eventById(reader, params.eventId);
+    const room = event && roomById(reader, event.room);
+    if (room === undefined) throw notFound('There is no such event here.');
+    const until = asof === undefined ? undefined : await positionOf(reader, log, room, asof);
+    if (asof !== undefined && until === undefined) {
+      throw invalidParam('asof is an event of the room, a time, or a position in the log.');
+    }
+    const audience = audienceOf(reader, params.eventId, until);
+    if (audience === undefined) throw notFound('There was no such event at that moment.');
     return audience;
   },
 });

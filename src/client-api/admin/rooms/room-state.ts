@@ -8,9 +8,10 @@ import { knownEventAt } from '#projections/rooms/known-events.ts';
 import { stateEntriesAt } from '#projections/rooms/state/index.ts';
 import { endpoint } from '#src/http/endpoint.ts';
 import { queryText } from '#src/http/query.ts';
+import { stateEntriesOf } from '#src/rooms/as-of.ts';
 import { asOfQuery, type RoomsContext, roomOf, stateAsOf } from './room-of.ts';
 
-/** `GET /_synapse/admin/v1/rooms/{roomId}/state`, with `type` only the state of one type. */
+/** `GET /_synapse/admin/v1/rooms/{roomId}/state`, with `type` only the state of one type, or of those that begin so: `m.policy.rule.*`. */
 export const roomState = endpoint({
   method: 'GET',
   path: '/_synapse/admin/v1/rooms/{roomId}/state',
@@ -24,12 +25,7 @@ export const roomState = endpoint({
     const room = roomOf(context, params.roomId);
     const state = await stateAsOf(context, room, query.asof);
     const events: object[] = [];
-    for (const { type, stateKey, event } of stateEntriesAt(
-      reader,
-      room.id,
-      state,
-      query.type === undefined ? {} : { type: query.type },
-    )) {
+    for (const { type, stateKey, event } of stateEntriesOf(reader, room, state, query.type)) {
       const known = knownEventAt(reader, event);
       if (known === undefined) continue;
       const { eventId, sender, originServerTs } = known.row;

@@ -5,14 +5,13 @@
  */
 
 import { z } from 'zod';
-import { PDU_KIND, readPduRecord } from '#projections/rooms/pdu-record.ts';
 import { type Event, eventById, type Room, roomById } from '#projections/rooms/queries.ts';
 import { parseJson } from '#protocol/json-limits.ts';
 import type { Context } from '#src/context.ts';
 import { endpoint, type Requester } from '#src/http/endpoint.ts';
 import { invalidParam, notFound } from '#src/http/errors.ts';
 import { queryChoice, queryInteger, queryText } from '#src/http/query.ts';
-import { positionOf } from '#src/rooms/as-of.ts';
+import { eventAsOf, positionOf, wasThere } from '#src/rooms/as-of.ts';
 import { RoomVisibility } from '#src/rooms/visibility.ts';
 import { clientEvent, type EventView } from '#src/sync/client-event.ts';
 import { passes } from '#src/sync/filters.ts';
@@ -188,28 +187,18 @@ class TimelineView {
   }
 
   /** Whether the event was there. */
-  has({ position, fork }: Event): boolean {
-    return this.#until === undefined || (fork?.place ?? position) <= this.#until;
+  has(event: Event): boolean {
+    return this.#until === undefined || wasThere(event, this.#until);
   }
 
   /** The events as they were shown: what was redacted only later has its content, as far as that was not destroyed. */
   async json(events: readonly Event[]): Promise<unknown[]> {
     const shown: unknown[] = [];
     for (const event of events) {
-      const then = await this.#asItWas(event);
-      shown.push(parseJson(clientEvent(this.#events, then)));
+      const then = this.#until === undefined ? event : eventAsOf(this.#context.log, event, this.#until);
+      shown.push(parseJson(clientEvent(this.#events, await then)));
       if (sharedPacer.isDue) await sharedPacer.pause();
     }
     return shown;
-  }
-
-  async #asItWas(event: Event): Promise<Event> {
-    const { redactedBy, ...unredacted } = event;
-    if (this.#until === undefined || redactedBy === undefined || redactedBy <= this.#until) return event;
-    const record = await this.#context.log.readAt(event.position);
-    const read = record?.kind === PDU_KIND ? readPduRecord(record) : undefined;
-    return read === undefined || read.isErased
-      ? event
-      : { ...unredacted, contentJson: JSON.stringify(read.pdu.content) };
   }
 }
