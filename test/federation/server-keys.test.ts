@@ -8,7 +8,12 @@ import { encodeBase64 } from '#protocol/base64.ts';
 import type { JsonObject } from '#protocol/pdu.ts';
 import { type SigningKey, signingKeyFromSeed, signJson } from '#protocol/signing.ts';
 import { MAX_ANSWER_CHARACTERS } from '#src/federation/keys/notary.ts';
-import { STRANGERS_BURST_KIB, STRANGERS_REFILL_MS } from '#src/federation/keys/server-keys.ts';
+import {
+  MAX_FETCHES,
+  MAX_WAITING_FETCHES,
+  STRANGERS_BURST_KIB,
+  STRANGERS_REFILL_MS,
+} from '#src/federation/keys/server-keys.ts';
 import { startServerOn, TestNetwork, type TestServer } from '#test/support/federation.ts';
 import { answerJson, startTlsPeer, type TlsPeer } from '#test/support/tls-peer.ts';
 
@@ -489,6 +494,7 @@ it('of what a server makes up all the time so much is recorded, and no more', as
 it('of servers that nobody here has to do with so much is recorded together, and others are heard all the same', async () => {
   const alone = await startServerOn(network, 'two.test', { federation: { verify_tls: false } });
   closers.push(() => alone.close());
+  alone.advance(one.now() - alone.now());
   // Whoever has a domain has as many servers as they like.
   const padding = 'x'.repeat(60_000);
   const wildcard = await startTlsPeer((request, response) => {
@@ -514,3 +520,25 @@ it('of servers that nobody here has to do with so much is recorded together, and
   await bob.ok('POST', `/join/${encodeURIComponent(String(roomId))}?via=one.test`, {});
   expect(keys.known('one.test', one.signingKey.keyId)).toBeDefined();
 }, 120_000);
+
+it('servers that never answer keep nobody waiting who is in a room with this one', async () => {
+  const alone = await startServerOn(network, 'two.test', { federation: { verify_tls: false } });
+  closers.push(() => alone.close());
+  alone.advance(one.now() - alone.now());
+  const alice = await one.register('alice2');
+  const bob = await alone.register('bob');
+  const { room_id: roomId } = await alice.ok('POST', '/createRoom', { preset: 'public_chat' });
+  await bob.ok('POST', `/join/${encodeURIComponent(String(roomId))}?via=one.test`, {});
+  const tarpit = await startTlsPeer(() => {});
+  closers.push(tarpit.close);
+  const { keys } = alone.context.federation;
+  const hanging = Array.from({ length: MAX_FETCHES + MAX_WAITING_FETCHES + 50 }, (_, n) => `tarpit${n}.test`);
+  for (const name of hanging) network.place(name, tarpit.port);
+  const asked = hanging.map((name) => keys.refresh(name));
+  // Those there is no room for are not waited for.
+  await Promise.race(asked);
+  const { keyId } = await one.context.federation.ownKeys.rotate();
+  await keys.refresh('one.test');
+  expect(keys.known('one.test', keyId)).toBeDefined();
+  await tarpit.close();
+}, 60_000);

@@ -17,16 +17,19 @@ import type { OwnKeys } from './own-keys.ts';
 
 /** Keys that are held in memory. */
 const MAX_HELD_KEYS = 20_000;
-/** Servers that are asked at the same time, for all who need keys together. */
-const MAX_FETCHES = 64;
+/**
+ * Servers that are asked at the same time, for all who need keys together; as many of those that are in rooms with this one, and of
+ * all others: anybody can name servers that never answer, and those whom people here talk with must not wait for them.
+ */
+export const MAX_FETCHES = 64;
 /** Servers that one who needs keys waits for at the same time. */
 const MAX_FETCHES_PER_CALL = 100;
 /** From so many servers on notaries are asked first, who answer for all of them at once. */
 const MANY_SERVERS = 8;
 /** How long one who needs keys waits for them, unless they say otherwise; what comes later is known the next time. */
 export const DEFAULT_PATIENCE_MS = 60_000;
-/** Servers that may wait to be asked; those beyond are not. */
-const MAX_WAITING_FETCHES = 1000;
+/** Servers that may wait to be asked, of each kind; those beyond are not. */
+export const MAX_WAITING_FETCHES = 1000;
 /** Most bytes of answers that go to the log in one append. */
 const MAX_APPEND_JSON_BYTES = 512 * 1024;
 /**
@@ -203,7 +206,8 @@ export class ServerKeys {
   }
 
   async #fetchNow(serverName: string): Promise<void> {
-    const release = await this.#slots.take('all', new AbortController().signal);
+    const line = this.#isStranger(serverName) ? 'strangers' : 'in our rooms';
+    const release = await this.#slots.take(line, new AbortController().signal);
     if (release === undefined) return;
     let seen: KeysSeen;
     try {
@@ -258,13 +262,18 @@ export class ServerKeys {
     await this.#recording;
   }
 
+  /** Whether a server is in no room with this one. */
+  #isStranger(serverName: string): boolean {
+    return roomsOfServer(this.#options.reader, serverName).next().done === true;
+  }
+
   /** The log is for ever, and anybody can make this server ask for keys. */
   #mayRecord({ serverName, json }: KeysSeen): boolean {
-    const { reader, logger } = this.#options;
     const sizeKib = Math.ceil(json.length / 1024);
-    const isStranger = roomsOfServer(reader, serverName).next().done === true;
-    const mayBe = this.#recorded.take(serverName, sizeKib) && (!isStranger || this.#strangers.take('', sizeKib));
-    if (!mayBe) logger.warn({ server: serverName, sizeKib }, 'a server says more of its keys than is recorded');
+    const mayBe =
+      this.#recorded.take(serverName, sizeKib) && (!this.#isStranger(serverName) || this.#strangers.take('', sizeKib));
+    if (!mayBe)
+      this.#options.logger.warn({ server: serverName, sizeKib }, 'a server says more of its keys than is recorded');
     return mayBe;
   }
 
