@@ -161,7 +161,7 @@ describe('keys in a backup', () => {
         expect(await alice.ok('GET', `/room_keys/keys/${ROOM}/a?version=${version}`)).toMatchObject({ ...best });
         await alice.ok('DELETE', `/room_keys/version/${version}`);
       }),
-      { numRuns: 20 },
+      { numRuns: 20, seed: 1 },
     );
   });
 

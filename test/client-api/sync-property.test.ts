@@ -3,6 +3,7 @@ import fc from 'fast-check';
 import { afterEach, beforeEach, expect, it } from 'vitest';
 import { PDU_KIND, readPduRecord } from '#projections/rooms/pdu-record.ts';
 import { startApplication, type TestApplication, type TestClient } from '#test/support/application.ts';
+import { holds } from '#test/support/property.ts';
 import { createRoom, type EventAnswer, type RoomAnswer, type SyncAnswer, sayIn, sync } from './sync-client.ts';
 
 const RUNS = 12;
@@ -96,8 +97,9 @@ async function currentState(roomId: string): Promise<State> {
 it('a client that was in its rooms all the time misses nothing and is told nothing twice', async () => {
   const script = fc.array(step, { minLength: 5, maxLength: 40 });
   const limits = fc.integer({ min: 1, max: 6 });
-  await fc.assert(
-    fc.asyncProperty(script, limits, async (steps, limit) => {
+  await holds(
+    fc.tuple(script, limits),
+    async ([steps, limit]) => {
       const rooms = await Promise.all([1, 2].map(() => createRoom(watcher, openRoom())));
       for (const actor of actors) for (const roomId of rooms) await actor.ok('POST', `/join/${roomId}`);
       const starts = [await sync(watcher, { filter: { room: { timeline: { limit: 1 } } } })];
@@ -106,13 +108,13 @@ it('a client that was in its rooms all the time misses nothing and is told nothi
         if (one.what === 'token') starts.push(await sync(watcher, { filter: { room: { timeline: { limit: 1 } } } }));
         else await take(one, rooms);
       }
-      for (const start of starts) for (const roomId of rooms) await holds(start, roomId, limit);
-    }),
-    { numRuns: RUNS },
+      for (const start of starts) for (const roomId of rooms) await knowsAll(start, roomId, limit);
+    },
+    RUNS,
   );
 });
 
-async function holds(start: SyncAnswer, roomId: string, limit: number): Promise<void> {
+async function knowsAll(start: SyncAnswer, roomId: string, limit: number): Promise<void> {
   const since = start.next_batch;
   const known = start.rooms?.join?.[roomId];
   const position = Number(/^s(\d+)_/.exec(since)?.[1]);
@@ -139,8 +141,9 @@ async function holds(start: SyncAnswer, roomId: string, limit: number): Promise<
 
 it('a client whose user comes and goes is told everything that it may see, once a chain, and nothing else', async () => {
   const script = fc.array(step, { minLength: 10, maxLength: 40 });
-  await fc.assert(
-    fc.asyncProperty(script, async (steps) => {
+  await holds(
+    script,
+    async (steps) => {
       const initial_state = [
         { type: 'm.room.history_visibility', state_key: '', content: { history_visibility: 'joined' } },
       ];
@@ -165,8 +168,8 @@ it('a client whose user comes and goes is told everything that it may see, once 
         // What was set while they were out, and still stands when they are in again, is part of the state that they may see.
         expect(new Set(events.filter((eventId) => !early.has(eventId) && !state.has(eventId)))).toEqual(seen);
       }
-    }),
-    { numRuns: RUNS },
+    },
+    RUNS,
   );
 });
 
@@ -207,8 +210,9 @@ const lazyStep = fc.record({
 
 it('a client that loads members lazily knows every sender as they are now, whatever answers were lost', async () => {
   const script = fc.array(lazyStep, { minLength: 10, maxLength: 40 });
-  await fc.assert(
-    fc.asyncProperty(script, fc.integer({ min: 1, max: 4 }), async (steps, limit) => {
+  await holds(
+    fc.tuple(script, fc.integer({ min: 1, max: 4 })),
+    async ([steps, limit]) => {
       const roomId = await createRoom(watcher, openRoom());
       for (const actor of actors) await actor.ok('POST', `/join/${roomId}`);
       const filter = { room: { rooms: [roomId], timeline: { limit }, state: { lazy_load_members: true } } };
@@ -234,8 +238,8 @@ it('a client that loads members lazily knows every sender as they are now, whate
           expect(known.get(key)).toBe(current.get(key));
         }
       }
-    }),
-    { numRuns: RUNS },
+    },
+    RUNS,
   );
 });
 

@@ -7,6 +7,7 @@ import { type RoomUnread, UnreadCounts } from '#src/push/unread.ts';
 import { sharedPacer } from '#src/sync/pacer.ts';
 import { createRoom } from '#test/client-api/sync-client.ts';
 import { startApplication, type TestApplication, type TestClient } from '#test/support/application.ts';
+import { holds } from '#test/support/property.ts';
 
 const RUNS = 25;
 
@@ -174,15 +175,16 @@ function flat({ main, threads, total }: RoomUnread): Record<string, [number, num
 }
 
 it('are right after any history', { timeout: 120_000 }, async () => {
-  await fc.assert(
-    fc.asyncProperty(fc.array(step, { minLength: 5, maxLength: 60 }), async (steps) => {
+  await holds(
+    fc.array(step, { minLength: 5, maxLength: 60 }),
+    async (steps) => {
       const room = await createRoom(alice, { preset: 'public_chat' });
       await bob.ok('POST', `/join/${room}`);
       const run = new Run(room);
       for (const one of steps) await run.take(one);
       await run.check();
-    }),
-    { numRuns: RUNS },
+    },
+    RUNS,
   );
 });
 
