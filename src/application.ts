@@ -15,7 +15,6 @@ import { Audit } from './audit/audit.ts';
 import { LentUses } from './audit/lent-uses.ts';
 import { Repeats } from './audit/repeats.ts';
 import { startAuditStreams } from './audit/streams/start-streams.ts';
-import type { Topic } from './bus/bus.ts';
 import { LocalBus } from './bus/local-bus.ts';
 import { Profiles } from './client-api/profile/profiles.ts';
 import { StreamCommands } from './commands/stream-command.ts';
@@ -133,7 +132,7 @@ export function createApplication(parts: ApplicationParts): Application {
   const serverName = config.server_name;
   const caughtUp = (): Promise<void> => engine.waitFor(log.head());
   const bus = new LocalBus({ onListenerError: (error) => logger.error({ err: error }, 'a waiting reader failed') });
-  const stopWaking = engine.onAdvance((frontier, touched) => bus.publish(touched as ReadonlySet<Topic>, frontier));
+  const stopWaking = engine.onAdvance((frontier, touched) => bus.publish(touched, frontier));
   const commands = new StreamCommands({ log, caughtUp });
   const audit = new Audit({ commands, newRecordId });
   const repeats = new Repeats({ audit, clock, logger });
@@ -143,6 +142,7 @@ export function createApplication(parts: ApplicationParts): Application {
   const federation = createFederation({
     config,
     engine,
+    bus,
     commands,
     signingKey: parts.signingKey,
     replaceKey: parts.replaceKey,
@@ -179,7 +179,7 @@ export function createApplication(parts: ApplicationParts): Application {
   const policy = new PolicyServers({ client: federation.client, serverName, own: policyService });
   const rooms = new Rooms({
     policy,
-    members: new MembersKnown(engine, serverName),
+    members: new MembersKnown(reader, bus, serverName),
     log,
     reader,
     serverName,
@@ -217,7 +217,8 @@ export function createApplication(parts: ApplicationParts): Application {
   const sender = new Sender({
     isBusy: () => rooms.isWriting,
     serverName,
-    engine,
+    reader,
+    bus,
     log,
     client: federation.client,
     destinations: federation.destinations,
@@ -268,9 +269,11 @@ export function createApplication(parts: ApplicationParts): Application {
   const remoteKeys = new RemoteKeys({ client: federation.client, lists: deviceLists, serverName });
   const presences = new RemotePresences({ reader, serverName, presence });
   const edus = eduHandlers({ reader, serverName, typing, presences, commands, newRecordId, clock, deviceLists });
-  const transactions = new Transactions({ reader, serverName, receiver, edus, counts: federation.counts, logger });
+  const transactions = new Transactions({ reader, bus, serverName, receiver, edus, counts: federation.counts, logger });
   const passing = new PassingEdus({
-    engine,
+    reader,
+    bus,
+    logger,
     serverName,
     typing,
     presence,
@@ -278,7 +281,6 @@ export function createApplication(parts: ApplicationParts): Application {
     sendEdu: (destinations, edu, key) => sender.sendEdu(destinations, edu, key),
     clock,
   });
-  const stopWakingServers = lasting.wakeOnAdvance(engine, (destinations, after) => sender.wake(destinations, after));
   if (config.federation.enabled) {
     sender.start();
     members.start();
@@ -476,7 +478,6 @@ export function createApplication(parts: ApplicationParts): Application {
       await acknowledgements.flush();
       await profiles.settled();
       passing.close();
-      stopWakingServers();
       await deviceLists.close();
       await members.close();
       await sender.close();

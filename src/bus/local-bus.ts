@@ -1,5 +1,8 @@
-import type { Position } from '#streams/event-log.ts';
-import { type Bus, BusFullError, type BusListener, type Topic } from './bus.ts';
+import type { JsonObject } from '#protocol/pdu.ts';
+import { BEFORE_FIRST, type Position } from '#streams/event-log.ts';
+import { type Bus, type BusFollower, BusFullError, type BusListener, type Topic, type Topics } from './bus.ts';
+import { LocalClaims } from './local-claims.ts';
+import { type Claim, type ClaimListener, type Work, workTopic } from './work.ts';
 
 /**
  * Most (subscription, topic) pairs at a time: some 60 bytes each. Room for 2,000 long polls of users in 1,000 rooms, or
@@ -21,10 +24,12 @@ export interface LocalBusOptions {
   readonly onListenerError?: (error: unknown) => void;
 }
 
-/** The bus of a single node: a map from topic to those who wait, in this process. */
+/** The bus of a single node: a map from topic to those who wait, in this process, and who here has which piece of work. */
 export class LocalBus implements Bus {
   /** One interest by itself, several as a set: most of a user's many rooms have nobody else waiting. */
   readonly #byTopic = new Map<string, Interest | Set<Interest>>();
+  readonly #followers = new Set<BusFollower>();
+  readonly #claims = new LocalClaims((work) => this.publish([workTopic(work)], BEFORE_FIRST));
   readonly #maxInterests: number;
   readonly #onListenerError: (error: unknown) => void;
   #interests = 0;
@@ -57,7 +62,15 @@ export class LocalBus implements Bus {
     return unsubscribe;
   }
 
-  publish(topics: Iterable<string>, position: Position): void {
+  follow(follower: BusFollower): () => void {
+    // Each call is one of its own, whoever it is for.
+    const one: BusFollower = (topics, position) => follower(topics, position);
+    this.#followers.add(one);
+    return () => this.#followers.delete(one);
+  }
+
+  publish(topics: Topics, position: Position): void {
+    for (const follower of this.#followers) this.#try(() => follower(topics, position));
     this.#publication += 1;
     const publication = this.#publication;
     for (const topic of topics) {
@@ -69,11 +82,27 @@ export class LocalBus implements Bus {
     }
   }
 
+  claim(work: Work, listener: ClaimListener = () => undefined): Promise<Claim | undefined> {
+    return Promise.resolve(this.#claims.claim(work, (message) => this.#try(() => listener(message))));
+  }
+
+  tell(work: Work, message: JsonObject): Promise<boolean> {
+    return Promise.resolve(this.#claims.tell(work, message));
+  }
+
   #call(interest: Interest, publication: number, position: Position): void {
     if (interest.seenPublication >= publication) return;
     interest.seenPublication = publication;
     try {
       interest.listener(position);
+    } catch (error) {
+      this.#onListenerError(error);
+    }
+  }
+
+  #try(call: () => void): void {
+    try {
+      call();
     } catch (error) {
       this.#onListenerError(error);
     }

@@ -11,9 +11,11 @@ import {
   destinationRecord,
 } from '#projections/federation/destination-records.ts';
 import { destinationDown, downDestinationsOf } from '#projections/federation/destinations.ts';
+import { type Bus, serverOfTopic, serverTopic } from '#src/bus/bus.ts';
 import type { StreamCommands } from '#src/commands/stream-command.ts';
 import type { Logger } from '#src/log/logger.ts';
 import { Lru } from '#src/sync/lru.ts';
+import { BEFORE_FIRST } from '#streams/event-log.ts';
 import { FederationError } from './errors.ts';
 
 const SECOND_MS = 1000;
@@ -34,6 +36,8 @@ const MAX_HELD = 50_000;
 
 export interface DestinationsOptions {
   readonly reader: Reader;
+  /** Tells every node of a server that is there again. */
+  readonly bus: Bus;
   readonly commands: StreamCommands;
   /** 16 fresh bytes for a record's id. */
   readonly newRecordId: () => Uint8Array;
@@ -47,9 +51,6 @@ export interface DestinationsOptions {
 /** A moment of a server's troubles: what was tried before it says nothing about what came after. */
 export type Attempt = DestinationDown | undefined;
 
-/** Told when a server that was in trouble gives a sign of life. */
-export type RecoveryListener = (destination: string) => void;
-
 /** Keeps account of what can be reached. */
 export class Destinations {
   readonly #options: DestinationsOptions;
@@ -57,11 +58,24 @@ export class Destinations {
   readonly #held = new Lru<string, DestinationDown | null>(MAX_HELD);
   /** Those in trouble of whom the log need not know; as many as are held. */
   readonly #inTrouble = new Set<string>();
-  readonly #listeners = new Set<RecoveryListener>();
   readonly #writing = new Set<Promise<unknown>>();
 
   constructor(options: DestinationsOptions) {
     this.#options = options;
+    // Of a sign of life that another node got nothing more is to be said.
+    options.bus.follow((topics, position) => {
+      if (position !== BEFORE_FIRST) return;
+      for (const topic of topics) {
+        const server = serverOfTopic(topic);
+        if (server !== undefined) this.#forgive(server);
+      }
+    });
+  }
+
+  #forgive(destination: string): void {
+    if (this.troubleOf(destination) === undefined) return;
+    this.#held.set(destination, null);
+    this.#inTrouble.delete(destination);
   }
 
   /** Since when a server is in trouble and when it is tried again; undefined if it is well. */
@@ -118,19 +132,12 @@ export class Destinations {
   alive(destination: string): void {
     const trouble = this.troubleOf(destination);
     if (trouble === undefined) return;
-    this.#held.set(destination, null);
-    this.#inTrouble.delete(destination);
+    this.#forgive(destination);
     // What the log has not heard of need not be taken back; a record that is being written comes before this one.
     if (trouble.intervalMs >= (RECORDED_STEPS_MS[0] ?? 0)) {
       this.#record(destination, { kind: 'federation.destination_up', destination });
     }
-    for (const listener of this.#listeners) listener(destination);
-  }
-
-  /** @returns what ends the listening. */
-  onRecovery(listener: RecoveryListener): () => void {
-    this.#listeners.add(listener);
-    return () => this.#listeners.delete(listener);
+    this.#options.bus.publish([serverTopic(destination)], BEFORE_FIRST);
   }
 
   /** Resolves when what was to be recorded has been. */

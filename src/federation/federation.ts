@@ -2,6 +2,7 @@
 import { readFileSync } from 'node:fs';
 import type { ProjectionEngine } from '#projections/engine/engine.ts';
 import type { SigningKey } from '#protocol/signing.ts';
+import type { Bus } from '#src/bus/bus.ts';
 import type { StreamCommands } from '#src/commands/stream-command.ts';
 import type { Config } from '#src/config/schema.ts';
 import type { Logger } from '#src/log/logger.ts';
@@ -30,6 +31,7 @@ const WEB_CONNECTIONS = 8;
 export interface FederationParts {
   readonly config: Config;
   readonly engine: ProjectionEngine;
+  readonly bus: Bus;
   readonly commands: StreamCommands;
   readonly signingKey: SigningKey;
   /** Makes a new signing key and puts it where the next start finds it; undefined where there is no such place. */
@@ -68,7 +70,7 @@ export interface Federation {
 
 /** @throws {Error} naming `federation.ca_file` when that cannot be read. */
 export function createFederation(parts: FederationParts): Federation {
-  const { config, engine, commands, newRecordId, clock, logger, network = {} } = parts;
+  const { config, engine, bus, commands, newRecordId, clock, logger, network = {} } = parts;
   const { server_name: serverName, federation: settings } = config;
   const { reader } = engine;
   const safeDial = safeDialer({
@@ -90,7 +92,7 @@ export function createFederation(parts: FederationParts): Federation {
     clock,
   });
   const pools = new ConnectionPools({ discovery, dial });
-  const destinations = new Destinations({ reader, commands, newRecordId, clock, logger });
+  const destinations = new Destinations({ reader, bus, commands, newRecordId, clock, logger });
   const ownKeys = new OwnKeys({
     serverName,
     signingKey: parts.signingKey,

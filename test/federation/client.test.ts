@@ -3,10 +3,11 @@ import { once } from 'node:events';
 import type { IncomingMessage, RequestListener } from 'node:http';
 import { text } from 'node:stream/consumers';
 import { gzipSync } from 'node:zlib';
-import { afterAll, afterEach, beforeAll, describe, expect, it } from 'vitest';
+import { afterAll, afterEach, beforeAll, describe, expect, it, vi } from 'vitest';
 import { decodeBase64 } from '#protocol/base64.ts';
 import { canonicalJson } from '#protocol/canonical-json.ts';
 import { verifySignature } from '#protocol/signing.ts';
+import { serverTopic } from '#src/bus/bus.ts';
 import { parseServerAuthorization } from '#src/federation/authorization-header.ts';
 import { type FederationClient, type FederationRequest, federationPath } from '#src/federation/client.ts';
 import { startServerOn, TestNetwork, type TestServer } from '#test/support/federation.ts';
@@ -441,15 +442,15 @@ describe('a server that was down', () => {
       await expect(client.request(ask)).rejects.toMatchObject({ kind: 'unreachable' });
       network.setReachable('three.test', true);
       await expect(client.request(ask)).rejects.toMatchObject({ kind: 'backing_off' });
-      const recovered: string[] = [];
-      const stop = one.context.federation.destinations.onRecovery((name) => recovered.push(name));
+      const recovered = vi.fn();
+      const stop = one.context.bus.subscribe([serverTopic('three.test')], recovered);
       await other.context.federation.client.request({
         destination: 'one.test',
         method: 'GET',
         path: '/_matrix/federation/v1/publicRooms',
       });
       stop();
-      expect(recovered).toEqual(['three.test']);
+      expect(recovered).toHaveBeenCalledOnce();
       expect(await client.request(ask)).toMatchObject({ server: { name: 'Stele' } });
     } finally {
       await other.close();

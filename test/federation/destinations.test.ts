@@ -1,7 +1,9 @@
 /** How long a server that cannot be reached is left alone. */
-import { afterEach, beforeEach, describe, expect, it } from 'vitest';
+import { afterEach, beforeEach, describe, expect, it, vi } from 'vitest';
 import { DESTINATIONS_STREAM } from '#projections/federation/destination-records.ts';
 import { destinationDown, downDestinationsOf } from '#projections/federation/destinations.ts';
+import { type Bus, serverTopic } from '#src/bus/bus.ts';
+import { LocalBus } from '#src/bus/local-bus.ts';
 import { Destinations } from '#src/federation/destinations.ts';
 import { silentLog } from '#src/log/logger.ts';
 import { startApplication, type TestApplication } from '#test/support/application.ts';
@@ -16,10 +18,11 @@ beforeEach(async () => {
 });
 afterEach(() => app.close());
 
-function make(random = 0.5): Destinations {
+function make(random = 0.5, bus: Bus = new LocalBus()): Destinations {
   const { reader, commands, newRecordId } = app.context;
   return new Destinations({
     reader,
+    bus,
     commands,
     newRecordId,
     clock: () => nowMs,
@@ -98,17 +101,26 @@ it('does not take a failure that began before a recovery for a new one after it'
 });
 
 it('tells who listens of a recovery, once', () => {
-  const destinations = make();
-  const heard: string[] = [];
-  const stop = destinations.onRecovery((name) => heard.push(name));
+  const bus = new LocalBus();
+  const destinations = make(0.5, bus);
+  const heard = vi.fn();
+  bus.subscribe([serverTopic('a.test')], heard);
   destinations.alive('a.test');
+  expect(heard).not.toHaveBeenCalled();
   failing(destinations, 1);
   destinations.alive('a.test');
   destinations.alive('a.test');
-  stop();
-  failing(destinations, 1);
-  destinations.alive('a.test');
-  expect(heard).toEqual(['a.test']);
+  expect(heard).toHaveBeenCalledOnce();
+});
+
+it('believes a sign of life that another node got', () => {
+  const bus = new LocalBus();
+  const [here, there] = [make(0.5, bus), make(0.5, bus)];
+  failing(here, 2);
+  failing(there, 3);
+  here.alive('a.test');
+  expect(there.troubleOf('a.test')).toBeUndefined();
+  expect(there.downCount).toBe(0);
 });
 
 describe('the log', () => {

@@ -9,14 +9,14 @@ import { deviceKeysOf, joinedRoomAt, lastPublishedOf, publishedSince } from '#pr
 import type { PublishedChangeRow } from '#projections/encryption/key-tables.ts';
 import { OUTBOX_TOPIC, queuedDestinations, queuedMessages } from '#projections/encryption/outbox-projection.ts';
 import { sharesRoomWith } from '#projections/encryption/remote-devices.ts';
-import type { ProjectionEngine } from '#projections/engine/engine.ts';
 import type { Reader } from '#projections/engine/reader.ts';
 import { isServerIn, roomsOf, serversIn } from '#projections/rooms/queries.ts';
 import { parseJson } from '#protocol/json-limits.ts';
 import type { JsonObject } from '#protocol/pdu.ts';
+import type { Bus } from '#src/bus/bus.ts';
 import { crossSigningKeyFor, deviceKeysFor } from '#src/encryption/query-keys.ts';
 import { sharedPacer } from '#src/sync/pacer.ts';
-import type { Position } from '#streams/event-log.ts';
+import { BEFORE_FIRST, type Position } from '#streams/event-log.ts';
 import type { Edu, LastingEdus } from '../outbound/edu.ts';
 
 /** Largest page, in characters of JSON; a single record may go beyond it. */
@@ -71,20 +71,20 @@ export class LastingEduLog implements LastingEdus {
     }
   }
 
-  /**
-   * Calls `wake` with the servers that have to hear of something new, before anybody else learns that it is there.
-   * @returns what ends it
-   */
-  wakeOnAdvance(engine: ProjectionEngine, wake: (destinations: Iterable<string>, after: Position) => void): () => void {
-    let seen = engine.reader.frontier;
-    return engine.onAdvance((frontier, touched) => {
+  wakeOnPublished(
+    bus: Pick<Bus, 'follow'>,
+    wake: (destinations: Iterable<string>, after: Position) => void,
+  ): () => void {
+    let seen = this.#reader.frontier;
+    return bus.follow((topics, position) => {
+      if (position === BEFORE_FIRST) return;
       const after = seen;
-      seen = frontier;
+      seen = this.#reader.frontier;
       const destinations = new Set<string>();
-      for (const topic of touched) {
+      for (const topic of topics) {
         if (topic.startsWith(OUTBOX_TOPIC)) destinations.add(topic.slice(OUTBOX_TOPIC.length));
         else if (topic.startsWith(PUBLISHED_TOPIC)) {
-          for (const server of serversOf(engine.reader, topic.slice(PUBLISHED_TOPIC.length))) destinations.add(server);
+          for (const server of serversOf(this.#reader, topic.slice(PUBLISHED_TOPIC.length))) destinations.add(server);
         }
       }
       if (destinations.size > 0) wake(destinations, after);

@@ -1,5 +1,4 @@
 /** Tells other servers of what is over soon: who types, who is online, who has read what. */
-import type { ProjectionEngine } from '#projections/engine/engine.ts';
 import type { Reader } from '#projections/engine/reader.ts';
 import { receiptsBetween } from '#projections/receipts/queries.ts';
 import {
@@ -14,21 +13,27 @@ import {
 } from '#projections/rooms/queries.ts';
 import { serverNameOf } from '#protocol/identifiers.ts';
 import type { JsonObject } from '#protocol/pdu.ts';
+import type { Bus, Topics } from '#src/bus/bus.ts';
+import { type Claim, TELLING } from '#src/bus/work.ts';
 import type { Presence } from '#src/ephemeral/presence.ts';
 import type { Typing } from '#src/ephemeral/typing.ts';
+import type { Logger } from '#src/log/logger.ts';
 import { presenceContent } from '#src/sync/presence-news.ts';
-import type { Position } from '#streams/event-log.ts';
+import { BEFORE_FIRST, type Position } from '#streams/event-log.ts';
 import type { Edu } from '../outbound/edu.ts';
 import { serversOf } from './lasting.ts';
 import type { RemotePresences } from './presence.ts';
 
 /** How often servers are told again of who is online: they forget it after half an hour. */
 export const PRESENCE_INTERVAL_MS = 20 * 60_000;
+/** How often a node that does not tell what the log has asks whether it is to. */
+const ASK_AGAIN_MS = 1000;
 /** People of a room of whom a server is told that comes into it. */
 const MAX_INTRODUCED = 200;
 
 export interface PassingEdusOptions {
-  readonly engine: ProjectionEngine;
+  readonly reader: Reader;
+  readonly bus: Bus;
   readonly serverName: string;
   readonly typing: Typing;
   readonly presence: Presence;
@@ -37,35 +42,61 @@ export interface PassingEdusOptions {
   readonly sendEdu: (destinations: Iterable<string>, edu: Edu, key?: string) => void;
   /** Milliseconds since the epoch. */
   readonly clock: () => number;
+  readonly logger: Logger;
 }
 
+/**
+ * What users do here is told from here; what every node finds in the log (receipts, who came into rooms) is told by one of them.
+ */
 export class PassingEdus {
   readonly #options: PassingEdusOptions;
   readonly #reader: Reader;
   readonly #stops: (() => void)[] = [];
   #seen: Position;
   #scheduled: NodeJS.Immediate | undefined;
+  #claim: Claim | undefined;
+  #isClaiming = false;
+  #isClosed = false;
 
   constructor(options: PassingEdusOptions) {
     this.#options = options;
-    this.#reader = options.engine.reader;
+    this.#reader = options.reader;
     this.#seen = this.#reader.frontier;
   }
 
   start(): void {
-    const { engine, typing, presence } = this.#options;
+    const { bus, typing, presence } = this.#options;
     const again = setInterval(() => this.#tellPresences([...presence.awake()]), PRESENCE_INTERVAL_MS).unref();
+    const asking = setInterval(() => void this.#ask(), ASK_AGAIN_MS).unref();
+    void this.#ask();
     this.#stops.push(
-      engine.onAdvance((_, touched) => this.#onAdvance(touched)),
+      bus.follow((topics, position) => this.#onPublished(topics, position)),
       typing.onChange((roomId, userId, isTyping) => this.#tellTyping(roomId, userId, isTyping)),
       presence.onLocalChanges((userIds) => this.#tellPresences(userIds)),
       () => clearInterval(again),
+      () => clearInterval(asking),
       () => clearImmediate(this.#scheduled),
     );
   }
 
   close(): void {
+    this.#isClosed = true;
     for (const stop of this.#stops) stop();
+    this.#claim?.release();
+  }
+
+  /** Takes the telling of what the log has for this node, if no other has it. */
+  async #ask(): Promise<void> {
+    if (this.#claim?.lost.aborted === false || this.#isClaiming) return;
+    this.#isClaiming = true;
+    try {
+      this.#claim = await this.#options.bus.claim(TELLING);
+      if (this.#isClosed) this.#claim?.release();
+    } catch (error) {
+      this.#options.logger.warn({ err: error }, 'it is not known which node tells other servers of receipts');
+    } finally {
+      this.#isClaiming = false;
+    }
   }
 
   #isLocal(userId: string): boolean {
@@ -100,8 +131,8 @@ export class PassingEdus {
     sendEdu(servers, { type: 'm.presence', content: { push } }, userId);
   }
 
-  #onAdvance(touched: ReadonlySet<string>): void {
-    if (this.#scheduled !== undefined || !hasRoom(touched)) return;
+  #onPublished(topics: Topics, position: Position): void {
+    if (position === BEFORE_FIRST || this.#scheduled !== undefined || !hasRoom(topics)) return;
     if (!hasOtherServers(this.#reader, this.#options.serverName)) {
       this.#seen = this.#reader.frontier;
       return;
@@ -111,6 +142,7 @@ export class PassingEdus {
       this.#scheduled = undefined;
       const after = this.#seen;
       this.#seen = this.#reader.frontier;
+      if (this.#claim?.lost.aborted !== false) return;
       this.#tellReceipts(after);
       if (this.#options.presence.isEnabled) this.#introduce(after);
     });
@@ -161,7 +193,7 @@ export class PassingEdus {
   }
 }
 
-function hasRoom(touched: ReadonlySet<string>): boolean {
-  for (const topic of touched) if (topic.startsWith('room:')) return true;
+function hasRoom(topics: Topics): boolean {
+  for (const topic of topics) if (topic.startsWith('room:')) return true;
   return false;
 }

@@ -8,7 +8,8 @@ import { serverNameOf } from '#protocol/identifiers.ts';
 import { isJsonObject } from '#protocol/json-object.ts';
 import type { JsonObject } from '#protocol/pdu.ts';
 import { SUPPORTED_ROOM_VERSIONS } from '#protocol/room-version.ts';
-import { KeyedLock } from '#src/commands/keyed-lock.ts';
+import type { Bus } from '#src/bus/bus.ts';
+import { receivingFrom, Turns } from '#src/bus/work.ts';
 import { badJson } from '#src/http/errors.ts';
 import type { Logger } from '#src/log/logger.ts';
 import type { Receiver } from '#src/rooms/receive/receiver.ts';
@@ -36,6 +37,8 @@ export type EduHandler = (origin: string, content: JsonObject) => void | Promise
 
 export interface TransactionsOptions {
   readonly reader: Reader;
+  /** Says which node takes in what of what a server sends. */
+  readonly bus: Bus;
   readonly serverName: string;
   readonly receiver: Receiver;
   /** By type. Other types are passed over. */
@@ -45,17 +48,19 @@ export interface TransactionsOptions {
 }
 
 /**
- * Works on transactions. Events of one room and origin are taken in one after the other, whichever transactions they are in;
- * rooms do not wait for each other. An event is durable when the transaction is answered.
+ * Works on transactions. Events of one room and origin are taken in one after the other, whichever transactions they are in and
+ * whichever nodes they came to; rooms do not wait for each other. An event is durable when the transaction is answered. One that
+ * comes again to another node is worked on again, and finds in the log what is there already.
  */
 export class Transactions {
   readonly #options: TransactionsOptions;
   readonly #answers = new Lru<string, TransactionAnswer>(MAX_REMEMBERED);
   readonly #underWay = new Map<string, Promise<TransactionAnswer>>();
-  readonly #rooms = new KeyedLock();
+  readonly #turns: Turns;
 
   constructor(options: TransactionsOptions) {
     this.#options = options;
+    this.#turns = new Turns(options.bus);
   }
 
   /** @throws {MatrixError} M_BAD_JSON for a transaction of more than it may have. */
@@ -98,7 +103,7 @@ export class Transactions {
     events: readonly JsonObject[],
     answers: { [eventId: string]: { error?: string } },
   ): Promise<void> {
-    await this.#rooms.run(`${origin.length}:${origin}${roomId}`, async () => {
+    await this.#turns.run(receivingFrom(origin, roomId), async () => {
       const verdicts: Promise<void>[] = [];
       for (const event of events) {
         const room = this.#roomFor(origin, roomId);

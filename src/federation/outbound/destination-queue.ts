@@ -1,4 +1,5 @@
 /** What one server is to be sent next, and the sending of it. */
+import type { Claim, Left } from '#src/bus/work.ts';
 import type { Position } from '#streams/event-log.ts';
 import type { Edu, LastingEdus } from './edu.ts';
 
@@ -37,7 +38,9 @@ export interface DestinationQueueOptions {
   readonly isBehind: boolean;
   /** What the server has missed after a position, the next page of it. */
   readonly missed: (destination: string, after: Position) => Promise<MissedPage>;
-  readonly lasting: LastingEdus;
+  /** Takes the sending to the server for this node; undefined if another has it. */
+  readonly claim: () => Promise<Claim | undefined>;
+  readonly lasting: Pick<LastingEdus, 'after'>;
   /** An event as canonical JSON; undefined if it was erased. */
   readonly pduAt: (position: Position) => Promise<string | undefined>;
   /** Resolves when the next transaction may be put together. */
@@ -45,11 +48,20 @@ export interface DestinationQueueOptions {
   /** Resolves to whether the server took it. */
   readonly deliver: (destination: string, transaction: Transaction) => Promise<boolean>;
   readonly newTransactionId: () => string;
-  /** Told when it has nothing to do any more: everything is sent, or the server does not answer. */
+  /** Told when it has nothing to do any more: everything is sent, the server does not answer, or another node sends to it. */
   readonly onIdle: (queue: DestinationQueue) => void;
 }
 
-/** Sends in order, one transaction at a time. It is let go while it has nothing to do; what it is then is one position. */
+/** An EDU that waits, and what it replaces. */
+export interface WaitingEdu {
+  readonly key: string;
+  readonly edu: Edu;
+}
+
+/**
+ * Sends in order, one transaction at a time, while this node is the one that does. It is let go while it has nothing to do; what
+ * it is then is one position.
+ */
 export class DestinationQueue {
   readonly destination: string;
   readonly #options: DestinationQueueOptions;
@@ -63,6 +75,7 @@ export class DestinationQueue {
   /** Whether something came while the server was caught up. */
   #hasGrown = false;
   #hasFailed = false;
+  #claim: Claim | undefined;
   #isStopped = false;
   #running: Promise<void> | undefined;
   #events: { readonly place: Position; readonly position: Position }[] = [];
@@ -93,6 +106,22 @@ export class DestinationQueue {
   /** Whether the last transaction did not arrive: the server has to be caught up when it is back. */
   get hasFailed(): boolean {
     return this.#hasFailed;
+  }
+
+  /** Whether another node sends to the server. */
+  get isElsewhere(): boolean {
+    return this.#hasFailed && this.#claim === undefined && !this.#isStopped;
+  }
+
+  /** Passing EDUs that wait. */
+  *waitingEdus(): Generator<WaitingEdu> {
+    for (const [key, edu] of this.#edus) yield { key, edu };
+  }
+
+  /** Gives the sending to the server back, where this node has it. */
+  release(upTo: Position): void {
+    this.#claim?.release({ upTo, isDone: !this.#hasFailed });
+    this.#claim = undefined;
   }
 
   /** An event came onto the timeline of a room at a place. */
@@ -161,6 +190,10 @@ export class DestinationQueue {
   async #work(): Promise<void> {
     this.#hasFailed = false;
     while (this.#hasWork) {
+      if (!(await this.#own())) {
+        this.#hasFailed = true;
+        return;
+      }
       await this.#options.turn();
       // What came while it waited for its turn goes with the rest.
       const isSent = this.#isStopped ? false : this.#isBehind ? await this.#sendMissed() : await this.#sendNext();
@@ -168,6 +201,31 @@ export class DestinationQueue {
       this.#giveUp();
       return;
     }
+  }
+
+  /** Whether this node is the one that sends to the server. */
+  async #own(): Promise<boolean> {
+    if (this.#claim?.lost.aborted === true) {
+      this.#claim = undefined;
+      return false;
+    }
+    if (this.#claim !== undefined) return true;
+    this.#claim = await this.#options.claim();
+    if (this.#claim?.left !== undefined) this.#goOnFrom(this.#claim.left);
+    return this.#claim !== undefined;
+  }
+
+  /** Another node, or an earlier queue of this one, may have sent what waits here, or not have been able to send what came before. */
+  #goOnFrom({ upTo, isDone }: Left): void {
+    if (!isDone && !this.#isBehind) {
+      this.#eventsUpTo = upTo;
+      this.#lastingUpTo = upTo;
+      this.fallBehind();
+      return;
+    }
+    this.#events = this.#events.filter(({ place }) => place > upTo);
+    this.#eventsUpTo = Math.max(this.#eventsUpTo, upTo);
+    this.#lastingUpTo = Math.max(this.#lastingUpTo, upTo);
   }
 
   /** Until the server is caught up. */

@@ -1,4 +1,5 @@
 import type { JsonObject } from '#protocol/pdu.ts';
+import type { Bus } from '#src/bus/bus.ts';
 import type { Position } from '#streams/event-log.ts';
 
 /** An ephemeral data unit. https://spec.matrix.org/v1.19/server-server-api/#edus */
@@ -18,6 +19,14 @@ export interface LastingEdus {
     position: Position,
     limit: number,
   ): Promise<{ readonly edus: readonly Edu[]; readonly upTo: Position; readonly hasMore: boolean }>;
+  /**
+   * Calls `wake` with the servers that have to hear of something new, before anybody who waits learns that it is there.
+   * @returns what ends it
+   */
+  wakeOnPublished(
+    bus: Pick<Bus, 'follow'>,
+    wake: (destinations: Iterable<string>, after: Position) => void,
+  ): () => void;
   /** Servers for which something came after a position. */
   destinationsSince(position: Position): Iterable<string>;
 }

@@ -3,7 +3,6 @@
  * https://spec.matrix.org/v1.19/server-server-api/#transactions
  */
 import { joinedRoomAt } from '#projections/encryption/key-queries.ts';
-import type { ProjectionEngine } from '#projections/engine/engine.ts';
 import type { Reader } from '#projections/engine/reader.ts';
 import { sentPosition } from '#projections/federation/sent.ts';
 import { SENT_STREAM, type SentPosition, sentRecord } from '#projections/federation/sent-records.ts';
@@ -11,11 +10,14 @@ import { type Event, eventsSince, hasOtherServers, knownServers, serversIn } fro
 import { canonicalJson } from '#protocol/canonical-json.ts';
 import { serverNameOf } from '#protocol/identifiers.ts';
 import { parseJson } from '#protocol/json-limits.ts';
+import { isJsonObject } from '#protocol/json-object.ts';
 import type { JsonObject } from '#protocol/pdu.ts';
+import { type Bus, serverOfTopic, type Topics } from '#src/bus/bus.ts';
+import { sendingTo } from '#src/bus/work.ts';
 import type { StreamCommands } from '#src/commands/stream-command.ts';
 import type { Logger } from '#src/log/logger.ts';
 import { Lru } from '#src/sync/lru.ts';
-import type { EventLog, Position } from '#streams/event-log.ts';
+import { BEFORE_FIRST, type EventLog, type Position } from '#streams/event-log.ts';
 import { type FederationClient, federationPath } from '../client.ts';
 import type { FederationCounts } from '../counts.ts';
 import type { Destinations } from '../destinations.ts';
@@ -50,7 +52,9 @@ const TRANSACTION_DEADLINE_MS = 60_000;
 
 export interface SenderOptions {
   readonly serverName: string;
-  readonly engine: ProjectionEngine;
+  readonly reader: Reader;
+  /** Tells what is new, and which node sends to which server. */
+  readonly bus: Bus;
   readonly log: EventLog;
   readonly client: FederationClient;
   readonly destinations: Destinations;
@@ -76,12 +80,18 @@ export interface DestinationStatus {
   readonly isBehind: boolean;
 }
 
-/** The queues of all servers. Those with nothing to do cost nothing; one that does not answer is a name and a position. */
+/**
+ * The queues of all servers that this node sends to. Those with nothing to do cost nothing; one that does not answer is a name and a
+ * position. Of several nodes each sees what is new, and whoever is first to take the sending to a server does it; the others ask
+ * again a second later, and go on from where it got if it ends without a word.
+ */
 export class Sender {
   readonly #options: SenderOptions;
   readonly #queues = new Map<string, DestinationQueue>();
   /** Servers that are to be caught up, and are not at the moment: they wait for their turn, or do not answer. */
   readonly #behind = new Set<string>();
+  /** Servers that another node sends to: they are asked for again, should that node be gone. */
+  readonly #elsewhere = new Set<string>();
   /** Up to where servers have got everything, where the log does not know it. */
   readonly #unrecorded = new Map<string, Position>();
   /** For servers that are there: those that are not have theirs with the destinations. */
@@ -98,9 +108,9 @@ export class Sender {
 
   constructor(options: SenderOptions) {
     this.#options = options;
-    this.#seen = options.engine.reader.frontier;
+    this.#seen = options.reader.frontier;
     this.#pace = new Pace({ isBusy: options.isBusy });
-    this.#texts = new PduTexts({ log: options.log, reader: options.engine.reader });
+    this.#texts = new PduTexts({ log: options.log, reader: options.reader });
   }
 
   /** Forgets the texts of events that are kept for other servers. */
@@ -110,11 +120,11 @@ export class Sender {
 
   /** Begins with what servers have missed while this one was not running. */
   start(): void {
-    const { engine, destinations, lasting, serverName } = this.#options;
-    for (const server of knownServers(engine.reader)) if (server !== serverName) this.#behind.add(server);
+    const { reader, bus, lasting, serverName } = this.#options;
+    for (const server of knownServers(reader)) if (server !== serverName) this.#behind.add(server);
     for (const server of lasting.destinationsSince(-1)) this.#behind.add(server);
-    this.#stops.push(engine.onAdvance((_, touched) => this.#onAdvance(touched)));
-    this.#stops.push(destinations.onRecovery((destination) => this.#retry(destination)));
+    this.#stops.push(bus.follow((topics, position) => this.#onPublished(topics, position)));
+    this.#stops.push(lasting.wakeOnPublished(bus, (destinations, after) => this.#wake(destinations, after)));
     // Not at once: whoever is sent something may have to ask this server for its keys, which does not listen yet.
     const retries = setInterval(() => this.#retryAll(), RETRY_INTERVAL_MS).unref();
     const checkpoints = setInterval(() => void this.#checkpoint(), CHECKPOINT_INTERVAL_MS).unref();
@@ -138,23 +148,61 @@ export class Sender {
   /** Sends something that is worth nothing later. With a key, it takes the place of what waits under the same. */
   sendEdu(destinations: Iterable<string>, edu: Edu, key?: string): void {
     if (this.#isClosed) return;
+    const fullKey = key === undefined ? undefined : `${edu.type} ${key}`;
     for (const destination of destinations) {
       // Whoever is away is told how things are when it is back.
       if (destination === this.#options.serverName || this.#behind.has(destination)) continue;
-      const queue = this.#queueOf(destination);
-      queue.addEdu(edu, key === undefined ? undefined : `${edu.type} ${key}`);
-      void queue.run();
+      if (this.#elsewhere.has(destination)) void this.#passOnOrSend(destination, edu, fullKey);
+      else this.#addEdu(destination, edu, fullKey);
     }
   }
 
+  #addEdu(destination: string, edu: Edu, key: string | undefined): void {
+    const queue = this.#queueOf(destination);
+    queue.addEdu(edu, key);
+    void queue.run();
+  }
+
+  /** Hands an EDU to the node that sends to a server. @returns whether there is one. */
+  async #passOn(destination: string, { type, content }: Edu, key: string | undefined): Promise<boolean> {
+    const { bus, logger } = this.#options;
+    try {
+      return await bus.tell(sendingTo(destination), { type, content, ...(key !== undefined && { key }) });
+    } catch (error) {
+      logger.debug({ err: error, destination }, 'an EDU could not be passed on to the node that sends to its server');
+      return true;
+    }
+  }
+
+  /** The same, and if there is no such node any more this one tries to be it. */
+  async #passOnOrSend(destination: string, edu: Edu, key: string | undefined): Promise<void> {
+    if ((await this.#passOn(destination, edu, key)) || this.#isClosed) return;
+    if (this.#elsewhere.has(destination)) this.#catchUp(destination);
+    if (!this.#behind.has(destination)) this.#addEdu(destination, edu, key);
+  }
+
+  /** Takes an EDU that another node passed on. */
+  #onPassedOn(destination: string, { type, content, key }: JsonObject): void {
+    if (this.#isClosed || this.#behind.has(destination) || typeof type !== 'string' || !isJsonObject(content)) return;
+    this.#addEdu(destination, { type, content }, typeof key === 'string' ? key : undefined);
+  }
+
   /** There is something new for servers among the lasting EDUs, and it came after a position. */
-  wake(destinations: Iterable<string>, after: Position): void {
+  #wake(destinations: Iterable<string>, after: Position): void {
+    if (this.#isClosed) return;
     for (const destination of destinations) {
-      if (destination === this.#options.serverName || this.#behind.has(destination)) continue;
+      if (this.#isOthers(destination)) continue;
       const queue = this.#queueOf(destination, after);
       queue.addLasting();
       void queue.run();
     }
+  }
+
+  /** Whether nothing is put into a queue for a server here: what is in the log is found there, by whoever sends to it. */
+  #isOthers(destination: string): boolean {
+    return (
+      destination === this.#options.serverName || this.#behind.has(destination) || this.#elsewhere.has(destination)
+    );
   }
 
   /** How much there is to do: servers that are to be caught up, servers that are being sent something, events in their queues. */
@@ -172,8 +220,12 @@ export class Sender {
     for (const { destination, sentUpTo } of this.#queues.values()) yield { destination, sentUpTo, isBehind: false };
   }
 
-  #onAdvance(touched: ReadonlySet<string>): void {
-    if (this.#isScheduled || !this.#concernsOthers(touched)) return;
+  #onPublished(topics: Topics, position: Position): void {
+    if (position === BEFORE_FIRST) {
+      for (const topic of topics) this.#retry(serverOfTopic(topic) ?? '');
+      return;
+    }
+    if (this.#isScheduled || !this.#concernsOthers(topics)) return;
     this.#isScheduled = true;
     // After those who wait for their own request.
     setImmediate(() => {
@@ -183,23 +235,22 @@ export class Sender {
   }
 
   /** Whether another server may have to be told: one is in some room, or somebody of one was spoken about. */
-  #concernsOthers(touched: ReadonlySet<string>): boolean {
-    const { engine, serverName } = this.#options;
+  #concernsOthers(topics: Topics): boolean {
+    const { reader, serverName } = this.#options;
     const ours = `:${serverName}`;
     let hasRoom = false;
-    for (const topic of touched) {
+    for (const topic of topics) {
       if (topic.startsWith('user:') && !topic.endsWith(ours)) return true;
       hasRoom ||= topic.startsWith('room:');
     }
-    if (hasRoom && hasOtherServers(engine.reader, serverName)) return true;
-    this.#seen = engine.reader.frontier;
+    if (hasRoom && hasOtherServers(reader, serverName)) return true;
+    this.#seen = reader.frontier;
     return false;
   }
 
   /** Hands what is new to the queues of the servers that are to get it. */
   #distribute(): void {
-    const { engine, serverName } = this.#options;
-    const { reader } = engine;
+    const { reader, serverName } = this.#options;
     const after = this.#seen;
     this.#seen = reader.frontier;
     const woken = new Set<DestinationQueue>();
@@ -214,7 +265,7 @@ export class Sender {
       if (event.sender === event.stateKey) servers.delete(serverNameOf(event.sender) ?? '');
       const isIntroduction = introducesDevices(reader, event, place);
       for (const server of servers) {
-        if (this.#behind.has(server)) continue;
+        if (this.#isOthers(server)) continue;
         const queue = this.#queueOf(server, place - 1);
         queue.addEvent(place, event.position);
         if (isIntroduction) queue.addLastingBehind();
@@ -239,12 +290,13 @@ export class Sender {
   #queueOf(destination: string, sentUpTo: Position = this.#seen, isBehind = false): DestinationQueue {
     const known = this.#queues.get(destination);
     if (known !== undefined) return known;
-    const { epoch, lasting } = this.#options;
+    const { bus, epoch, lasting } = this.#options;
     const queue = new DestinationQueue({
       destination,
       sentUpTo,
       isBehind,
       missed: (server, after) => this.#missed(server, after),
+      claim: () => bus.claim(sendingTo(destination), (message) => this.#onPassedOn(destination, message)),
       lasting,
       pduAt: (position) => this.#texts.at(position),
       turn: () => this.#pace.turn(),
@@ -257,10 +309,10 @@ export class Sender {
   }
 
   async #missed(destination: string, after: Position): Promise<MissedPage> {
-    const { engine, serverName, lasting } = this.#options;
-    const until = engine.reader.frontier;
+    const { reader, serverName, lasting } = this.#options;
+    const until = reader.frontier;
     const edus = await lasting.after(destination, after, MAX_EDUS_PER_TRANSACTION);
-    const events = newestMissed(engine.reader, serverName, destination, after);
+    const events = newestMissed(reader, serverName, destination, after);
     const limit = edus.hasMore ? edus.upTo : until;
     const within = events.filter(({ place }) => place <= limit);
     const page = within.slice(0, MAX_PDUS_PER_TRANSACTION);
@@ -300,11 +352,19 @@ export class Sender {
   }
 
   #onIdle(queue: DestinationQueue): void {
-    const { destination, sentUpTo, hasFailed } = queue;
+    const { destination, hasFailed } = queue;
     this.#queues.delete(destination);
-    if (this.#isClosed) return;
+    if (queue.isElsewhere) {
+      this.#elsewhere.add(destination);
+      // What nobody takes is lost: it is worth nothing later.
+      for (const { key, edu } of queue.waitingEdus()) void this.#passOn(destination, edu, key);
+      return;
+    }
     // Messages to devices may be ahead of events that are on their way to the queues.
-    this.#unrecorded.set(destination, Math.min(sentUpTo, this.#seen));
+    const upTo = Math.min(queue.sentUpTo, this.#seen);
+    this.#unrecorded.set(destination, upTo);
+    queue.release(upTo);
+    if (this.#isClosed) return;
     if (hasFailed) {
       this.#behind.add(destination);
       this.#pause(destination);
@@ -325,6 +385,10 @@ export class Sender {
   #retryAll(): void {
     const { destinations, clock } = this.#options;
     const now = clock();
+    for (const destination of this.#elsewhere) {
+      if (this.#catchingUp >= MAX_CATCHING_UP) return;
+      this.#catchUp(destination);
+    }
     for (const destination of this.#behind) {
       if (this.#catchingUp >= MAX_CATCHING_UP) return;
       const retryAtMs = destinations.troubleOf(destination)?.retryAtMs ?? this.#pauses.get(destination)?.untilMs ?? 0;
@@ -333,7 +397,12 @@ export class Sender {
   }
 
   #retry(destination: string): void {
-    if (this.#isClosed || !this.#behind.delete(destination)) return;
+    if (!this.#isClosed && this.#behind.has(destination)) this.#catchUp(destination);
+  }
+
+  #catchUp(destination: string): void {
+    this.#behind.delete(destination);
+    this.#elsewhere.delete(destination);
     this.#catchingUp += 1;
     const queue = this.#queueOf(destination, this.#sentUpTo(destination), true);
     void queue.run().finally(() => {
@@ -342,7 +411,7 @@ export class Sender {
   }
 
   #sentUpTo(destination: string): Position {
-    return this.#unrecorded.get(destination) ?? sentPosition(this.#options.engine.reader, destination);
+    return this.#unrecorded.get(destination) ?? sentPosition(this.#options.reader, destination);
   }
 
   async #checkpoint(): Promise<void> {
