@@ -6,6 +6,8 @@ import type { Position } from '#streams/event-log.ts';
 import { DestinationQueue, MAX_PDUS_PER_TRANSACTION, type MissedPage, type Transaction } from './destination-queue.ts';
 
 interface Situation {
+  /** Whether there may be something that the queue was not told of; default: no. */
+  readonly isBehind?: boolean;
   /** Whether the server takes what it is sent; default: everything. */
   readonly takes?: () => boolean;
   /** Says which node sends to it; default: this one. */
@@ -13,14 +15,15 @@ interface Situation {
 }
 
 /** A queue to a server that has missed whatever it was asked for. */
-function queueTo({ takes = () => true, bus = new LocalBus() }: Situation = {}) {
+function queueTo({ isBehind = false, takes = () => true, bus = new LocalBus() }: Situation = {}) {
   const sent: Transaction[] = [];
   const idle: DestinationQueue[] = [];
   const askedFor: Position[] = [];
   const queue = new DestinationQueue({
     destination: 'two.test',
     sentUpTo: 0,
-    isBehind: false,
+    isBehind,
+    between: (after) => [7, 8, 9].filter((place) => place > after).map((place) => ({ place, position: place })),
     missed: async (_server, after): Promise<MissedPage> => {
       askedFor.push(after);
       return { events: [{ place: 100, position: 100 }], edus: [], upTo: 100, isLast: true };
@@ -115,6 +118,14 @@ describe('of several nodes', () => {
     expect(sent.map(({ pdus }) => pdus)).toEqual([['{"at":6}']]);
     expect(askedFor).toEqual([]);
     expect(queue.isElsewhere).toBe(false);
+  });
+
+  it('one sends each event that the other had still to send', async () => {
+    const { queue, sent, askedFor } = queueTo({ isBehind: true, bus: await leftSo({ upTo: 7, isDone: true }) });
+    await queue.run();
+    expect(askedFor).toEqual([]);
+    expect(sent.map(({ pdus, edus }) => [pdus, edus.length])).toEqual([[['{"at":8}', '{"at":9}'], 1]]);
+    expect(queue.sentUpTo).toBe(9);
   });
 
   it('one finds in the log what the other could not send', async () => {

@@ -2,6 +2,7 @@
 import type { Claim, Left } from '#src/bus/work.ts';
 import type { Position } from '#streams/event-log.ts';
 import type { Edu, LastingEdus } from './edu.ts';
+import type { PlacedEvent } from './missed-events.ts';
 
 /** Most events of a transaction. Source: server-server API, "Transactions". */
 export const MAX_PDUS_PER_TRANSACTION = 50;
@@ -23,7 +24,7 @@ export interface Transaction {
 /** A page of what a server has missed. */
 export interface MissedPage {
   /** Positions of events, in the order of their places. */
-  readonly events: readonly { readonly place: Position; readonly position: Position }[];
+  readonly events: readonly PlacedEvent[];
   readonly edus: readonly Edu[];
   /** Up to where the server has everything once it has got the page. */
   readonly upTo: Position;
@@ -36,6 +37,8 @@ export interface DestinationQueueOptions {
   readonly sentUpTo: Position;
   /** Whether there may be something after that which the queue was not told of. */
   readonly isBehind: boolean;
+  /** All events for it after a position, of those that queues have been told of; undefined if they are too many to look for. */
+  readonly between: (after: Position) => readonly PlacedEvent[] | undefined;
   /** What the server has missed after a position, the next page of it. */
   readonly missed: (destination: string, after: Position) => Promise<MissedPage>;
   /** Takes the sending to the server for this node; undefined if another has it. */
@@ -78,7 +81,7 @@ export class DestinationQueue {
   #claim: Claim | undefined;
   #isStopped = false;
   #running: Promise<void> | undefined;
-  #events: { readonly place: Position; readonly position: Position }[] = [];
+  #events: PlacedEvent[] = [];
   /** Those with a key replace the one before that has the same. */
   #edus = new Map<string, Edu>();
   #eduSerial = 0;
@@ -222,6 +225,13 @@ export class DestinationQueue {
       this.#lastingUpTo = upTo;
       this.fallBehind();
       return;
+    }
+    const between = isDone && this.#isBehind ? this.#options.between(upTo) : undefined;
+    if (between !== undefined) {
+      // A node that ended a moment ago: what it still had to send is sent as it would have done it.
+      this.#isBehind = false;
+      this.#hasLasting = true;
+      this.#events = [...between];
     }
     this.#events = this.#events.filter(({ place }) => place > upTo);
     this.#eventsUpTo = Math.max(this.#eventsUpTo, upTo);

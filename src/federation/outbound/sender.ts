@@ -2,14 +2,11 @@
  * Sends what happens here to the servers that are to know of it: each in order, none waiting for another.
  * https://spec.matrix.org/v1.19/server-server-api/#transactions
  */
-import { joinedRoomAt } from '#projections/encryption/key-queries.ts';
 import type { Reader } from '#projections/engine/reader.ts';
 import { sentPosition } from '#projections/federation/sent.ts';
 import { SENT_STREAM, type SentPosition, sentRecord } from '#projections/federation/sent-records.ts';
-import { type Event, eventsSince, hasOtherServers, knownServers, serversIn } from '#projections/rooms/queries.ts';
+import { hasOtherServers, knownServers } from '#projections/rooms/queries.ts';
 import { canonicalJson } from '#protocol/canonical-json.ts';
-import { serverNameOf } from '#protocol/identifiers.ts';
-import { parseJson } from '#protocol/json-limits.ts';
 import { isJsonObject } from '#protocol/json-object.ts';
 import type { JsonObject } from '#protocol/pdu.ts';
 import { type Bus, serverOfTopic, type Topics } from '#src/bus/bus.ts';
@@ -30,7 +27,8 @@ import {
   type Transaction,
 } from './destination-queue.ts';
 import type { Edu, LastingEdus } from './edu.ts';
-import { isOursToSend, missedByNewcomer, newestMissed } from './missed-events.ts';
+import { newestMissed } from './missed-events.ts';
+import { newEvents, newEventsFor } from './new-events.ts';
 import { Pace } from './pace.ts';
 import { PduTexts } from './pdu-texts.ts';
 
@@ -56,8 +54,8 @@ export interface SenderOptions {
   /** Tells what is new, and which node sends to which server. */
   readonly bus: Bus;
   readonly log: EventLog;
-  readonly client: FederationClient;
-  readonly destinations: Destinations;
+  readonly client: Pick<FederationClient, 'request'>;
+  readonly destinations: Pick<Destinations, 'troubleOf'>;
   readonly commands: StreamCommands;
   readonly lasting: LastingEdus;
   /** 16 fresh bytes for a record's id. */
@@ -254,37 +252,16 @@ export class Sender {
     const after = this.#seen;
     this.#seen = reader.frontier;
     const woken = new Set<DestinationQueue>();
-    for (const { place, event } of eventsSince(reader, after)) {
-      for (const queue of this.#greet({ place, event })) woken.add(queue);
-      if (!isOursToSend(reader, serverName, event.position, event.sender)) continue;
-      const servers = new Set(serversIn(reader, event.room));
-      const putOut = serverOfPutOut(event);
-      if (putOut !== undefined) servers.add(putOut);
-      servers.delete(serverName);
-      // Whoever sent it to us has it. The sender of an invite by address need not know that it was redeemed.
-      if (event.sender === event.stateKey) servers.delete(serverNameOf(event.sender) ?? '');
-      const isIntroduction = introducesDevices(reader, event, place);
+    for (const { place, position, servers, isIntroduction } of newEvents(reader, serverName, after)) {
       for (const server of servers) {
         if (this.#isOthers(server)) continue;
         const queue = this.#queueOf(server, place - 1);
-        queue.addEvent(place, event.position);
+        queue.addEvent(place, position);
         if (isIntroduction) queue.addLastingBehind();
         woken.add(queue);
       }
     }
     for (const queue of woken) void queue.run();
-  }
-
-  /** Whoever has just come into a room is sent what was said in it before that was known here. */
-  *#greet(came: { readonly place: Position; readonly event: Event }): Generator<DestinationQueue> {
-    const { engine, serverName } = this.#options;
-    const missed = missedByNewcomer(engine.reader, serverName, came);
-    if (missed === undefined || this.#behind.has(missed.server)) return;
-    for (const { place, position } of missed.ends) {
-      const queue = this.#queueOf(missed.server, place - 1);
-      queue.addEvent(place, position);
-      yield queue;
-    }
   }
 
   #queueOf(destination: string, sentUpTo: Position = this.#seen, isBehind = false): DestinationQueue {
@@ -295,6 +272,7 @@ export class Sender {
       destination,
       sentUpTo,
       isBehind,
+      between: (after) => newEventsFor(this.#options.reader, this.#options.serverName, destination, after, this.#seen),
       missed: (server, after) => this.#missed(server, after),
       claim: () => bus.claim(sendingTo(destination), (message) => this.#onPassedOn(destination, message)),
       lasting,
@@ -437,23 +415,6 @@ export class Sender {
 function transactionText(origin: string, now: number, pdus: readonly string[], edus: readonly Edu[]): string {
   const list = edus.map(({ type, content }) => ({ edu_type: type, content }));
   return `{"edus":${canonicalJson(list, 'loose')},"origin":${canonicalJson(origin)},"origin_server_ts":${now},"pdus":[${pdus.join()}]}`;
-}
-
-/** Whether somebody came into a room with the event of whose devices others there have to hear. */
-function introducesDevices(reader: Reader, { type, stateKey, room, position }: Event, place: Position): boolean {
-  if (type !== 'm.room.member' || stateKey === undefined) return false;
-  const joinedAt = joinedRoomAt(reader, stateKey, room);
-  return joinedAt === place || joinedAt === position;
-}
-
-/**
- * The server of somebody who was put out of a room, or whose invite was taken back: they are told so. An invite itself goes to
- * them another way, to a server that may not know the room.
- */
-function serverOfPutOut({ type, stateKey, contentJson }: Event): string | undefined {
-  if (type !== 'm.room.member' || stateKey === undefined) return undefined;
-  const { membership } = parseJson(contentJson) as JsonObject;
-  return membership === 'leave' || membership === 'ban' ? serverNameOf(stateKey) || undefined : undefined;
 }
 
 /**
