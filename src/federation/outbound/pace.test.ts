@@ -81,6 +81,15 @@ it('waits until what was begun has taken no more than its share of the time', as
   expect(asked.begun).toBe(3);
 });
 
+it('gives the first turn after a pause at once, however much else the thread has to do', async () => {
+  const pace = paceOn({ share: () => 0.9 });
+  asking(pace, 1);
+  await vi.advanceTimersByTimeAsync(INTERVAL_MS * 2);
+  const asked = asking(pace, 1);
+  await vi.advanceTimersByTimeAsync(0);
+  expect(asked.begun).toBe(1);
+});
+
 it('lets nobody wait longer than the longest wait, however many there are', async () => {
   const turnMs = INTERVAL_MS * (MAX_INTERVALS_LEFT + 1);
   const servers = 2 * Math.ceil(MAX_WAIT_MS / turnMs);

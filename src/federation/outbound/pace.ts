@@ -54,7 +54,8 @@ export class Pace {
   /** Resolves when a transaction may be begun. */
   turn(): Promise<void> {
     this.#timer ??= setInterval(() => this.#next(), INTERVAL_MS);
-    if (this.#isFree && !this.#hasMoreToDo()) {
+    // The first after a pause: none is under way that could take too much.
+    if (this.#isFree && !this.#isBusy()) {
       this.#give();
       return Promise.resolve();
     }
