@@ -11,7 +11,8 @@ import {
   destinationRecord,
 } from '#projections/federation/destination-records.ts';
 import { destinationDown, downDestinationsOf } from '#projections/federation/destinations.ts';
-import { type Bus, serverOfTopic, serverTopic } from '#src/bus/bus.ts';
+import { type Bus, serverTopic } from '#src/bus/bus.ts';
+import { onServerBack } from '#src/bus/server-back.ts';
 import type { StreamCommands } from '#src/commands/stream-command.ts';
 import type { Logger } from '#src/log/logger.ts';
 import { Lru } from '#src/sync/lru.ts';
@@ -63,13 +64,7 @@ export class Destinations {
   constructor(options: DestinationsOptions) {
     this.#options = options;
     // Of a sign of life that another node got nothing more is to be said.
-    options.bus.follow((topics, position) => {
-      if (position !== BEFORE_FIRST) return;
-      for (const topic of topics) {
-        const server = serverOfTopic(topic);
-        if (server !== undefined) this.#forgive(server);
-      }
-    });
+    onServerBack(options.bus, (server) => this.#forgive(server));
   }
 
   #forgive(destination: string): void {

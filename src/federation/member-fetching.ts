@@ -25,6 +25,8 @@ import {
 } from '#projections/rooms/queries.ts';
 import { serverNameOf } from '#protocol/identifiers.ts';
 import { isJsonObject } from '#protocol/json-object.ts';
+import type { Bus } from '#src/bus/bus.ts';
+import { onServerBack } from '#src/bus/server-back.ts';
 import { MatrixError } from '#src/http/errors.ts';
 import type { Logger } from '#src/log/logger.ts';
 import { NotWanted } from '#src/rooms/receive/outliers.ts';
@@ -33,7 +35,6 @@ import type { ReceivingRoom } from '#src/rooms/receive/types.ts';
 import type { Rooms } from '#src/rooms/rooms.ts';
 import type { EventLog, Position } from '#streams/event-log.ts';
 import { type FederationClient, federationPath } from './client.ts';
-import type { Destinations } from './destinations.ts';
 import { FederationError } from './errors.ts';
 import { readEventLists } from './event-lists.ts';
 import { Slots } from './slots.ts';
@@ -56,7 +57,8 @@ const LISTS: ReadonlySet<string> = new Set([STATE, 'auth_chain']);
 
 export interface MemberFetchingOptions {
   readonly client: Pick<FederationClient, 'read'>;
-  readonly destinations: Pick<Destinations, 'onRecovery'>;
+  /** Tells of servers that are there again. */
+  readonly bus: Pick<Bus, 'follow'>;
   readonly rooms: Rooms;
   readonly receiver: Receiver;
   readonly log: EventLog;
@@ -85,8 +87,8 @@ export class MemberFetching {
 
   /** Goes on with what an earlier run of the server left. */
   start(): void {
-    const { reader, destinations } = this.#options;
-    this.#stopListening = destinations.onRecovery((server) => this.#onRecovery(server));
+    const { reader, bus } = this.#options;
+    this.#stopListening = onServerBack(bus, (server) => this.#onRecovery(server));
     const rooms = [...[...partialRooms(reader)].map(({ room }) => room), ...roomsWithHeldEvents(reader)];
     for (const room of new Set(rooms)) this.#begin(room);
   }

@@ -5,11 +5,13 @@ import { heldEventsOf, isPartial } from '#projections/rooms/partial.ts';
 import { eventById, findRoom, serversIn } from '#projections/rooms/queries.ts';
 import { eventIdOf } from '#protocol/hashing.ts';
 import type { JsonObject, Pdu } from '#protocol/pdu.ts';
+import { serverTopic } from '#src/bus/bus.ts';
+import { LocalBus } from '#src/bus/local-bus.ts';
 import type { FederationClient } from '#src/federation/client.ts';
-import type { RecoveryListener } from '#src/federation/destinations.ts';
 import { FederationError } from '#src/federation/errors.ts';
 import { MemberFetching } from '#src/federation/member-fetching.ts';
 import { silentLog } from '#src/log/logger.ts';
+import { BEFORE_FIRST } from '#streams/event-log.ts';
 import type { TestClient } from '#test/support/application.ts';
 import { startServerOn, TestNetwork, type TestServer } from '#test/support/federation.ts';
 import { HostilePeer } from '#test/support/hostile-peer.ts';
@@ -168,7 +170,7 @@ it.each<[string, () => JsonObject]>([
 /** Fetches the members beside the server's own task, which hangs, from whoever tells. */
 function fetching(tells: (server: string) => boolean, firstPauseMs: number) {
   const asked: string[] = [];
-  const recoveries: RecoveryListener[] = [];
+  const bus = new LocalBus();
   const read: FederationClient['read'] = async ({ destination }, make) => {
     asked.push(destination);
     if (!tells(destination)) throw new FederationError('unreachable', destination, 'it is gone');
@@ -181,12 +183,7 @@ function fetching(tells: (server: string) => boolean, firstPauseMs: number) {
   const { rooms, receiver, reader } = one.context;
   const task = new MemberFetching({
     client: { read },
-    destinations: {
-      onRecovery: (listener) => {
-        recoveries.push(listener);
-        return () => {};
-      },
-    },
+    bus,
     rooms,
     receiver,
     reader,
@@ -195,9 +192,7 @@ function fetching(tells: (server: string) => boolean, firstPauseMs: number) {
     logger: silentLog(),
     firstPauseMs,
   });
-  const recover = (server: string): void => {
-    for (const listener of recoveries) listener(server);
-  };
+  const recover = (server: string): void => bus.publish([serverTopic(server)], BEFORE_FIRST);
   return { asked, task, recover };
 }
 

@@ -9,7 +9,8 @@ import { hasOtherServers, knownServers } from '#projections/rooms/queries.ts';
 import { canonicalJson } from '#protocol/canonical-json.ts';
 import { isJsonObject } from '#protocol/json-object.ts';
 import type { JsonObject } from '#protocol/pdu.ts';
-import { type Bus, serverOfTopic, type Topics } from '#src/bus/bus.ts';
+import type { Bus, Topics } from '#src/bus/bus.ts';
+import { onServerBack } from '#src/bus/server-back.ts';
 import { sendingTo } from '#src/bus/work.ts';
 import type { StreamCommands } from '#src/commands/stream-command.ts';
 import type { Logger } from '#src/log/logger.ts';
@@ -122,6 +123,7 @@ export class Sender {
     for (const server of knownServers(reader)) if (server !== serverName) this.#behind.add(server);
     for (const server of lasting.destinationsSince(-1)) this.#behind.add(server);
     this.#stops.push(bus.follow((topics, position) => this.#onPublished(topics, position)));
+    this.#stops.push(onServerBack(bus, (server) => this.#retry(server)));
     this.#stops.push(lasting.wakeOnPublished(bus, (destinations, after) => this.#wake(destinations, after)));
     // Not at once: whoever is sent something may have to ask this server for its keys, which does not listen yet.
     const retries = setInterval(() => this.#retryAll(), RETRY_INTERVAL_MS).unref();
@@ -219,11 +221,7 @@ export class Sender {
   }
 
   #onPublished(topics: Topics, position: Position): void {
-    if (position === BEFORE_FIRST) {
-      for (const topic of topics) this.#retry(serverOfTopic(topic) ?? '');
-      return;
-    }
-    if (this.#isScheduled || !this.#concernsOthers(topics)) return;
+    if (position === BEFORE_FIRST || this.#isScheduled || !this.#concernsOthers(topics)) return;
     this.#isScheduled = true;
     // After those who wait for their own request.
     setImmediate(() => {
