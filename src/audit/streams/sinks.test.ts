@@ -1,3 +1,4 @@
+import { spawn, spawnSync } from 'node:child_process';
 import { createSocket } from 'node:dgram';
 import { once } from 'node:events';
 import { mkdtemp, readFile, rm } from 'node:fs/promises';
@@ -120,6 +121,23 @@ describe('syslog', () => {
       await until('"id4"');
       await sink.close();
       server.close();
+    },
+  );
+
+  // Node makes no such sockets itself.
+  test.skipIf(spawnSync('python3', ['--version']).status !== 0)(
+    'a socket for datagrams is told what to do',
+    async () => {
+      const socketPath = path.join(folder, 'datagrams.sock');
+      const bind =
+        'import socket, sys; s = socket.socket(1, 2); s.bind(sys.argv[1]); print("bound", flush=True); input()';
+      const holder = spawn('python3', ['-c', bind, socketPath], { stdio: ['pipe', 'pipe', 'ignore'] });
+      await once(holder.stdout, 'data');
+      const sink = syslogSink({ url: `unix://${socketPath}`, serverName: 'example.org' });
+      await expect(sink.send([entry(1)])).rejects.toThrow('let the syslog daemon listen on the loopback');
+      const ended = once(holder, 'close');
+      holder.stdin.end();
+      await ended;
     },
   );
 

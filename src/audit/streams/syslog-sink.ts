@@ -21,8 +21,13 @@ const DEFAULT_PORTS: Readonly<Record<string, number>> = { 'udp:': 514, 'tcp:': 6
 /** How long a connection may take to come about, and to take what is written. */
 const TIMEOUT_MS = 10_000;
 
+/** What is said of `/dev/log` where it is such a socket, as systemd's is: Node has no datagrams for Unix sockets. */
+const DATAGRAMS_ONLY =
+  'is a socket for datagrams, which cannot be sent to Unix sockets from here: let the syslog daemon listen on the loopback ' +
+  '(udp://127.0.0.1:514, tcp://127.0.0.1:601), or on a stream socket';
+
 export interface SyslogOptions {
-  /** `udp://HOST:PORT`, `tcp://…`, `tls://…`, `unix:///PATH`. */
+  /** `udp://HOST:PORT`, `tcp://…`, `tls://…`, `unix:///PATH` of a stream socket. */
   readonly url: string;
   /** Who sends. */
   readonly serverName: string;
@@ -124,13 +129,18 @@ async function connectTo(url: URL): Promise<Socket> {
     await once(socket, event, { signal: AbortSignal.timeout(TIMEOUT_MS) });
   } catch (error) {
     socket.destroy();
-    throw error;
+    throw takesDatagrams(error) ? new Error(`${url.pathname} ${DATAGRAMS_ONLY}`, { cause: error }) : error;
   }
   socket.on('error', () => {});
   // Syslog says nothing; reading is how the end of the connection is noticed.
   socket.resume();
   socket.unref();
   return socket;
+}
+
+/** Whether a Unix socket is one for datagrams. */
+function takesDatagrams(error: unknown): boolean {
+  return error instanceof Error && 'code' in error && error.code === 'EPROTOTYPE';
 }
 
 function hostOf({ hostname }: URL): string {
