@@ -52,15 +52,17 @@ export class Inviting {
     if (room === undefined || rules === undefined) throw new MatrixError('M_NOT_FOUND');
     const destination = serverNameOf(event.stateKey) ?? '';
     const built = rooms.sign(rooms.draft(roomId, event), rules);
+    // Whoever is invited hears of it before the room does.
+    const pdu = await rooms.recommended(roomId, built.pdu);
     const told = await strippedRoomState(this.#options, room, [event.sender]);
     const path = federationPath`/_matrix/federation/v2/invite/${roomId}/${built.eventId}`;
-    const content = { event: built.pdu, room_version: room.version, invite_room_state: told };
+    const content = { event: pdu, room_version: room.version, invite_room_state: told };
     const answer = await client
       .request({ destination, method: 'PUT', path, content, isUrgent: true })
       .catch((error: unknown) => {
         if (!isUnknownPath(error) || !rules.eventFormat.referencesHoldHashes) throw error;
         return this.#inviteOlder(destination, roomId, built.eventId, {
-          ...built.pdu,
+          ...pdu,
           unsigned: { invite_room_state: told },
         });
       });
@@ -68,7 +70,7 @@ export class Inviting {
     if (!isJsonObject(signed) || !isJsonObject(signed.signatures) || idOf(signed, rules) !== built.eventId) {
       throw new FederationError('bad_answer', destination, 'it gave back another event than the invite');
     }
-    const both = { ...built.pdu, signatures: { ...signed.signatures, ...built.pdu.signatures } };
+    const both = { ...pdu, signatures: { ...signed.signatures, ...pdu.signatures } };
     const verdict = await receiver.receive({ roomId, rules }, serverName, both);
     if (verdict.kind !== 'accept') throw refusal(verdict);
   }

@@ -14,6 +14,7 @@ import {
 import { transactions } from '#projections/rooms/tables.ts';
 import type { AuthEvent } from '#protocol/auth/types.ts';
 import type { BuiltEvent, EventDraft } from '#protocol/build-event.ts';
+import type { Pdu } from '#protocol/pdu.ts';
 import type { PowerLevels } from '#protocol/power-levels.ts';
 import { type RoomVersionRules, roomVersionRules } from '#protocol/room-version.ts';
 import { KeyedLock } from '#src/commands/keyed-lock.ts';
@@ -383,14 +384,26 @@ export class Rooms {
       }
       const signed = await policy.sign(server.serverName, prepared.pdu);
       if (!isRecommended(signed, head.rules, server)) {
-        throw new MatrixError(
-          'M_FORBIDDEN',
-          'The policy server of the room signs with another key than the room says.',
-        );
+        throw wrongPolicyKey();
       }
       await append([this.#writer.withSignatures(head, prepared, signed, transaction)]);
       return { eventId: prepared.eventId };
     });
+  }
+
+  /**
+   * An event of this server with the signature of the room's policy server, where the room has one: to be asked for before anybody
+   * else hears of the event. @throws {FederationError} as {@link send}. @throws {MatrixError} M_FORBIDDEN for another key's signature.
+   */
+  async recommended(roomId: string, pdu: Pdu): Promise<Pdu> {
+    const head = this.#head(roomId);
+    const { type, sender, content, state_key: stateKey } = pdu;
+    const server = this.#policyFor(head, { type, sender, content, ...(stateKey !== undefined && { stateKey }) });
+    const { policy } = this.#options;
+    if (server === undefined || policy === undefined) return pdu;
+    const signed = await policy.sign(server.serverName, pdu);
+    if (!isRecommended(signed, head.rules, server)) throw wrongPolicyKey();
+    return signed;
   }
 
   /** Puts an event on the queue for the disk, behind all before it; the head goes on from it at once. */
@@ -494,3 +507,7 @@ function membersNotKnown(): MatrixError {
 }
 
 function ignore(): void {}
+
+function wrongPolicyKey(): MatrixError {
+  return new MatrixError('M_FORBIDDEN', 'The policy server of the room signs with another key than the room says.');
+}

@@ -6,6 +6,7 @@ import { verifyEventSignature } from '#protocol/signing.ts';
 import { FederationError } from '#src/federation/errors.ts';
 import { pduById } from '#src/federation/pdus.ts';
 import { POLICY_KEY_ID } from '#src/rooms/policy.ts';
+import { sync } from '#test/client-api/sync-client.ts';
 import { request, type TestClient } from '#test/support/application.ts';
 import { startServerOn, TestNetwork, type TestServer, testPolicyKey } from '#test/support/federation.ts';
 
@@ -109,6 +110,21 @@ it('whom its lists ban cannot say anything, and is told why, until they are let 
   expect((await say(alice)).status).toBe(200);
   await rule('bad', {});
   expect((await say(bad)).status).toBe(200);
+});
+
+it('whom its lists ban invites nobody, and those who were to be invited hear nothing of it', async () => {
+  const carol = await three.register('carol');
+  const isInvited = async (): Promise<boolean> => {
+    const { rooms } = (await sync(carol)) as { rooms?: { invite?: Record<string, unknown> } };
+    return rooms?.invite?.[roomId] !== undefined;
+  };
+  const invite = (who: TestClient) => who.call('POST', at(roomId, '/invite'), { user_id: carol.userId });
+  await rule('bad', { entity: '@bad:*', recommendation: 'm.ban' });
+  expect(await invite(bad)).toMatchObject({ status: 400, body: { errcode: 'M_FORBIDDEN' } });
+  expect(await isInvited()).toBe(false);
+  await rule('bad', {});
+  expect((await invite(bad)).status).toBe(200);
+  expect(await isInvited()).toBe(true);
 });
 
 it('a list that changes all the time is followed', async () => {
