@@ -84,7 +84,8 @@ export interface Command<O extends OptionDeclarations = OptionDeclarations> {
   /** How many arguments that are not options; default none. */
   readonly positionals?: { readonly min: number; readonly max: number };
   readonly usesConfig?: boolean;
-  readonly printsData?: boolean;
+  /** Whether there is data on standard output; `json` where that is JSON in any case, so that `--json` changes nothing. */
+  readonly printsData?: boolean | 'json';
   /** Resolves with the exit status. A {@link UsageError} becomes status 2, any other error its message and status 1. */
   run(context: CommandContext<O>): Promise<ExitStatus>;
 }

@@ -14,9 +14,16 @@ export function implicitOptions(command: Pick<Command, 'usesConfig' | 'printsDat
             defaultText: '$STELE_CONFIG, else what npm start serves',
           },
         }),
-    ...(command.printsData === true ? { json: { type: 'boolean', description: 'Print JSON for other programs' } } : {}),
+    ...jsonOption(command),
     help: { type: 'boolean', short: 'h', description: 'Show this help' },
   };
+}
+
+function jsonOption({ printsData }: Pick<Command, 'printsData'>): OptionDeclarations {
+  if (printsData === undefined || printsData === false) return {};
+  const description =
+    printsData === 'json' ? 'Print JSON for other programs, as this verb always does' : 'Print JSON for other programs';
+  return { json: { type: 'boolean', description } };
 }
 
 /** Commands that help lists under one heading. */

@@ -1,4 +1,4 @@
-import { mkdtemp, rm, writeFile } from 'node:fs/promises';
+import { mkdtemp, readFile, rm, writeFile } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import path from 'node:path';
 import { afterAll, beforeAll, describe, expect, test } from 'vitest';
@@ -65,6 +65,37 @@ describe('help', () => {
           expect({ ...command.options, ...implicitOptions(command) }).toHaveProperty(option);
         }
       }
+    },
+  );
+});
+
+describe('every verb', () => {
+  test.each(Object.entries(COMMANDS))(
+    '%s says what it is for, what each option does, and how to begin',
+    async (name, load) => {
+      const { command } = await load();
+      expect(command.name).toBe(name);
+      expect(command.summary).toMatch(/^[A-Z].*[^.]$/);
+      for (const { description } of Object.values(command.options)) expect(description).toMatch(/^\w.*[^.]$/);
+      if (name !== 'version') expect(command.examples?.length ?? 0).toBeGreaterThan(0);
+    },
+  );
+
+  test.each(Object.entries(COMMANDS))('%s has --json if it prints data', async (name, load) => {
+    const { command } = await load();
+    const source = await readFile(new URL(`./commands/${name.replaceAll(' ', '-')}.ts`, import.meta.url), 'utf8');
+    const printsData = /\bprint[(,)]/.test(source);
+    expect('json' in implicitOptions(command)).toBe(printsData);
+    if (printsData && command.printsData !== 'json') expect(source).toMatch(/\bjson\b/);
+  });
+
+  test.each(Object.keys(COMMANDS))(
+    '%s turns down what it does not know with status 2, and offers help',
+    async (name) => {
+      const { status, out, err } = await stele(`${name} --xyzzy`);
+      expect([status, out]).toEqual([2, '']);
+      expect(err).toContain('unknown option --xyzzy');
+      expect(err).toContain(`stele help ${name}`);
     },
   );
 });

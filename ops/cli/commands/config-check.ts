@@ -10,6 +10,7 @@ export const command = defineCommand({
   description: `
 Reads the file and the environment as 'stele serve' would, and says everything that is wrong with them at once.
 Exit status 1 if something is wrong.`,
+  examples: ['config check --config stele.yaml'],
   options: {},
   printsData: true,
   run: async ({ configSource, json, print, say }) => {

@@ -17,6 +17,7 @@ that it names were signed with the same key. That the log still is what these he
 
 Give the key that you got from the server's operator at another time, as 'stele proof' prints it. Without --key the one of the
 configured data folder is taken.`,
+  examples: ['erase check ./certificate --key "$(curl -s https://matrix.example.org/_stele/log/key)"'],
   options: {
     key: { type: 'string', value: 'KEY', description: 'The public key that it must be signed with' },
   },

@@ -17,6 +17,7 @@ export const command = defineCommand({
   name: 'hold list',
   summary: 'Show legal holds: what they cover, for which case, who set them',
   usage: '[--all] [--case CASE]',
+  examples: ['hold list', 'hold list --case C-17 --all --json'],
   options: {
     all: { type: 'boolean', description: 'Those that were released too' },
     case: { type: 'string', value: 'CASE', description: 'Only those of this case' },

@@ -33,6 +33,7 @@ A line for each record of the log that says that something was to go and stayed 
 redactions, removal of rooms, history or media, pruning of backups; and for each request that was refused for it. What is kept is on
 record once for each cause. Works while the server runs, and with --read-only on a copy of the data folder. 'stele proof POSITION'
 proves each.`,
+  examples: ['hold refusals HOLD_ID', 'hold refusals HOLD_ID --json'],
   options: READ_OPTIONS,
   positionals: { min: 1, max: 1 },
   printsData: true,

@@ -15,6 +15,7 @@ export const command = defineCommand({
   description: `
 Prints a line for each key: its id, its public half, and until when it was used; the key in use comes first. Works whether the
 server runs or not, as the system user that it runs as.`,
+  examples: ['keys list'],
   options: {},
   printsData: true,
   run: async ({ loadConfig, json, print }) => {

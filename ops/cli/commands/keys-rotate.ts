@@ -12,6 +12,7 @@ that everything it signed stays valid; its secret half is gone, unless you have 
 the new key. Do this when the key file may have been read by somebody else, and now and then.
 
 Works whether the server runs or not, as the system user that it runs as; a running server signs with the new key at once.`,
+  examples: ['keys rotate'],
   options: {},
   printsData: true,
   run: async ({ loadConfig, json, print, say }) => {

@@ -16,6 +16,7 @@ the same order; for 'stele proof check' or any RFC 6962 implementation. Works wh
   examples: ['proof consistency checkpoint-of-last-year > proof.json'],
   options: {},
   positionals: { min: 1, max: 1 },
+  printsData: 'json',
   run: async ({ positionals, loadConfig, print }) => {
     const [file = ''] = positionals;
     const older = await readFile(file, 'utf8');

@@ -29,6 +29,7 @@ asked. Works while the server runs. That somebody has content shown is on record
     ...READ_OPTIONS,
   },
   positionals: { min: 1, max: 1 },
+  printsData: 'json',
   run: async ({ options, positionals, loadConfig, print, say, signal }) => {
     const [wanted = ''] = positionals;
     const { isEvent, position: given } = parseWanted(wanted);

@@ -9,6 +9,7 @@ export const command = defineCommand({
   description: `
 Goes through the log, destroys the keys of what the policy lets go, and builds the tables and the search index anew: that takes as long
 as both. What a legal hold covers stays. Works whether the server runs or not, as the system user that it runs as.`,
+  examples: ['retention run'],
   options: {},
   printsData: true,
   run: async ({ loadConfig, json, print }) => {

@@ -6,6 +6,7 @@ export const command = defineCommand({
   name: 'roles approve',
   summary: 'Let somebody open everything for a while who asked for it',
   usage: 'REQUEST_ID',
+  examples: ["roles approve REQUEST_ID --reason 'the incident of today'"],
   options: { reason: { type: 'string', value: 'TEXT', description: 'Why; it is on record' } },
   positionals: { min: 1, max: 1 },
   printsData: true,

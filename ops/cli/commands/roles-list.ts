@@ -21,6 +21,7 @@ export const command = defineCommand({
   description: `
 Prints a line for each role that was given: its id, whose it is, what limits it, who gave it and why. Server administrators have the
 role admin without being given it, and are not listed.`,
+  examples: ['roles list', 'roles list --json'],
   options: {},
   printsData: true,
   run: async ({ loadConfig, json, print }) => {

@@ -6,6 +6,7 @@ export const command = defineCommand({
   name: 'roles revoke',
   summary: 'Take a role back',
   usage: 'GRANT_ID',
+  examples: ["roles revoke GRANT_ID --reason 'the audit is over'"],
   options: { reason: { type: 'string', value: 'TEXT', description: 'Why; it is on record' } },
   positionals: { min: 1, max: 1 },
   printsData: true,

@@ -15,6 +15,7 @@ export const command = defineCommand({
   description: `
 Without a configuration file it serves 'localhost' on 127.0.0.1:8008 from ./data, with open registration: to try it out.
 SIGTERM or SIGINT stops it in order; a second one at once.`,
+  examples: ['serve --config stele.yaml'],
   options: {},
   run: async ({ loadConfig, say, signal }) => {
     const config = await loadConfig();

@@ -18,6 +18,7 @@ export const command = defineCommand({
   description: `
 Prints a line for each token that is good: its id, whose it is, the role, until when, for which case and why. The tokens themselves
 are known to nobody but those who were given them.`,
+  examples: ['tokens list'],
   options: {},
   printsData: true,
   run: async ({ loadConfig, json, print }) => {

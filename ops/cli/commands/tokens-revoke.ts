@@ -6,6 +6,7 @@ export const command = defineCommand({
   name: 'tokens revoke',
   summary: 'Take a scoped token back',
   usage: 'TOKEN_ID',
+  examples: ["tokens revoke TOKEN_ID --reason 'it was lost'"],
   options: { reason: { type: 'string', value: 'TEXT', description: 'Why; it is on record' } },
   positionals: { min: 1, max: 1 },
   printsData: true,

@@ -13,9 +13,11 @@ export const command = defineCommand({
     name: { type: 'string', value: 'NAME', description: 'The name of a new key: a URL without its scheme' },
   },
   usesConfig: false,
-  run: async ({ options: { state, name }, print }) => {
+  printsData: true,
+  run: async ({ options: { state, name }, json, print }) => {
     if (state === undefined) throw new UsageError('--state names the folder of the witness');
-    print((await openWitnessKey(state, name)).verifier.text);
+    const { text: key } = (await openWitnessKey(state, name)).verifier;
+    print(json ? JSON.stringify({ key }) : key);
     return SUCCESS;
   },
 });

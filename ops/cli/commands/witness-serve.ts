@@ -32,6 +32,7 @@ Put a reverse proxy with TLS in front of it, and run it on another machine, by o
   examples: ['witness serve --state ./witness --log "$(curl -s https://matrix.example.org/_stele/log/key)"'],
   options,
   usesConfig: false,
+  printsData: true,
   run: async (context) => {
     const { state, log: logs } = context.options;
     if (state === undefined) throw new UsageError('--state names the folder of the witness');
@@ -47,7 +48,7 @@ Put a reverse proxy with TLS in front of it, and run it on another machine, by o
 
 async function serve(
   state: string,
-  { options: given, print, say, signal }: CommandContext<typeof options>,
+  { options: given, json, print, say, signal }: CommandContext<typeof options>,
 ): Promise<ExitStatus> {
   const cosigner = await openWitnessKey(state, given.name);
   const witness = new Witness({
@@ -71,7 +72,8 @@ async function serve(
   const { host, port } = parseListen(given.listen ?? DEFAULT_LISTEN);
   const running = await serveWitness(witness, { host, port }, (error) => say(`stele: ${String(error)}`));
   say(`The witness answers at ${running.url}. Its public key:`);
-  print(cosigner.verifier.text);
+  const { text: key } = cosigner.verifier;
+  print(json ? JSON.stringify({ url: running.url, key }) : key);
   if (!signal.aborted) await once(signal, 'abort');
   await running.stop();
   return SUCCESS;
