@@ -1,25 +1,17 @@
 import { setImmediate as nextTurn } from 'node:timers/promises';
 import { keptTransactionKey } from '#projections/rooms/keys.ts';
-import { countSince, isPartial, partialRoom } from '#projections/rooms/partial.ts';
+import { isPartial } from '#projections/rooms/partial.ts';
 import type { Transaction } from '#projections/rooms/pdu-record.ts';
-import {
-  authEventAt,
-  eventAt,
-  findRoom,
-  headOf,
-  isServerIn,
-  referenceHashOf,
-  stateEventPosition,
-} from '#projections/rooms/queries.ts';
+import { eventAt, findRoom, headOf, isServerIn } from '#projections/rooms/queries.ts';
 import { transactions } from '#projections/rooms/tables.ts';
 import type { AuthEvent } from '#protocol/auth/types.ts';
 import type { BuiltEvent, EventDraft } from '#protocol/build-event.ts';
 import type { Pdu } from '#protocol/pdu.ts';
 import type { PowerLevels } from '#protocol/power-levels.ts';
-import { type RoomVersionRules, roomVersionRules } from '#protocol/room-version.ts';
+import type { RoomVersionRules } from '#protocol/room-version.ts';
 import { KeyedLock } from '#src/commands/keyed-lock.ts';
 import { limitExceeded, MatrixError, unavailable } from '#src/http/errors.ts';
-import { type EventLog, NO_STREAM, type Position, type RecordDraft } from '#streams/event-log.ts';
+import { type EventLog, NO_STREAM, type RecordDraft } from '#streams/event-log.ts';
 import { advancing, type EventToSend, EventWriter, type EventWriterOptions, powerLevelsIn } from './event-writer.ts';
 import type { MembersKnown } from './members-known.ts';
 import {
@@ -31,18 +23,14 @@ import {
   policyServerOf,
 } from './policy.ts';
 import { type AdvancingEvent, MAX_PREV_EVENTS, RoomHead } from './room-head.ts';
+import { RoomHeads } from './room-heads.ts';
 
-/** Rooms whose heads stay in memory; the least recently used idle one goes first. */
-export const MAX_ACTIVE_ROOMS = 10_000;
 /** Appends of one room that may wait for the disk; beyond it, senders are asked to come again. */
 export const MAX_PENDING_APPENDS_PER_ROOM = 1024;
 /** First events of a room that are made in one turn of the event loop: some 10 ms. */
 const FIRST_EVENTS_PER_TURN = 50;
 /** When a sender may come again that found too many waiting. */
 const RETRY_AFTER_MS = 500;
-/** Events of ours that a room may have before all its members are known: each is written again then. */
-export const MAX_SENT_BEFORE_MEMBERS = 1000;
-
 export interface SentEvent {
   readonly eventId: string;
 }
@@ -79,9 +67,7 @@ export interface RoomTurn {
 export class Rooms {
   readonly #options: RoomsOptions;
   readonly #writer: EventWriter;
-  readonly #heads = new Map<string, RoomHead>();
-  /** Heads of rooms of which not all members are known, with how much may still be sent before they are. */
-  readonly #partialHeads = new WeakMap<RoomHead, number>();
+  readonly #heads: RoomHeads;
   /** Transactions on their way to the disk: a resend meanwhile gets the same answer. */
   readonly #inFlight = new Map<string, Promise<SentEvent>>();
   /** Whose turn it is in rooms that are taken as a whole, see {@link alone}. */
@@ -95,6 +81,7 @@ export class Rooms {
   constructor(options: RoomsOptions) {
     this.#options = options;
     this.#writer = new EventWriter(options);
+    this.#heads = new RoomHeads(options.reader);
   }
 
   /**
@@ -123,7 +110,7 @@ export class Rooms {
    * @throws {MatrixError} M_NOT_FOUND for an unknown room.
    */
   state(roomId: string, type: string, stateKey: string): AuthEvent | undefined {
-    return this.#head(roomId).state(type, stateKey);
+    return this.#heads.of(roomId).state(type, stateKey);
   }
 
   /**
@@ -131,7 +118,7 @@ export class Rooms {
    * @throws {MatrixError} M_NOT_FOUND for an unknown room.
    */
   rules(roomId: string): RoomVersionRules {
-    return this.#head(roomId).rules;
+    return this.#heads.of(roomId).rules;
   }
 
   /**
@@ -139,7 +126,7 @@ export class Rooms {
    * @throws {MatrixError} M_NOT_FOUND for an unknown room.
    */
   powerLevels(roomId: string): PowerLevels {
-    return powerLevelsIn(this.#head(roomId));
+    return powerLevelsIn(this.#heads.of(roomId));
   }
 
   /** Whether an event is on its way to the disk, so that somebody waits for it. */
@@ -190,12 +177,12 @@ export class Rooms {
 
   /** Forgets what is remembered of rooms beside what is committed, where nothing of a room is on its way to the disk. */
   forgetIdle(): void {
-    for (const [roomId, head] of this.#heads) if (head.pendingAppends === 0) this.#heads.delete(roomId);
+    this.#heads.dropIdle();
   }
 
   /** Throws what {@link Rooms.send} would for this event now, and sends nothing. */
   check(roomId: string, event: EventToSend): void {
-    this.#writer.prepare(this.#head(roomId), event);
+    this.#writer.prepare(this.#heads.of(roomId), event);
   }
 
   async #prepareNew(
@@ -263,11 +250,11 @@ export class Rooms {
       const { promise, resolve } = Promise.withResolvers<void>();
       this.#taken.set(roomId, promise);
       try {
-        await this.#heads.get(roomId)?.settled;
+        await this.#heads.inMemory(roomId)?.settled;
         return await work(await this.#turn(roomId));
       } finally {
         // Whatever was appended, the next event is decided on what is committed.
-        this.#heads.delete(roomId);
+        this.#heads.drop(roomId);
         this.#taken.delete(roomId);
         resolve();
       }
@@ -289,8 +276,8 @@ export class Rooms {
     decide: (head: NewestPoint) => FollowingEvent | undefined,
   ): Promise<{ readonly committed: Promise<void> } | undefined> {
     for (let taken = this.#taken.get(roomId); taken !== undefined; taken = this.#taken.get(roomId)) await taken;
-    if (!this.#heads.has(roomId) && !this.knows(roomId)) return undefined;
-    const head = this.#head(roomId);
+    if (this.#heads.inMemory(roomId) === undefined && !this.knows(roomId)) return undefined;
+    const head = this.#heads.of(roomId);
     if (head.pendingAppends >= MAX_PENDING_APPENDS_PER_ROOM) return undefined;
     const following = decide(head);
     if (following === undefined) return undefined;
@@ -300,7 +287,7 @@ export class Rooms {
 
   /** Resolves when all that is queued for a room now is committed, or has failed. */
   async settled(roomId: string): Promise<void> {
-    await this.#heads.get(roomId)?.settled;
+    await this.#heads.inMemory(roomId)?.settled;
   }
 
   /** Records events of others that have no place in the graph of a room. */
@@ -321,7 +308,7 @@ export class Rooms {
 
   async #sendNew(roomId: string, event: EventToSend, transaction?: Transaction): Promise<SentEvent> {
     for (let taken = this.#taken.get(roomId); taken !== undefined; taken = this.#taken.get(roomId)) await taken;
-    const head = this.#head(roomId);
+    const head = this.#heads.of(roomId);
     if (this.#waitsForMembers(head, event)) {
       await this.whenMembersKnown(roomId);
       const room = findRoom(this.#options.reader, roomId);
@@ -348,13 +335,13 @@ export class Rooms {
    * have one that is not known. What members say who are known to be there takes no other members to decide on.
    */
   #waitsForMembers(head: RoomHead, { type, sender, stateKey, content }: EventToSend): boolean {
-    const left = this.#partialHeads.get(head);
+    const left = this.#heads.sendsBeforeMembers(head);
     // Once the server has left the room, nobody tells it any more who is there, and nothing is sent.
     if (left === undefined || !this.isResident(head.roomId)) return false;
     const isOwnMembership = stateKey === sender && (content.membership === 'join' || content.membership === 'leave');
     const isKnown = head.state('m.room.member', sender)?.content.membership === 'join';
     if (left <= 0 || !isKnown || (type === 'm.room.member' && !isOwnMembership)) return true;
-    this.#partialHeads.set(head, left - 1);
+    this.#heads.countSendBeforeMembers(head);
     return false;
   }
 
@@ -374,7 +361,7 @@ export class Rooms {
    */
   #sendWithPolicy(roomId: string, event: EventToSend, transaction?: Transaction): Promise<SentEvent> {
     return this.alone({ roomId }, async ({ append }) => {
-      const head = this.#head(roomId);
+      const head = this.#heads.of(roomId);
       const server = this.#policyFor(head, event);
       const prepared = this.#writer.prepare(head, event, transaction);
       const { policy } = this.#options;
@@ -418,7 +405,7 @@ export class Rooms {
       await appended;
     } catch (error) {
       // What was decided on top of this event was decided on sand: begin again from what is committed.
-      if (this.#heads.get(roomId) === head) this.#heads.delete(roomId);
+      if (this.#heads.inMemory(roomId) === head) this.#heads.drop(roomId);
       throw error;
     } finally {
       head.arrived(event.eventId);
@@ -434,7 +421,7 @@ export class Rooms {
    */
   #sendAmongForks(roomId: string, event: EventToSend, transaction?: Transaction): Promise<SentEvent> {
     return this.alone({ roomId }, async ({ append }) => {
-      const prepared = this.#writer.prepare(this.#head(roomId), event, transaction);
+      const prepared = this.#writer.prepare(this.#heads.of(roomId), event, transaction);
       await append([prepared.record]);
       return { eventId: prepared.eventId };
     });
@@ -447,58 +434,9 @@ export class Rooms {
    * @throws {MatrixError} as {@link send}.
    */
   draft(roomId: string, event: EventToSend): EventDraft {
-    const head = this.#head(roomId);
+    const head = this.#heads.of(roomId);
     if (this.#waitsForMembers(head, event)) throw membersNotKnown();
     return this.#writer.draft(head, event).draft;
-  }
-
-  #head(roomId: string): RoomHead {
-    const known = this.#heads.get(roomId);
-    if (known) {
-      this.#heads.delete(roomId);
-      this.#heads.set(roomId, known);
-      return known;
-    }
-    const head = this.#loadHead(roomId);
-    this.#letGoOfIdleHeads();
-    this.#heads.set(roomId, head);
-    return head;
-  }
-
-  #loadHead(roomId: string): RoomHead {
-    const { reader } = this.#options;
-    const room = findRoom(reader, roomId);
-    if (room === undefined) throw new MatrixError('M_NOT_FOUND', 'This server does not know the room.');
-    const rules = roomVersionRules(room.version);
-    const at = headOf(reader, room.id);
-    if (rules === undefined || at === undefined) {
-      throw new MatrixError('M_UNSUPPORTED_ROOM_VERSION', `Room version ${room.version} is not supported.`);
-    }
-    const head = new RoomHead(
-      { roomId, rules, stream: room.stream },
-      at,
-      (type, stateKey) => {
-        const position: Position | undefined = stateEventPosition(reader, room.id, type, stateKey);
-        return position === undefined ? undefined : authEventAt(reader, position);
-      },
-      (eventId) => referenceHashOf(reader, eventId),
-    );
-    // It is made anew when all members are known.
-    const partial = partialRoom(reader, room.id);
-    if (partial !== undefined) {
-      const sent = countSince(reader, room.id, partial.place, MAX_SENT_BEFORE_MEMBERS);
-      this.#partialHeads.set(head, MAX_SENT_BEFORE_MEMBERS - sent);
-    }
-    return head;
-  }
-
-  #letGoOfIdleHeads(): void {
-    if (this.#heads.size < MAX_ACTIVE_ROOMS) return;
-    for (const [roomId, head] of this.#heads) {
-      if (head.pendingAppends > 0) continue;
-      this.#heads.delete(roomId);
-      return;
-    }
   }
 }
 
