@@ -63,3 +63,18 @@ test('a token in the query counts as one in the header, unless the configuration
   await carol.ok('GET', '/account/whoami');
   await strict.close();
 });
+
+test('a parameter without a value counts as none where it is optional', async () => {
+  for (const path of [
+    '/sync?since=&filter=',
+    `/rooms/${roomId}/messages?dir=b&from=&to=&filter=`,
+    `/rooms/${roomId}/members?at=`,
+    '/publicRooms?since=&server=',
+    '/notifications?from=&only=',
+    `/_matrix/client/v1/rooms/${roomId}/hierarchy?from=`,
+    `/_matrix/client/v1/rooms/${roomId}/threads?from=`,
+    '/events?from=&timeout=0',
+  ]) {
+    expect([path, (await alice.call('GET', path)).status]).toEqual([path, 200]);
+  }
+});

@@ -24,9 +24,12 @@ export const getPublicRooms = endpoint({
   handler: ({ query }, context: Context) => {
     const other = otherServer(context, query.server);
     if (other !== undefined) {
-      return remotePublicRooms(context.federation.client, other, { limit: query.limit, since: query.since });
+      return remotePublicRooms(context.federation.client, other, {
+        limit: query.limit,
+        since: query.since || undefined,
+      });
     }
-    return listPublicRooms(context.reader, { limit: query.limit, since: query.since });
+    return listPublicRooms(context.reader, { limit: query.limit, since: query.since || undefined });
   },
 });
 
@@ -47,7 +50,7 @@ export const postPublicRooms = endpoint({
     if (request.third_party_instance_id) return NO_ROOMS;
     return listPublicRooms(context.reader, {
       limit: request.limit ?? undefined,
-      since: request.since ?? undefined,
+      since: request.since || undefined,
       searchTerm: request.filter?.generic_search_term ?? undefined,
       roomTypes: request.filter?.room_types ?? undefined,
     });
@@ -56,7 +59,7 @@ export const postPublicRooms = endpoint({
 
 /** The server whose list is asked for, if it is another than this one. @throws {MatrixError} `M_INVALID_PARAM` for no server. */
 function otherServer({ serverName }: Pick<Context, 'serverName'>, server: string | undefined): string | undefined {
-  if (server === undefined || server === serverName) return undefined;
+  if (!server || server === serverName) return undefined;
   if (!isServerName(server)) throw invalidParam(`${server} is not a server name.`);
   return server;
 }

@@ -30,7 +30,7 @@ export const members = endpoint({
   }),
   handler: async ({ params, query, requester }, { reader, rooms, clock }: Context) => {
     await rooms.whenMembersKnown(params.roomId);
-    const at = query.at === undefined ? undefined : parsePaginationToken(query.at);
+    const at = query.at ? parsePaginationToken(query.at) : undefined;
     const room = viewRoom(reader, params.roomId, requester.userId);
     const version =
       at === undefined

@@ -21,11 +21,11 @@ const compiled = new Lru<string, Filter>(MAX_COMPILED_CHARACTERS, weigh);
 const compiledForEvents = new Lru<string, RoomEventFilter>(MAX_COMPILED_CHARACTERS, weigh);
 
 /**
- * The filter that the `filter` parameter of `/sync` means: JSON, or the id of one that the user uploaded.
+ * The filter that the `filter` parameter of `/sync` means: JSON, or the id of one that the user uploaded; an empty one is none.
  * @throws {MatrixError} M_INVALID_PARAM
  */
 export function syncFilter(reader: Reader, userId: string, parameter: string | undefined): Filter {
-  if (parameter === undefined) return NO_FILTER;
+  if (!parameter) return NO_FILTER;
   if (parameter.startsWith('{')) return compiledOnce(compiled, parameter, compileFilter);
   const uploaded = storedFilterJson(reader, userId, parameter);
   if (uploaded === undefined) throw new MatrixError('M_INVALID_PARAM', 'You have no filter with this id.');
@@ -37,7 +37,7 @@ export function syncFilter(reader: Reader, userId: string, parameter: string | u
  * @throws {MatrixError} M_INVALID_PARAM
  */
 export function roomEventFilter(parameter: string | undefined): RoomEventFilter {
-  if (parameter === undefined) return NO_ROOM_EVENT_FILTER;
+  if (!parameter) return NO_ROOM_EVENT_FILTER;
   return compiledOnce(compiledForEvents, parameter, compileRoomEventFilter);
 }
 

@@ -39,7 +39,8 @@ export const sync = endpoint({
       const json = await context.sync.respond({
         viewer,
         filter: syncFilter(context.reader, requester.userId, query.filter),
-        since: query.since === undefined ? undefined : parseSyncToken(query.since),
+        // An empty text is what some clients send for none.
+        since: query.since ? parseSyncToken(query.since) : undefined,
         isFullState: query.full_state,
         stateSection: stateSectionOf(query),
         timeoutMs: query.timeout,
