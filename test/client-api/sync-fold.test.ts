@@ -104,7 +104,7 @@ class Follower {
   }
 }
 
-const step = deedsAnd('sync', 'sync', 'sync', 'sync', 'lost', 'check', 'cold');
+const step = deedsAnd('sync', 'sync', 'sync', 'sync', 'lost', 'check', 'cold', 'full');
 const histories = fc.record({
   steps: fc.array(step, { minLength: 10, maxLength: 70 }),
   limit: fc.integer({ min: 1, max: 5 }),
@@ -123,8 +123,8 @@ it('a client that follows knows what a new one is told', { timeout: 3_600_000 },
       const filter = { room: { timeline: { limit, unread_thread_notifications: true } } };
       const asked: SyncParameters = { filter, use_state_after: isAfter };
       let since: string | undefined;
-      const look = async (): Promise<void> => {
-        const answer = await sync(watcher, { ...asked, ...(since !== undefined && { since }) });
+      const look = async (isFull: boolean): Promise<void> => {
+        const answer = await sync(watcher, { ...asked, full_state: isFull, ...(since !== undefined && { since }) });
         since = answer.next_batch;
         follower.take(answer, isAfter);
       };
@@ -137,7 +137,7 @@ it('a client that follows knows what a new one is told', { timeout: 3_600_000 },
         } else if (one.what === 'lost') {
           await sync(watcher, { ...asked, ...(since !== undefined && { since }) });
         } else {
-          await look();
+          await look(one.what === 'full');
         }
         if (one.what === 'check') await compare(follower, asked);
       }
