@@ -16,6 +16,7 @@ import type { Receiver } from '#src/rooms/receive/receiver.ts';
 import { receivingRoom } from '#src/rooms/receive/receiver.ts';
 import type { Verdict } from '#src/rooms/receive/types.ts';
 import { Lru } from '#src/sync/lru.ts';
+import { sharedPacer } from '#src/sync/pacer.ts';
 import type { FederationCounts } from '../counts.ts';
 import { idOfTold } from '../pdus.ts';
 import { aclOf } from './admission.ts';
@@ -40,7 +41,7 @@ export interface TransactionsOptions {
   /** Says which node takes in what of what a server sends. */
   readonly bus: Bus;
   readonly serverName: string;
-  readonly receiver: Receiver;
+  readonly receiver: Pick<Receiver, 'enqueue'>;
   /** By type. Other types are passed over. */
   readonly edus: ReadonlyMap<string, EduHandler>;
   readonly counts: FederationCounts;
@@ -106,6 +107,8 @@ export class Transactions {
     await this.#turns.run(receivingFrom(origin, roomId), async () => {
       const verdicts: Promise<void>[] = [];
       for (const event of events) {
+        // Transactions of many servers that come together would hold the event loop for all of their events.
+        if (sharedPacer.isDue) await sharedPacer.pause();
         const room = this.#roomFor(origin, roomId);
         const eventId = idIn(event, 'version' in room ? room.version : undefined);
         if ('error' in room) {
