@@ -383,7 +383,7 @@ export class Rooms {
    * else hears of the event. @throws {FederationError} as {@link send}. @throws {MatrixError} M_FORBIDDEN for another key's signature.
    */
   async recommended(roomId: string, pdu: Pdu): Promise<Pdu> {
-    const head = this.#head(roomId);
+    const head = this.#heads.of(roomId);
     const { type, sender, content, state_key: stateKey } = pdu;
     const server = this.#policyFor(head, { type, sender, content, ...(stateKey !== undefined && { stateKey }) });
     const { policy } = this.#options;
