@@ -4,10 +4,11 @@
  */
 import { type DeviceRow, devices } from '#projections/accounts/tables.ts';
 import type { Reader } from '#projections/engine/reader.ts';
-import { notFound } from '#src/http/errors.ts';
+import { invalidParam, MatrixError, notFound } from '#src/http/errors.ts';
 import type { RecordDraft } from '#streams/event-log.ts';
 import type { ActivityLog } from './activity.ts';
 import { checkDeviceName, MAX_DEVICE_ID_BYTES } from './credentials.ts';
+import { MAX_DEVICES_PER_USER } from './sessions.ts';
 import type { UserCommands } from './user-commands.ts';
 
 /** A device as its owner sees it. */
@@ -49,6 +50,21 @@ export class Devices {
   get(userId: string, deviceId: string): Device | undefined {
     const row = this.#row(userId, deviceId);
     return row && this.#describe(userId, deviceId, row);
+  }
+
+  /**
+   * Makes a device that nobody is logged in on; one that is there already stays as it is.
+   * @throws {MatrixError} `M_INVALID_PARAM` for an id that no device can have, `M_USER_LIMIT_EXCEEDED` where there are too many
+   */
+  async add(userId: string, deviceId: string): Promise<void> {
+    if (deviceId === '' || Buffer.byteLength(deviceId) > MAX_DEVICE_ID_BYTES) {
+      throw invalidParam(`A device id has 1 to ${MAX_DEVICE_ID_BYTES} bytes.`);
+    }
+    await this.#commands.run(userId, () => {
+      if (this.#row(userId, deviceId) !== undefined) return { records: [], result: undefined };
+      if (this.idsExcept(userId).length >= MAX_DEVICES_PER_USER) throw new MatrixError('M_USER_LIMIT_EXCEEDED');
+      return { records: [this.#commands.record('device.added', { deviceId, displayName: null })], result: undefined };
+    });
   }
 
   /** Gives a device another display name; the empty one for none. Throws `M_NOT_FOUND` if there is no such device. */

@@ -155,6 +155,15 @@ describe('what belongs to a user', () => {
       memberships: { [String(roomId)]: 'join' },
     });
     expect(await admin.ok('GET', `${ADMIN}/v1/users/${bob.userId}/pushers`)).toEqual({ pushers: [], total: 0 });
+    const made = `${ADMIN}/v2/users/${bob.userId}/devices`;
+    expect((await admin.call('POST', made, { device_id: 'SPARE' })).status).toBe(201);
+    expect((await admin.call('POST', made, { device_id: 'SPARE' })).status).toBe(201);
+    expect((await admin.call('POST', made, { device_id: '' })).status).toBe(400);
+    expect(await admin.ok('GET', `${made}/SPARE`)).toMatchObject({ device_id: 'SPARE', display_name: null });
+    const login = { type: 'm.login.password', identifier: { type: 'm.id.user', user: 'bob' }, device_id: 'SPARE' };
+    const spare = await admin.ok('POST', '/login', { ...login, password: 'a word for nobody' });
+    expect(spare).toMatchObject({ device_id: 'SPARE', user_id: bob.userId });
+    await admin.ok('DELETE', `${made}/SPARE`);
     const device = `${ADMIN}/v2/users/${bob.userId}/devices/${bob.deviceId}`;
     await admin.ok('PUT', device, { display_name: 'Lost phone' });
     expect(await admin.ok('GET', device)).toMatchObject({

@@ -13,7 +13,14 @@ import { resetPassword } from './reset-password.ts';
 import { liftShadowBan, shadowBan } from './shadow-ban.ts';
 import { userAccountData } from './user-account-data.ts';
 import { cumulativeJoinedRoomCount, sentInviteCount } from './user-counts.ts';
-import { deleteUserDevice, deleteUserDevices, getUserDevice, listUserDevices, putUserDevice } from './user-devices.ts';
+import {
+  addUserDevice,
+  deleteUserDevice,
+  deleteUserDevices,
+  getUserDevice,
+  listUserDevices,
+  putUserDevice,
+} from './user-devices.ts';
 import { userPushers } from './user-pushers.ts';
 import { userJoinedRooms, userMemberships } from './user-rooms.ts';
 import { usernameAvailable } from './username-available.ts';
@@ -33,6 +40,7 @@ export const adminUserEndpoints: readonly Endpoint<Context>[] = [
   userMemberships,
   userAccountData,
   listUserDevices,
+  addUserDevice,
   getUserDevice,
   putUserDevice,
   deleteUserDevice,

@@ -4,6 +4,7 @@
  */
 import { z } from 'zod';
 import type { Device } from '#src/accounts/devices.ts';
+import { jsonAnswer } from '#src/http/answer.ts';
 import { endpoint } from '#src/http/endpoint.ts';
 import { notFound } from '#src/http/errors.ts';
 import { type AdminContext, targetUser } from '../target-user.ts';
@@ -25,6 +26,27 @@ export const listUserDevices = endpoint({
     targetUser(context, params.userId);
     const devices = context.accounts.devices.list(params.userId).map((device) => deviceJson(params.userId, device));
     return { devices, total: devices.length };
+  },
+});
+
+/** `POST …/devices`: makes a device that nobody is logged in on. */
+export const addUserDevice = endpoint({
+  method: 'POST',
+  path: LIST,
+  auth: 'admin',
+  may: 'users.write',
+  rateLimit: 'none',
+  body: z.object({ device_id: z.string() }),
+  audit: {
+    action: 'user.modify',
+    describe: ({ params, body }, context: AdminContext) => {
+      targetUser(context, params.userId);
+      return { target: { kind: 'device', id: `${params.userId} ${body.device_id}` }, after: body };
+    },
+  },
+  handler: async ({ params, body }, { accounts }: AdminContext) => {
+    await accounts.devices.add(params.userId, body.device_id);
+    return jsonAnswer(201, {});
   },
 });
 
