@@ -10,6 +10,7 @@ import { Accounts } from './accounts/accounts.ts';
 import { Departures } from './accounts/departures.ts';
 import { OpenIdTokens } from './accounts/openid-tokens.ts';
 import type { PasswordHasher } from './accounts/password-hasher.ts';
+import { userSuspended } from './accounts/restrictions.ts';
 import { BackgroundTasks } from './admin/background-tasks.ts';
 import { Audit } from './audit/audit.ts';
 import { LentUses } from './audit/lent-uses.ts';
@@ -327,7 +328,10 @@ export function createApplication(parts: ApplicationParts): Application {
     engine,
     send: async ({ roomId, userId: sender, type, stateKey, delayId, deviceKey, txnId }, content) => {
       // What was to be sent later goes nowhere, like all that the user sends.
-      if (accounts.find(sender)?.isShadowBanned === true) return;
+      const account = accounts.find(sender);
+      if (account?.isShadowBanned === true) return;
+      // What was scheduled before is sent as little as what would be sent now.
+      if (account?.isSuspended === true || account?.isLocked === true) throw userSuspended();
       await (stateKey === undefined
         ? rooms.send(roomId, { sender, type, content }, { deviceId: deviceKey, txnId: txnId ?? delayId })
         : sendState(context, roomId, { sender, type, stateKey, content }));

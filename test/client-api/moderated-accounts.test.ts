@@ -51,6 +51,36 @@ test('who is suspended reads, leaves and redacts their own, but sends nothing', 
   expect(errorOf(await send(alice, 'again'))).toBe('200');
 });
 
+test.each(['suspend', 'lock'] as const)('what somebody scheduled before %s comes is not sent', async (what) => {
+  const dora = await app.register(`dora-${what}`);
+  await dora.ok('POST', `/join/${roomId}`);
+  const late = `/rooms/${roomId}/send/m.room.message/late?org.matrix.msc4140.delay=60000`;
+  const scheduled: Record<string, unknown>[] = [];
+  for (const number of [1, 2])
+    scheduled.push(await dora.ok('PUT', late.replace('late', `late${number}`), { body: 'late' }));
+  const act = (index: number) =>
+    dora.call(
+      'POST',
+      `/_matrix/client/unstable/org.matrix.msc4140/delayed_events/${String(scheduled[index]?.delay_id)}/send`,
+      {},
+    );
+  const bodies = async () =>
+    (
+      (await alice.ok('GET', `/rooms/${roomId}/messages?dir=b&limit=50`)).chunk as unknown as {
+        sender: string;
+        content: { body?: string };
+      }[]
+    )
+      .filter(({ sender }) => sender === dora.userId)
+      .map(({ content }) => content.body);
+  await admin.ok('PUT', at(what, dora.userId), { suspended: true, locked: true });
+  expect(errorOf(await act(0))).toBe('403 M_USER_SUSPENDED');
+  expect(await bodies()).toEqual([undefined]);
+  await admin.ok('PUT', at(what, dora.userId), { suspended: false, locked: false });
+  expect(errorOf(await act(1))).toBe('200');
+  expect(await bodies()).toEqual(['late', undefined]);
+});
+
 test('who is locked can only log out, and keeps the session for when it is over', async () => {
   await admin.ok('PUT', at('lock', bob.userId), { locked: true });
   expect(await admin.ok('GET', at('lock', bob.userId))).toEqual({ locked: true });
