@@ -233,7 +233,6 @@ export function createApplication(parts: ApplicationParts): Application {
   });
   const directory = new Directory({ commands, reader, serverName, newRecordId });
   const remoteSpaces = new RemoteSpaces({ client: federation.client, clock, serverName });
-  const profiles = new Profiles({ reader, commands, rooms, newRecordId, logger });
   const departures = new Departures({
     reader,
     commands,
@@ -257,6 +256,7 @@ export function createApplication(parts: ApplicationParts): Application {
     isEnabled: config.presence.enabled,
     roomsOf: (userId) => joinedRoomIds(reader, userId),
   });
+  const profiles = new Profiles({ reader, commands, rooms, presence, newRecordId, logger });
   const deviceLists = new RemoteDeviceLists({
     reader,
     commands,

@@ -181,6 +181,11 @@ export class Presence implements Disposable {
     this.#reconsider(userId, user, nowMs);
   }
 
+  /** Tells of a user anew, though they are as they were: others are shown a name or an avatar with it that has changed. */
+  announce(userId: string): void {
+    if (this.isEnabled) this.#tell(userId);
+  }
+
   /** How a user is now, with the true time of their last activity; offline for one of whom nothing is known. */
   of(userId: string): UserPresence {
     const user = this.#users.get(userId);
@@ -297,6 +302,10 @@ export class Presence implements Disposable {
     } else {
       this.#startSweeping();
     }
+    this.#tell(userId);
+  }
+
+  #tell(userId: string): void {
     this.#changes.add(this.#options.serials.next(), userId);
     this.#untold.add(userId);
     if (this.#wakeTimer !== undefined) return;

@@ -1,5 +1,6 @@
 /** Whose presence a sync tells of: people who share a room with the user, and the user. */
 import type { Reader } from '#projections/engine/reader.ts';
+import { profileOf } from '#projections/profiles/queries.ts';
 import { headOf, joinedMembers, membershipOf, roomsOf } from '#projections/rooms/queries.ts';
 import type { EventFilter } from '#src/client-api/filters/filter.ts';
 import type { MembershipChange } from '#src/encryption/device-list-news.ts';
@@ -34,8 +35,7 @@ export interface PresenceQuestion {
 
 /** JSON texts of `m.presence` events. */
 export function presenceNews(question: PresenceQuestion): string[] {
-  const { presence, nowMs } = question;
-  return presentUsers(question).map((userId) => presenceEvent(userId, presence.of(userId), nowMs));
+  return presentUsers(question).map((userId) => presenceEvent(question, userId));
 }
 
 /** Users whose presence is to be told. */
@@ -64,8 +64,10 @@ export function presenceContent(
   };
 }
 
-function presenceEvent(userId: string, state: UserPresence, nowMs: number): string {
-  return JSON.stringify({ content: presenceContent(state, nowMs), sender: userId, type: 'm.presence' });
+/** With what a local user is called: other servers do not say it with the presence of theirs. */
+function presenceEvent({ reader, presence, nowMs }: PresenceQuestion, userId: string): string {
+  const content = { ...presenceContent(presence.of(userId), nowMs), ...profileOf(reader, userId) };
+  return JSON.stringify({ content, sender: userId, type: 'm.presence' });
 }
 
 /** How much may still be looked up for one answer. */

@@ -54,6 +54,21 @@ test('a first sync shows oneself, and those online in one’s rooms, but no stra
   expect(senders(await sync(alice))).toEqual([alice.userId, bob.userId]);
 });
 
+test('a new name is told with the presence, to those in the same rooms', async () => {
+  await bob.ok('POST', `/join/${roomId}`);
+  await sync(bob);
+  const { next } = await sync(alice);
+  await app.context.profiles.set(bob.userId, 'avatar_url', 'mxc://localhost/face');
+  await bob.ok('PUT', `/profile/${bob.userId}/displayname`, { displayname: 'Bobby' });
+  const later = await sync(alice, { since: next });
+  expect(later.presence.filter(({ sender }) => sender === bob.userId)).toMatchObject([
+    { content: { presence: 'online', displayname: 'Bobby', avatar_url: 'mxc://localhost/face' } },
+  ]);
+  // What others are not shown in member events they are not told of here.
+  await bob.ok('PUT', `/profile/${bob.userId}/org.example.mood`, { 'org.example.mood': 'fine' });
+  expect((await sync(alice, { since: later.next })).presence).toEqual([]);
+});
+
 test('a poll is woken by what somebody says of themselves, and told once', async () => {
   await bob.ok('POST', `/join/${roomId}`);
   const { next } = await sync(alice);

@@ -4,6 +4,7 @@ import { profileRecord } from '#projections/profiles/records.ts';
 import { roomById, roomsOf } from '#projections/rooms/queries.ts';
 import type { JsonValue } from '#protocol/pdu.ts';
 import type { StreamCommands } from '#src/commands/stream-command.ts';
+import type { Presence } from '#src/ephemeral/presence.ts';
 import { MatrixError } from '#src/http/errors.ts';
 import type { Logger } from '#src/log/logger.ts';
 import type { Rooms } from '#src/rooms/rooms.ts';
@@ -24,6 +25,7 @@ export interface ProfilesOptions {
   readonly reader: Reader;
   readonly commands: StreamCommands;
   readonly rooms: Rooms;
+  readonly presence: Pick<Presence, 'announce'>;
   readonly newRecordId: () => Uint8Array;
   readonly logger: Logger;
 }
@@ -65,6 +67,7 @@ export class Profiles {
       return [profileRecord(newRecordId(), { userId, field, valueJson })];
     });
     if (!isMemberField(field) || !isShown) return;
+    this.#options.presence.announce(userId);
     const roomCount = this.#joinedRooms(userId).length;
     const spread = this.#spread(userId);
     if (roomCount <= MAX_ROOMS_AWAITED || this.#spreading.size > MAX_IN_BACKGROUND) await spread;
