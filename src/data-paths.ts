@@ -1,5 +1,6 @@
 /** What is where in the data folder. */
 import path from 'node:path';
+import type { Config } from './config/schema.ts';
 
 /** Folders and files under the data folder. */
 export function dataPaths(dataDir: string) {
@@ -17,4 +18,12 @@ export function dataPaths(dataDir: string) {
     exports: path.join(dataDir, 'exports'),
     remoteMedia: path.join(dataDir, 'remote-media'),
   };
+}
+
+/** Where the key of the policy server is, if this server is one. */
+export function policyKeyFileOf({
+  policy_server: { enabled, key_file: file },
+  data_dir: dataDir,
+}: Config): string | undefined {
+  return enabled ? (file ?? dataPaths(dataDir).policySigningKey) : undefined;
 }

@@ -16,7 +16,7 @@ import { buildInThread } from './compliance/destruction/build-thread.ts';
 import { complianceFigures } from './compliance/metrics.ts';
 import type { Config } from './config/schema.ts';
 import type { Context } from './context.ts';
-import { dataPaths } from './data-paths.ts';
+import { dataPaths, policyKeyFileOf } from './data-paths.ts';
 import { endpointsFor } from './endpoints.ts';
 import type { Exporter } from './exports/exporter.ts';
 import type { Federation } from './federation/federation.ts';
@@ -84,8 +84,8 @@ export async function startServer(config: Config, options: ServerOptions): Promi
     });
     closers.push(() => transparency.close());
     const signingKey = await openMatrixSigningKey(config.signing_key_file);
-    const { enabled: isPolicyServer, key_file: policyKeyFile } = config.policy_server;
-    const policyKey = isPolicyServer ? await openPolicySigningKey(policyKeyFile ?? paths.policySigningKey) : undefined;
+    const policyKeyFile = policyKeyFileOf(config);
+    const policyKey = policyKeyFile === undefined ? undefined : await openPolicySigningKey(policyKeyFile);
     const engine = await ProjectionEngine.open({
       dir: paths.projections,
       log,

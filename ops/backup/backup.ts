@@ -40,6 +40,8 @@ export interface BackupOptions {
   readonly serverName: string;
   /** The key that signs events. */
   readonly signingKeyFile: string;
+  /** The key with which this server signs as a policy server, where it is one. */
+  readonly policyKeyFile?: string | undefined;
   /** The backup's folder; made if it is not there. */
   readonly folder: string;
   /** Where the keyring is kept; default in the backup's folder; null to leave it out. */
@@ -230,7 +232,7 @@ class Backup {
     readonly files: readonly KeyFileName[];
     readonly mirrored?: { readonly added: number; readonly destroyed: number };
   }> {
-    const { folder, keyringFolder = backupPaths(folder).keyring, signingKeyFile } = this.#options;
+    const { folder, keyringFolder = backupPaths(folder).keyring, signingKeyFile, policyKeyFile } = this.#options;
     const log = logPaths(this.#paths.log);
     if (keyringFolder === null) return { files: await keyFileNames(log.keyring, nextKeySlot, this.#files) };
     const kept = keptKeyringPaths(keyringFolder);
@@ -238,6 +240,10 @@ class Backup {
     const mirrored = await mirrorKeyring({ from: log.keyring, to: kept.keys, nextKeySlot, files: this.#files });
     await this.#keepKeyFile(this.#paths.logSigningKey, kept.logSigningKey);
     await this.#keepKeyFile(signingKeyFile, kept.signingKey);
+    // It is made when the server is first started as a policy server.
+    const hasPolicyKey =
+      policyKeyFile !== undefined && (await readSmall(this.#files, policyKeyFile, MAX_KEY_FILE_BYTES));
+    if (hasPolicyKey) await this.#keepKeyFile(policyKeyFile, kept.policySigningKey);
     return { files: mirrored.files, mirrored };
   }
 

@@ -6,7 +6,7 @@
  *     media/<2>/<62>                         sealed, see sealed-media.ts
  *     generations/<id>/manifest              signed; written last, so a generation is whole or is not there
  *     generations/<id>/…                     the list of media, past checkpoints, the settings
- *     keyring/                               unless it is kept elsewhere: keys/, master.key, log-signing.key, signing.key
+ *     keyring/                               unless it is kept elsewhere: keys/, master.key, log-signing.key, signing.key, policy-signing.key
  */
 import path from 'node:path';
 import type { FileSystem } from '#streams/embedded/files.ts';
@@ -36,6 +36,7 @@ export function keptKeyringPaths(folder: string) {
     masterKey: path.join(folder, 'master.key'),
     logSigningKey: path.join(folder, 'log-signing.key'),
     signingKey: path.join(folder, 'signing.key'),
+    policySigningKey: path.join(folder, 'policy-signing.key'),
   };
 }
 

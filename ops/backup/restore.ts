@@ -318,6 +318,8 @@ class Restore {
     await writeWhole(this.#files, this.#paths.logSigningKey, [Buffer.from(`${logSigningKey}\n`)]);
     const signingKey = path.join(path.dirname(this.#paths.logSigningKey), 'signing.key');
     await writeWhole(this.#files, signingKey, [await this.#keptFile(this.#kept.signingKey)]);
+    const policyKey = await readSmall(this.#files, this.#kept.policySigningKey, MAX_KEY_FILE_BYTES);
+    if (policyKey !== undefined) await writeWhole(this.#files, this.#paths.policySigningKey, [policyKey]);
   }
 
   /** The key that the backup was signed with, where the keyring has it still. */

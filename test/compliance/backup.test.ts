@@ -110,6 +110,17 @@ describe('stele backup', () => {
     expect({ status, ok: JSON.parse(out).ok }).toEqual({ status: 0, ok: true });
   });
 
+  test('the key of a policy server goes with it, and comes back, where there is one', async () => {
+    await server.stop();
+    const policyKeyFile = server.path('policy.key');
+    await makeBackup({ ...optionsFor(server.path('copy')), policyKeyFile });
+    expect(await readdir(server.path('copy', 'keyring'))).not.toContain('policy-signing.key');
+    await writeFile(policyKeyFile, 'ed25519 policy_server AAAA\n');
+    await makeBackup({ ...optionsFor(server.path('copy')), policyKeyFile });
+    await server.steleJson('restore', server.path('copy'), '--to', server.path('restored'));
+    expect(await readFile(server.path('restored', 'policy-signing.key'), 'utf8')).toBe('ed25519 policy_server AAAA\n');
+  });
+
   test('a damaged file of the backup is found by its hash and written again', async () => {
     await server.stop();
     await makeBackup(optionsFor(server.path('copy')));

@@ -1,5 +1,6 @@
 import { BACKUP_MADE } from '#projections/backups/records.ts';
 import { explainConfig } from '#src/config/explain.ts';
+import { policyKeyFileOf } from '#src/data-paths.ts';
 import { makeBackup } from '../../backup/backup.ts';
 import { tellServer } from '../../backup/tell-server.ts';
 import { defineCommand, SUCCESS, UsageError } from '../command.ts';
@@ -40,6 +41,7 @@ generations, and keys that were destroyed since the last run are destroyed in it
       dataDir: config.data_dir,
       serverName: config.server_name,
       signingKeyFile: config.signing_key_file,
+      policyKeyFile: policyKeyFileOf(config),
       folder,
       ...(options.keyring !== undefined && { keyringFolder: options.keyring }),
       ...(options['without-keyring'] && { keyringFolder: null }),
