@@ -22,6 +22,8 @@ import { StreamCommands } from './commands/stream-command.ts';
 import type { LogProof } from './compliance/certificate.ts';
 import { Compliance } from './compliance/compliance.ts';
 import { heldCache } from './compliance/held-cache.ts';
+import { policyOf } from './compliance/retention-policy.ts';
+import { returning } from './compliance/returning.ts';
 import type { Config } from './config/schema.ts';
 import type { Context } from './context.ts';
 import { dataPaths } from './data-paths.ts';
@@ -191,6 +193,7 @@ export function createApplication(parts: ApplicationParts): Application {
     newEventLocalpart: () => randomBytes(EVENT_LOCALPART_BYTES).toString('base64url'),
   });
   const missing = new Peers({ client: federation.client, logger });
+  const mayReturn = returning({ reader, policy: policyOf(config) });
   const receiver = new Receiver({
     reader,
     rooms,
@@ -198,12 +201,13 @@ export function createApplication(parts: ApplicationParts): Application {
     keys: federation.keys,
     policy,
     missing,
+    mayReturn,
   });
   const remote = { client: federation.client, rooms, receiver, reader, log, serverName };
   const inviting = new Inviting(remote);
   const identity = new IdentityServers(federation.web, { serverName, signingKey });
   const thirdPartyInvites = new ThirdPartyInvites({ ...remote, identity, inviting });
-  const backfilling = new Backfilling({ ...remote, destinations: federation.destinations, missing, logger });
+  const backfilling = new Backfilling({ ...remote, destinations: federation.destinations, missing, mayReturn, logger });
   const members = new MemberFetching({ ...remote, bus, logger });
   const entrance = new Entrance({
     ...remote,

@@ -17,7 +17,7 @@ import { applyEventHeld, applyMembersAwaited, applyMembersTold } from './partial
 import { EVENT_HELD_KIND, MEMBERS_AWAITED_KIND, MEMBERS_TOLD_KIND } from './partial-records.ts';
 import { PDU_KIND } from './pdu-record.ts';
 import { noteRevision, placeEvent } from './place-event.ts';
-import { applyHistoryPurged, DESTRUCTION_DECIDED_KIND } from './purged-history.ts';
+import { applyHistoryPurged, applyReturn, applyReturnAsItIs, DESTRUCTION_DECIDED_KIND } from './purged-history.ts';
 import { events, givenStates, referenceHashes, roomIds, rooms, roomTables, transactions, userRooms } from './tables.ts';
 import { applyStateTaken } from './take-state.ts';
 import { STATE_TAKEN_KIND } from './taken-state-record.ts';
@@ -27,7 +27,7 @@ export const TRANSACTION_WINDOW = 1_000_000;
 
 export const roomsProjection: Projection = {
   name: 'rooms',
-  version: 9,
+  version: 10,
   tables: roomTables,
   apply(tx, record) {
     switch (record.kind) {
@@ -36,7 +36,8 @@ export const roomsProjection: Projection = {
         break;
       case DISPOSITION_KIND: {
         const arrival = arrivalOfDisposition(tx, record);
-        if (arrival !== undefined) placeEvent(tx, arrival);
+        if (arrival === undefined) applyReturnAsItIs(tx, record);
+        else placeEvent(tx, arrival);
         break;
       }
       case STATE_GIVEN_KIND:
@@ -70,7 +71,7 @@ function applyPdu(tx: Writer, record: LogRecord, arrival: Arrival | undefined): 
     if (pdu !== undefined && room.rules.eventFormat.referencesHoldHashes) {
       putReferenceHash(tx, position, pdu, room.rules);
     }
-    placeEvent(tx, arrival);
+    if (!applyReturn(tx, arrival)) placeEvent(tx, arrival);
   }
   forgetOldTransaction(tx, record.position - TRANSACTION_WINDOW);
 }

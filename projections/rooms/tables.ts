@@ -165,6 +165,13 @@ export const lateEvents = defineTable({
   why: 'What is new with another record than its own, or is on no timeline, such as invites from elsewhere: so that it is found.',
 });
 
+export const purgedEvents = defineTable({
+  name: 'rooms.purged-events',
+  key: tuple<[room: number, depth: number, event: number]>(u48, u48, u48),
+  value: empty,
+  why: 'What a purge of history took off the timeline, the deepest last: other servers may be asked for it again.',
+});
+
 export const givenStates = defineTable({
   name: 'rooms.given-states',
   key: tuple<[room: number, eventId: string, part: number]>(u48, str, u32),
@@ -296,6 +303,7 @@ export const roomTables: readonly AnyTable[] = [
   withheld,
   awaitedEvents,
   lateEvents,
+  purgedEvents,
   givenStates,
   takenStates,
   partialRooms,

@@ -4,8 +4,9 @@ import type { RetentionPolicy } from '#projections/compliance/records.ts';
 import type { Reader } from '#projections/engine/reader.ts';
 import type { StoredMedia } from '#projections/media/projection.ts';
 import { MEDIA_STORED } from '#projections/media/records.ts';
+import { knownEvent } from '#projections/rooms/known-events.ts';
 import { PDU_KIND, readPduRecord } from '#projections/rooms/pdu-record.ts';
-import { findRoom, positionOfEvent } from '#projections/rooms/queries.ts';
+import { findRoom } from '#projections/rooms/queries.ts';
 import type { StreamCommands } from '#src/commands/stream-command.ts';
 import { forbidden, notFound } from '#src/http/errors.ts';
 import type { EventLog, LogRecord, Position } from '#streams/event-log.ts';
@@ -114,12 +115,12 @@ export class Purges {
     const { log, reader, destruction } = this.#options;
     const room = findRoom(reader, roomId);
     if (room === undefined) throw notFound('There is no such room here.');
-    const end = 'eventId' in upTo ? positionOfEvent(reader, upTo.eventId) : undefined;
+    const end = 'eventId' in upTo ? knownEvent(reader, upTo.eventId) : undefined;
     if ('eventId' in upTo && end === undefined) throw notFound('There is no such event here.');
     const ledger = new Ledger({ ...this.#options, cause: 'history_purge', requestId: null });
     const circumstances = this.#circumstances(roomId);
     for await (const record of log.readStream(room.stream)) {
-      if (end !== undefined && record.position >= end) break;
+      if (end !== undefined && record.position >= end.position && !isHistoryBefore(record, end.row.depth)) continue;
       for (const item of itemsOf(record, () => undefined)) {
         if (item.class !== 'messages') continue;
         if ('beforeMs' in upTo && (readPduRecord(record)?.pdu.origin_server_ts ?? 0) >= upTo.beforeMs) continue;
@@ -205,6 +206,12 @@ export class Purges {
     const room = roomId === undefined ? undefined : roomRetention(reader, roomId);
     return { policy, holds: holds.standing(), nowMs: clock(), room };
   }
+}
+
+/** Whether a record is of an event that was fetched later than those that follow it. */
+function isHistoryBefore(record: LogRecord, depth: number): boolean {
+  const read = record.kind === PDU_KIND ? readPduRecord(record) : undefined;
+  return read?.meta.disposition === 'backfilled' && read.pdu.depth < depth;
 }
 
 /** All that a record of a room says, for whose removal the room is removed. */

@@ -1,6 +1,8 @@
 /** History of rooms that this server has not seen yet. https://spec.matrix.org/v1.19/server-server-api/#backfilling-and-retrieving-missing-events */
 import type { Reader } from '#projections/engine/reader.ts';
+import { type KnownEvent, knownEventAt } from '#projections/rooms/known-events.ts';
 import { isPartial } from '#projections/rooms/partial.ts';
+import { purgedWithin } from '#projections/rooms/purged-history.ts';
 import {
   awaitedEventsOf,
   eventAt,
@@ -53,6 +55,8 @@ export interface BackfillingOptions {
   readonly reader: Reader;
   readonly rooms: Pick<Rooms, 'whenMembersKnown'>;
   readonly serverName: string;
+  /** Whether what a purge of a room's history took away may be taken in again. */
+  readonly mayReturn: (roomId: string, event: KnownEvent) => boolean;
   readonly logger: Logger;
 }
 
@@ -65,9 +69,9 @@ export interface DepthRange {
 /** An event that is missing. */
 interface MissingEnd {
   readonly eventId: string;
-  /** Of an event that follows it. */
+  /** Of an event that follows it, or of a purged one its own. */
   readonly depth: number;
-  /** The server that sent that, and so had the missing one. */
+  /** The server that sent that, and so had the missing one; it may be this one. */
   readonly followedBy: string | undefined;
 }
 
@@ -185,7 +189,7 @@ export class Backfilling {
     return [...well, ...inTrouble].slice(0, MAX_SERVERS_TRIED);
   }
 
-  /** The missing events that known ones of these depths follow, the deepest first. */
+  /** The missing events that known ones of these depths follow, and those of these depths that were purged, the deepest first. */
   #endsIn(roomId: string, { from, to }: DepthRange): MissingEnd[] {
     const { reader } = this.#options;
     const room = findRoom(reader, roomId);
@@ -196,7 +200,23 @@ export class Backfilling {
       if (depth >= from && depth <= to) ends.push({ eventId, depth, followedBy: serverNameOf(sender) });
       if (++seen >= MAX_ENDS_SEEN) break;
     }
+    ends.push(...this.#purgedIn(room, { from, to }));
     return ends.sort((a, b) => b.depth - a.depth).slice(0, MAX_ENDS);
+  }
+
+  *#purgedIn(room: Room | undefined, depths: DepthRange): Generator<MissingEnd> {
+    const { reader, mayReturn } = this.#options;
+    let seen = 0;
+    for (const position of room === undefined ? [] : purgedWithin(reader, room.id, depths)) {
+      const known = knownEventAt(reader, position);
+      if (known !== undefined && mayReturn(room?.roomId ?? '', known)) {
+        const { eventId, depth, sender } = known.row;
+        yield { eventId, depth, followedBy: serverNameOf(sender) };
+        // Whoever has it tells what came before it, too.
+        return;
+      }
+      if (++seen >= MAX_ENDS_SEEN) return;
+    }
   }
 
   async #fill(roomId: string, ends: readonly MissingEnd[]): Promise<boolean> {

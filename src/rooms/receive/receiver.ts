@@ -5,6 +5,7 @@ import { stateGivenRecords } from '#projections/rooms/given-state-record.ts';
 import { hasPlace, type KnownEvent, knownEvent } from '#projections/rooms/known-events.ts';
 import { isPartial } from '#projections/rooms/partial.ts';
 import type { Disposition } from '#projections/rooms/pdu-record.ts';
+import { isPurged } from '#projections/rooms/purged-history.ts';
 import { findRoom } from '#projections/rooms/queries.ts';
 import { prevEventIdsOf } from '#protocol/event-references.ts';
 import { referenceHash } from '#protocol/hashing.ts';
@@ -36,6 +37,8 @@ import { ACCEPTED, dispositionOf, reasonText, retry, verdictOn } from './verdict
 export interface ReceiverOptions extends StepContext {
   readonly rooms: Rooms;
   readonly missing: MissingEvents;
+  /** Whether what a purge of a room's history took away may be taken in again; default: never. */
+  readonly mayReturn?: (roomId: string, event: KnownEvent) => boolean;
 }
 
 /**
@@ -131,18 +134,47 @@ export class Receiver {
    */
   async receiveHistory(room: ReceivingRoom, origin: string, events: readonly JsonObject[]): Promise<number> {
     const receipts: Receipt[] = [];
+    let taken = 0;
     for (const event of events) {
+      if (await this.#takeBack(room, origin, event)) taken += 1;
       const receipt = await this.#checked(room, origin, event);
       if (!('kind' in receipt)) receipts.push(receipt);
     }
     receipts.sort((a, b) => a.pdu.depth - b.pdu.depth);
-    let taken = 0;
     const pursuit = new Pursuit();
     for (const receipt of receipts) {
       const verdict = await this.#takeIn(receipt, { ...AS_HISTORY, pursuit });
       if (verdict.kind === 'accept') taken += 1;
     }
     return taken;
+  }
+
+  /**
+   * Takes an event in again that a purge took off the timeline. A state event is there still; what was destroyed of another is recorded
+   * anew, if it may be and is to the letter what it was.
+   */
+  async #takeBack(room: ReceivingRoom, origin: string, event: JsonObject): Promise<boolean> {
+    const { rooms, reader, mayReturn } = this.#options;
+    const receipt = checkForm(room, origin, event);
+    if ('kind' in receipt) return false;
+    const { eventId, pdu } = receipt;
+    const known = this.#known(eventId);
+    if (known === undefined || !isPurged(reader, known) || mayReturn?.(room.roomId, known) !== true) return false;
+    const isThere = known.row.stateKey !== undefined;
+    if (!isThere) {
+      // In the oldest room versions an id says nothing of what it names.
+      if (room.rules.eventFormat.referencesHoldHashes) return false;
+      if ((await checkSignatures(receipt, this.#options)) !== undefined) return false;
+      checkContentHash(receipt);
+      if (receipt.pdu !== pdu) return false;
+    }
+    return rooms.alone(room, async ({ append }) => {
+      const now = this.#known(eventId);
+      if (now === undefined || !isPurged(reader, now)) return false;
+      const told = { eventId, disposition: 'backfilled' } as const;
+      await append([isThere ? dispositionRecord(rooms.newRecordId(), told) : recordOf(rooms, receipt, told)]);
+      return true;
+    });
   }
 
   /** Records events that authorise others, or are part of a state that a peer tells, see {@link takeInOutliers}. */
