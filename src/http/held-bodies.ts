@@ -10,9 +10,9 @@ export const MAX_HELD_BYTES = 512 * 1024 * 1024;
 /** What one request may hold even then: most need no more. */
 export const SMALL_BODY_BYTES = 64 * 1024;
 /** For so long a body may come as slowly as it likes. */
-export const PATIENCE_MS = 30_000;
-/** After that, so many bytes a second since its beginning. */
-export const MIN_BYTES_PER_SECOND = 8 * 1024;
+export const PATIENCE_MS = 60_000;
+/** After that, so many bytes a second since its beginning: what the worst of mobile networks still brings. */
+export const MIN_BYTES_PER_SECOND = 1024;
 const SWEEP_INTERVAL_MS = 5_000;
 
 export interface HeldBodiesOptions {
