@@ -6,6 +6,7 @@ import { makeBackup } from '#ops/backup/backup.ts';
 import { restoreBackup } from '#ops/backup/restore.ts';
 import { verifyFolder } from '#ops/verify/verify-folder.ts';
 import { destroyedBy, unfinishedDestructions } from '#projections/compliance/queries.ts';
+import type { HoldScope } from '#projections/compliance/records.ts';
 import { positionOfEvent } from '#projections/rooms/queries.ts';
 import { dataPaths } from '#src/data-paths.ts';
 import { logPaths } from '#streams/embedded/paths.ts';
@@ -17,7 +18,14 @@ import { type FolderApplication, openFolderApplication, type Person } from './fo
 import { differences, filesUnder, filesWith, makeRoom } from './support.ts';
 
 export const DAY = 86_400_000;
-const SETTINGS = { retention: { classes: { messages: { max: '20d' } } } };
+/** Half of the servers have to keep messages for a while, whoever asks for them to go. */
+const BASIS_DAYS = 3;
+const MAX_DAYS = 20;
+const settingsOf = (hasBasis: boolean): object => ({
+  retention: {
+    classes: { messages: { ...(hasBasis && { min: `${BASIS_DAYS}d`, legal_basis: 'a duty' }), max: `${MAX_DAYS}d` } },
+  },
+});
 const CASE = { caseId: 'C', reason: 'R', by: 'operator:lawyer' };
 
 /** Something that somebody wrote. */
@@ -28,6 +36,8 @@ export interface Message {
   readonly position: number;
   /** Found in no other text. */
   readonly mark: string;
+  /** When it was written, by the server's clock: milliseconds since the epoch. */
+  readonly sentAtMs: number;
 }
 
 /** A generation of a backup, with what was there when it was made. */
@@ -46,13 +56,16 @@ export class World {
   /** Of the log that is served now, in the order in which they were written. */
   messages: Message[] = [];
   readonly erased = new Set<string>();
-  /** Holds that stand: whose, by their ids. */
-  readonly held = new Map<string, string>();
+  /** Holds that stand, by their ids. */
+  readonly held = new Map<string, HoldScope>();
+  /** What an erasure came upon while the policy had to keep it; it goes with what expires. */
+  readonly #keptByBasis = new Set<string>();
   /** Positions of what must be there because of a hold, by the hold's id. */
   readonly #kept = new Map<string, readonly number[]>();
   /** Ids of events whose content was destroyed at some time, in whichever continuation of the log. */
   readonly #gone = new Set<string>();
   readonly #folder: string;
+  readonly #hasBasis: boolean;
   #app: FolderApplication | undefined;
   #nowMs = 1_700_000_000_000;
   /** Each restore that was gone on from begins a branch. */
@@ -62,8 +75,10 @@ export class World {
   /** Records that there were before the first step. */
   #firstRecords = 0;
 
-  constructor(folder: string) {
+  /** @param hasBasis whether the policy keeps messages for some days even against a request for erasure. */
+  constructor(folder: string, hasBasis: boolean) {
     this.#folder = folder;
+    this.#hasBasis = hasBasis;
   }
 
   get app(): FolderApplication {
@@ -87,8 +102,14 @@ export class World {
     return this.people.filter(({ userId }) => !this.erased.has(userId));
   }
 
-  isHeld(userId: string): boolean {
-    return [...this.held.values()].includes(userId);
+  /** Whether a hold that stands covers a message. */
+  isHeld(message: Message): boolean {
+    return this.held.values().some((scope) => covers(scope, message));
+  }
+
+  /** Whether the policy keeps a message against everybody. */
+  hasToStay({ sentAtMs }: Message): boolean {
+    return this.#hasBasis && this.#nowMs < sentAtMs + BASIS_DAYS * DAY;
   }
 
   as(userId: string): TestClient {
@@ -112,7 +133,7 @@ export class World {
   }
 
   async #open(dataDir: string): Promise<void> {
-    this.#app = await openFolderApplication(dataDir, () => this.#nowMs++, SETTINGS);
+    this.#app = await openFolderApplication(dataDir, () => this.#nowMs++, settingsOf(this.#hasBasis));
   }
 
   async end(): Promise<void> {
@@ -120,25 +141,26 @@ export class World {
     this.#app = undefined;
   }
 
-  note(message: Omit<Message, 'position'>): void {
+  async note(message: Omit<Message, 'position' | 'sentAtMs'>): Promise<void> {
     const position = positionOfEvent(this.app.engine.reader, message.eventId);
     if (position === undefined) throw new Error(`${message.eventId} is not there`);
-    this.messages.push({ ...message, position });
+    const record = await this.app.log.readAt(position);
+    this.messages.push({ ...message, position, sentAtMs: record?.recordedAtMs ?? Number.NaN });
   }
 
-  /** Sets a hold on all that a user wrote. What was not decided to go when that was answered must stay from then on. */
-  async hold(userId: string): Promise<void> {
+  /** Sets a hold. What was not decided to go when that was answered must stay from then on. */
+  async hold(scope: HoldScope): Promise<void> {
     const { log, context, engine } = this.app;
     const there = [];
-    for (const { userId: sender, position } of this.messages) {
-      if (sender === userId && (await isReadable(log, position))) there.push(position);
+    for (const message of this.messages) {
+      if (covers(scope, message) && (await isReadable(log, message.position))) there.push(message.position);
     }
-    const id = await context.compliance.holds.add({ scope: { userId }, ...CASE });
+    const id = await context.compliance.holds.add({ scope, ...CASE });
     this.#kept.set(
       id,
       there.filter((position) => destroyedBy(engine.reader, position) === undefined),
     );
-    this.held.set(id, userId);
+    this.held.set(id, scope);
   }
 
   async release(id: string): Promise<void> {
@@ -152,21 +174,41 @@ export class World {
     this.erased.add(userId);
     const { erasures } = this.app.context.compliance;
     const wish = { userId, by: 'operator:x', reason: null, caseId: null, asksPeers: false };
+    const before = this.messages.filter((message) => message.userId === userId && this.hasToStay(message));
     await erasures.run(await erasures.request(wish));
+    await this.#noteKept(before);
+  }
+
+  /** Notes which of some messages the policy has kept; as they stay, whoever asks, until they expire. */
+  async #noteKept(before: readonly Message[]): Promise<void> {
+    for (const { eventId, position } of before) {
+      if (await isReadable(this.app.log, position)) this.#keptByBasis.add(eventId);
+    }
   }
 
   /** Waits for what a release or a start has begun. */
   async settleErasures(): Promise<void> {
     const { erasures } = this.app.context.compliance;
+    const before = this.messages.filter((message) => this.erased.has(message.userId) && this.hasToStay(message));
     for (const userId of this.erased) for (const { id } of erasures.of(userId)) await erasures.run(id);
+    await this.#noteKept(before);
   }
 
-  /** Ends the server after it has decided that something goes and before that is all gone; the next start goes on with it. */
-  async crash({ position }: Message): Promise<void> {
-    const { destruction } = this.app.context.compliance;
+  /**
+   * Ends the server after it has decided that something goes and before that is all gone: before its keys are destroyed, after
+   * that, or while the tables are built anew. The next start goes on with it.
+   */
+  async crash({ position }: Message, moment: 'before' | 'after' | 'while building'): Promise<void> {
+    const { context, log, engine, dataDir } = this.app;
+    const { destruction } = context.compliance;
     const items = [{ position, sections: [1] }];
-    await destruction.destroy({ cause: 'history_purge', requestId: null, why: 'A test.', items });
-    const { dataDir } = this.app;
+    const order = { cause: 'history_purge', requestId: null, why: 'A test.', items } as const;
+    const killed = (): Promise<never> => Promise.reject(new Error('killed'));
+    if (moment === 'before') log.destroyKeys = killed;
+    if (moment === 'while building') engine.renew = killed;
+    const done = destruction.destroy(order).then(() => (moment === 'after' ? undefined : destruction.finish()));
+    if (moment === 'after') await done;
+    else await expect(done).rejects.toThrow('killed');
     await this.end();
     await this.#open(dataDir);
     await this.app.context.compliance.destruction.resume();
@@ -241,11 +283,10 @@ export class World {
     await destruction.resume();
     await this.settleErasures();
     for (const { id, scope } of holds.standing()) {
-      if (scope.userId === undefined) continue;
-      this.held.set(id, scope.userId);
+      this.held.set(id, scope);
       const there = [];
-      for (const { userId, position } of messages) {
-        if (userId === scope.userId && (await isReadable(this.app.log, position))) there.push(position);
+      for (const message of messages) {
+        if (covers(scope, message) && (await isReadable(this.app.log, message.position))) there.push(message.position);
       }
       this.#kept.set(id, there);
     }
@@ -272,9 +313,20 @@ export class World {
         expect(await isReadable(log, position), `${label}: record ${position}, on hold by ${id}`).toBe(true);
       }
     }
-    for (const { mark, userId } of this.messages) {
-      if (this.isHeld(userId) || !this.erased.has(userId)) continue;
-      expect(await filesWith(this.app, mark), `${label}: ${mark} of ${userId}`).toEqual([]);
+    for (const message of this.messages) {
+      const { mark, userId, eventId, position } = message;
+      if (this.isHeld(message) || !this.erased.has(userId)) continue;
+      const isKept = this.#keptByBasis.has(eventId);
+      if (isKept && this.hasToStay(message)) expect(await isReadable(log, position), `${label}: ${mark}`).toBe(true);
+      if (!isKept) expect(await filesWith(this.app, mark), `${label}: ${mark} of ${userId}`).toEqual([]);
+    }
+  }
+
+  /** What is so after a run of retention: of all that is older than the maximum only what is on hold is there. */
+  async checkExpired(label: string): Promise<void> {
+    for (const message of this.messages) {
+      if (this.isHeld(message) || this.#nowMs < message.sentAtMs + MAX_DAYS * DAY) continue;
+      expect(await isReadable(this.app.log, message.position), `${label}: ${message.mark}`).toBe(false);
     }
   }
 
@@ -298,6 +350,16 @@ async function leavesOf(log: Pick<RawLog, 'readLeaves'>): Promise<string[]> {
   const leaves: string[] = [];
   for await (const batch of log.readLeaves(-1)) for (const leaf of batch) leaves.push(leaf.toString('hex'));
   return leaves;
+}
+
+/** What the decision's holds cover, said once more for messages: all conditions are met. */
+function covers({ userId, roomId, fromMs, toMs }: HoldScope, message: Message): boolean {
+  return (
+    (userId === undefined || userId === message.userId) &&
+    (roomId === undefined || roomId === message.roomId) &&
+    (fromMs === undefined || message.sentAtMs >= fromMs) &&
+    (toMs === undefined || message.sentAtMs < toMs)
+  );
 }
 
 async function isReadable(log: Pick<EventLog, 'readAt'>, position: number): Promise<boolean> {

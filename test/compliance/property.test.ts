@@ -1,8 +1,9 @@
 /**
- * Random sequences of what people and operators do: sends, edits, redactions, uploads, holds (also while an erasure is under way),
- * releases, erasures, retention runs, purges, crashes between a decision and its end, backups, and restores of any generation, looked
- * at or gone on from. Whatever the order, no hold is broken, what was to go is in no file, what was destroyed does not come back, the
- * tables are what a replay gives, the proofs verify, and no leaf of the log changes.
+ * Random sequences of what people and operators do: sends, edits, redactions, uploads, holds of users, rooms and times (also
+ * while an erasure is under way), releases, erasures, retention runs, purges, crashes between a decision and its end, backups, and
+ * restores of any generation, looked at or gone on from; under a policy with and without a minimum lifetime that has a legal basis.
+ * Whatever the order, no hold and no such minimum is broken, what was to go is in no file, what was destroyed does not come back, the
+ * tables are what a replay gives, the proofs verify, each destroyed key has its decision, and no leaf of the log changes.
  *
  * More of them: `STELE_PROPERTY_SEEDS=1000 npm test -- test/compliance/property.test.ts`; the seed of one that failed with
  * `STELE_PROPERTY_FIRST`, and `STELE_PROPERTY_STEPS` for longer ones.
@@ -11,13 +12,14 @@ import { mkdtemp, rm } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import path from 'node:path';
 import { expect, it } from 'vitest';
+import type { HoldScope } from '#projections/compliance/records.ts';
 import { DAY, World } from './property-world.test-support.ts';
 import { filesWith, say, upload } from './support.ts';
 
 const SEEDS = numberFrom('STELE_PROPERTY_SEEDS', 2);
 const FIRST_SEED = numberFrom('STELE_PROPERTY_FIRST', 1);
 const STEPS = numberFrom('STELE_PROPERTY_STEPS', 40);
-/** Holds of which each has a user of its own. */
+/** Holds that stand at one time. */
 const MAX_HOLDS = 2;
 
 function numberFrom(name: string, fallback: number): number {
@@ -45,7 +47,7 @@ function stepsIn(world: World, random: (below: number) => number): Readonly<Reco
   const send = async (): Promise<void> => {
     const { userId } = pick(world.active());
     const [roomId, mark] = [pick(world.rooms), newMark()];
-    world.note({ userId, roomId, mark, eventId: await say(world.as(userId), roomId, mark) });
+    await world.note({ userId, roomId, mark, eventId: await say(world.as(userId), roomId, mark) });
   };
   const edit = async (): Promise<void> => {
     const of = ofActive();
@@ -59,7 +61,7 @@ function stepsIn(world: World, random: (below: number) => number): Readonly<Reco
       'm.new_content': { msgtype: 'm.text', body: mark },
       'm.relates_to': { rel_type: 'm.replace', event_id: eventId },
     });
-    if (answer.status === 200) world.note({ userId, roomId, mark, eventId: String(answer.body['event_id']) });
+    if (answer.status === 200) await world.note({ userId, roomId, mark, eventId: String(answer.body['event_id']) });
   };
   const redact = async (): Promise<void> => {
     const of = ofActive();
@@ -74,9 +76,12 @@ function stepsIn(world: World, random: (below: number) => number): Readonly<Reco
     await user.ok('PUT', `/profile/${userId}/displayname`, { displayname: `name ${random(1e9)}` });
     await upload(world.app, user, `file ${random(1e9)}`);
   };
+  const scope = (userId: string): HoldScope => {
+    const aroundNow = { fromMs: world.now() - random(8) * DAY, toMs: world.now() + random(8) * DAY + 1 };
+    return pick<HoldScope>([{ userId }, { roomId: pick(world.rooms) }, aroundNow, { userId, ...aroundNow }]);
+  };
   const hold = async (): Promise<void> => {
-    const { userId } = pick(world.people);
-    if (world.held.size < MAX_HOLDS && !world.isHeld(userId)) await world.hold(userId);
+    if (world.held.size < MAX_HOLDS) await world.hold(scope(pick(world.people).userId));
   };
   const release = async (): Promise<void> => {
     const [id] = world.held.keys();
@@ -89,20 +94,21 @@ function stepsIn(world: World, random: (below: number) => number): Readonly<Reco
   };
   const holdWhileErasing = async (): Promise<void> => {
     const leaving = world.active().slice(1).at(-1);
-    if (leaving === undefined || world.held.size === MAX_HOLDS || world.isHeld(leaving.userId)) return;
-    await Promise.all([world.erase(leaving.userId), world.hold(leaving.userId)]);
+    if (leaving === undefined || world.held.size === MAX_HOLDS) return;
+    await Promise.all([world.erase(leaving.userId), world.hold(scope(leaving.userId))]);
   };
   const retain = async (): Promise<void> => {
     world.advance(random(12) * DAY);
     await world.app.context.compliance.retention.run();
+    await world.checkExpired('after a run');
   };
   const purge = async (): Promise<void> => {
     const beforeMs = world.now() - random(10) * DAY;
     await world.app.context.compliance.purges.history(pick(world.rooms), { beforeMs });
   };
   const crash = async (): Promise<void> => {
-    const of = world.messages.filter(({ userId }) => !world.isHeld(userId));
-    if (of.length > 0) await world.crash(pick(of));
+    const of = world.messages.filter((message) => !world.isHeld(message) && !world.hasToStay(message));
+    if (of.length > 0) await world.crash(pick(of), pick(['before', 'after', 'while building']));
   };
   const backUp = (): Promise<void> => world.backUp();
   const restore = async (goesOn: boolean): Promise<void> => {
@@ -137,7 +143,7 @@ it.each(Array.from({ length: SEEDS }, (_, at) => FIRST_SEED + at))(
   async (seed) => {
     const random = randomOf(seed);
     const folder = await mkdtemp(path.join(tmpdir(), 'stele-property-'));
-    const world = new World(folder);
+    const world = new World(folder, seed % 2 === 0);
     try {
       await world.begin();
       const steps = stepsIn(world, random);
