@@ -15,6 +15,7 @@ import { type Checkpoint, openCheckpoint } from '#streams/transparency/checkpoin
 import type { NoteSigner } from '#streams/transparency/note.ts';
 import { readSigningKey } from '#streams/transparency/signing-key.ts';
 import { TileFiles } from '#streams/transparency/tile-files.ts';
+import { removeErasedMedia } from './erased-media.ts';
 import { type Manifest, type MediaLine, type StoredFile, signManifest } from './manifest.ts';
 import { type Content, listContents, MediaCopy } from './media-copy.ts';
 import {
@@ -73,6 +74,8 @@ export interface BackupReport {
   /** There already, and found to be what it should be. */
   readonly kept: Tally;
   readonly mediaFiles: number;
+  /** Files of media that were destroyed since, and are removed from all generations. */
+  readonly mediaErased: number;
   /** Null where the keyring was left out. */
   readonly keys: { readonly added: number; readonly destroyed: number } | null;
   /** Sentences for the operator. */
@@ -122,7 +125,8 @@ class Backup {
           : `${checkpoint.size} records are published, but the log has a whole commit only up to ${prefix.records}. Run \`stele verify\`.`,
       );
     }
-    const contents = this.#options.withMedia === false ? [] : await listContents(this.#files, this.#paths.media);
+    const present = await listContents(this.#files, this.#paths.media);
+    const contents = this.#options.withMedia === false ? [] : present;
     const madeAtMs = clock();
     const id = generationId(madeAtMs, prefix.records);
     const latest = await this.#latest();
@@ -132,6 +136,15 @@ class Backup {
     const keys = await this.#copyKeyring(prefix.nextKeySlot);
     const masterKey = await this.#masterKey();
     const media = await this.#copyMedia(contents, masterKey, latest);
+    const { signal } = this.#options;
+    const mediaErased = await removeErasedMedia({
+      files: this.#files,
+      logFolder: this.#paths.log,
+      folder,
+      masterKey,
+      present: new Set(present.map(({ sha256 }) => sha256)),
+      ...(signal && { signal }),
+    });
     const manifest: Manifest = {
       format: 'stele-backup/1',
       id,
@@ -157,6 +170,7 @@ class Backup {
       copied: this.#copied,
       kept: this.#kept,
       mediaFiles: media.length,
+      mediaErased,
       keys: keys.mirrored ?? null,
       warnings: this.#warnings,
     };
