@@ -2,8 +2,11 @@
  * After an erasure nothing of the person is left, wherever they left it: in no file as it is, and in no record that can still be
  * opened with a key.
  */
+import { readdir } from 'node:fs/promises';
 import { Readable } from 'node:stream';
+import sharp from 'sharp';
 import { afterEach, beforeEach, expect, it } from 'vitest';
+import { dataPaths } from '#src/data-paths.ts';
 import { newSignerText, parseSigner } from '#streams/transparency/note.ts';
 import { startApplication, type TestApplication, type TestClient } from '#test/support/application.ts';
 import { filesWith, makeRoom, say } from './support.ts';
@@ -21,6 +24,8 @@ const PLACES = [
 ] as const;
 type Place = (typeof PLACES)[number];
 
+/** As the search index has it. */
+const WORD = 'zwetschgenmus';
 const word = (place: Place): string => `Zwetschgenmus.${PLACES.indexOf(place) + 100}.${place}.`;
 
 let app: TestApplication;
@@ -146,7 +151,33 @@ async function live(): Promise<void> {
   await other.ok('POST', at(`/report/${encodeURIComponent(eventId)}`), { reason: 'It is about plums.' });
   await subject.ok('POST', at(`/report/${encodeURIComponent(eventId)}`), { reason: word('report') });
   await admin.ok('PUT', `/_synapse/admin/v2/users/${me}`, { displayname: word('admin-set-name') });
+  // What is made of what they left: an index of their words, small copies of their pictures.
+  await other.ok('POST', '/search', { search_categories: { room_events: { search_term: WORD } } });
+  const picture = await sharp({ create: { width: 640, height: 480, channels: 3, background: 'purple' } })
+    .png()
+    .toBuffer();
+  const { mediaId } = await app.context.media.upload(Readable.from([picture]), {
+    uploader: subject.userId,
+    contentType: 'image/png',
+    fileName: undefined,
+    announcedBytes: undefined,
+  });
+  const small = await other.call(
+    'GET',
+    `/_matrix/client/v1/media/thumbnail/localhost/${mediaId}?width=96&height=96&method=crop`,
+  );
+  expect(small.status).toBe(200);
   await subject.ok('POST', at('/leave'), { reason: word('leave-reason') });
+}
+
+/** Files that are made of what people leave. */
+async function derived(): Promise<{ readonly indexed: string[]; readonly thumbnails: string[] }> {
+  const paths = dataPaths(app.context.config.data_dir);
+  const thumbnails = await readdir(paths.thumbnails, { recursive: true, withFileTypes: true }).catch(() => []);
+  return {
+    indexed: await filesWith(app, WORD),
+    thumbnails: thumbnails.filter((one) => one.isFile()).map(({ name }) => name),
+  };
 }
 
 /** Where a text still is: names of files, and positions of records that can be opened. */
@@ -164,6 +195,9 @@ async function remains(text: string): Promise<string[]> {
 it('leaves nothing of them, wherever they left it', { timeout: 240_000 }, async () => {
   await live();
   await app.engine.copySafely();
+  const made = await derived();
+  expect(made.indexed.some((file) => file.includes('search'))).toBe(true);
+  expect(made.thumbnails).not.toEqual([]);
   const left = new Map<Place, string[]>();
   for (const place of PLACES) left.set(place, await remains(word(place)));
   // Each word has to be somewhere before, or its absence afterwards says nothing.
@@ -181,4 +215,5 @@ it('leaves nothing of them, wherever they left it', { timeout: 240_000 }, async 
     if (where.length > 0) after[place] = where;
   }
   expect(after).toEqual({});
+  expect(await derived()).toEqual({ indexed: [], thumbnails: [] });
 });
