@@ -1,6 +1,7 @@
 /** How long the erasure of somebody who wrote a lot takes, and what those notice of it who send meanwhile. */
 import type { Config } from '#src/config/schema.ts';
 import { askServer } from '../cli/operator-request.ts';
+import { cpuSeconds } from './federation-watch.ts';
 import type { BenchResult } from './result.ts';
 import { type BenchUser, startServer } from './server.ts';
 
@@ -31,6 +32,7 @@ export async function runErasureBench({ messages = MESSAGES }: ErasureBenchOptio
 
     const config = { data_dir: server.dataDir } as Config;
     const startedMs = performance.now();
+    const cpuBefore = await cpuSeconds(server.pid);
     const { erasure_id } = await askServer<{ readonly erasure_id: string }>(config, '/_stele/operator/erasures', {
       user_id: subject.userId,
       asks_peers: false,
@@ -54,6 +56,7 @@ export async function runErasureBench({ messages = MESSAGES }: ErasureBenchOptio
     });
     const meanwhile = await sendWhile(other, roomId, () => !isDone);
     await waiting;
+    const cpu = (await cpuSeconds(server.pid)) - cpuBefore;
     const figure = Math.round((1000 * messages) / erasedMs);
     return {
       name: 'erase a user',
@@ -65,6 +68,7 @@ export async function runErasureBench({ messages = MESSAGES }: ErasureBenchOptio
       details: {
         messages,
         'seconds in all': erasedMs / 1000,
+        'seconds of CPU meanwhile, sends included': cpu,
         'one sender before, p99 ms': quiet.p99Ms,
         'longest ms': quiet.longestMs,
         'the same meanwhile, sends': meanwhile.sends,

@@ -23,8 +23,11 @@ const python = [process.env['STELE_TEST_SYNAPSE_PYTHON'], 'python3'].find(
 );
 if (python === undefined)
   console.warn('SKIPPED: the mails of an export are not read by another program: there is no Python.');
-const hasArrow = python !== undefined && spawnSync(python, ['-c', 'import pyarrow']).status === 0;
-if (!hasArrow) console.warn('SKIPPED: the Parquet of an export is not read by another program: there is no pyarrow.');
+const hasModule = (name: string): boolean =>
+  python !== undefined && spawnSync(python, ['-c', `import ${name}`]).status === 0;
+const [hasArrow, hasDuck] = [hasModule('pyarrow'), hasModule('duckdb')];
+if (!hasArrow) console.warn('SKIPPED: the Parquet of an export is not read by pyarrow: there is none.');
+if (!hasDuck) console.warn('SKIPPED: the Parquet of an export is not asked by DuckDB: there is none.');
 
 const PIXEL = Buffer.from(
   'iVBORw0KGgoAAAANSUhEUgAAAAEAAAABCAYAAAAfFcSJAAAADUlEQVR42mNk+M9QDwADhgGAWjR9awAAAABJRU5ErkJggg==',
@@ -257,6 +260,18 @@ print(json.dumps([table.num_rows, str(table.schema.field('sent_at').type), str(t
       join(out, 'events.parquet'),
     );
     expect(rows).toEqual([events.length, expect.stringMatching(/^timestamp\[ms/), 'int64']);
+  });
+
+  it.skipIf(!hasDuck)('has a table that DuckDB answers questions about', () => {
+    const rows = runPython(
+      `
+import json, sys, duckdb
+print(json.dumps(duckdb.execute('select count(*), count(distinct sender), max(edits) from read_parquet(?)', [sys.argv[1]]).fetchone()))
+`,
+      join(out, 'events.parquet'),
+    );
+    const senders = new Set(events.map(({ pdu }) => pdu['sender']));
+    expect(rows).toEqual([events.length, senders.size, expect.any(Number)]);
   });
 
   it('proves itself without server, data or configuration', async () => {
