@@ -456,6 +456,7 @@ export function createApplication(parts: ApplicationParts): Application {
     newRoomId: () => newRoomId(serverName),
   };
   delayedEvents.start();
+  profiles.resume(log, (userId) => accounts.find(userId)?.isShadowBanned !== true);
   compliance.start();
   const auditStreams = startAuditStreams({ config, engine, logger }, paths.auditStreams);
   return {

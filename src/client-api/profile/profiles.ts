@@ -1,6 +1,6 @@
 import type { Reader } from '#projections/engine/reader.ts';
 import { fullProfileOf, profileOf } from '#projections/profiles/queries.ts';
-import { profileRecord } from '#projections/profiles/records.ts';
+import { PROFILE_SET, profileRecord, readProfile } from '#projections/profiles/records.ts';
 import { roomById, roomsOf } from '#projections/rooms/queries.ts';
 import type { JsonValue } from '#protocol/pdu.ts';
 import type { StreamCommands } from '#src/commands/stream-command.ts';
@@ -8,6 +8,7 @@ import type { Presence } from '#src/ephemeral/presence.ts';
 import { MatrixError } from '#src/http/errors.ts';
 import type { Logger } from '#src/log/logger.ts';
 import type { Rooms } from '#src/rooms/rooms.ts';
+import { BEFORE_FIRST, type EventLog, type Position } from '#streams/event-log.ts';
 import { changeUser } from '../user-stream.ts';
 import { isMemberField, MAX_PROFILE_BYTES } from './fields.ts';
 
@@ -18,6 +19,11 @@ import { isMemberField, MAX_PROFILE_BYTES } from './fields.ts';
 export const MAX_ROOMS_AWAITED = 200;
 /** Users whose rooms are told in the background at the same time; beyond it requests wait, whatever the number of rooms. */
 export const MAX_IN_BACKGROUND = 1000;
+/**
+ * Records at the end of the log that are looked through at the start for changes that not all rooms were told of: more than come
+ * while one user's rooms are told.
+ */
+const MAX_RECORDS_RESUMED = 20_000;
 /** Rooms of one user that are told at the same time: one group commit takes them together. */
 export const ROOMS_AT_ONCE = 16;
 
@@ -42,6 +48,7 @@ export class Profiles {
   readonly #options: ProfilesOptions;
   /** By user: at most one for each user that has more rooms than are awaited, or whose request is under way. */
   readonly #spreading = new Map<string, Spreading>();
+  #resuming: Promise<void> = Promise.resolve();
 
   constructor(options: ProfilesOptions) {
     this.#options = options;
@@ -73,9 +80,40 @@ export class Profiles {
     if (roomCount <= MAX_ROOMS_AWAITED || this.#spreading.size > MAX_IN_BACKGROUND) await spread;
   }
 
+  /**
+   * Tells the rooms that were not told when the server ended: those of the latest changes whose member events are older than the
+   * change. A name that somebody took for one room since then stays.
+   *
+   * @param isShown whether rooms are told of a user at all.
+   */
+  resume(log: Pick<EventLog, 'readAll' | 'head'>, isShown: (userId: string) => boolean): void {
+    this.#resuming = this.#resume(log, isShown).catch((error: unknown) => {
+      this.#options.logger.error({ err: error }, 'rooms that were not told of profiles are not told');
+    });
+  }
+
   /** Resolves when no rooms are being told of anything: for an orderly stop. */
   async settled(): Promise<void> {
-    await Promise.all(Array.from(this.#spreading.values(), ({ done }) => done));
+    await Promise.all([this.#resuming, ...Array.from(this.#spreading.values(), ({ done }) => done)]);
+  }
+
+  async #resume(log: Pick<EventLog, 'readAll' | 'head'>, isShown: (userId: string) => boolean): Promise<void> {
+    const { reader } = this.#options;
+    const changed = new Map<string, Position>();
+    for await (const records of log.readAll(Math.max(BEFORE_FIRST, log.head() - MAX_RECORDS_RESUMED))) {
+      for (const record of records) {
+        const set = record.kind === PROFILE_SET ? readProfile(record) : undefined;
+        if (set !== undefined && isMemberField(set.field)) changed.set(set.userId, record.position);
+      }
+    }
+    for (const [userId, changedAt] of changed) {
+      if (!isShown(userId)) continue;
+      const untold = Array.from(roomsOf(reader, userId)).flatMap(({ room, membership, event }) =>
+        membership === 'join' && event < changedAt ? (roomById(reader, room)?.roomId ?? []) : [],
+      );
+      const rooms = untold.values();
+      await Promise.all(Array.from({ length: ROOMS_AT_ONCE }, () => this.#tellRooms(userId, rooms)));
+    }
   }
 
   #spread(userId: string): Promise<void> {
