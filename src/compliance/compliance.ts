@@ -64,6 +64,16 @@ export class Compliance {
     this.retention = new Retention({
       ...shared,
       intervalMs: config.retention.interval,
+      onPolicy: async (before, after) => {
+        const target = { kind: 'policy', id: 'retention' } as const;
+        await audit.record({
+          actor: { kind: 'server', task: 'start' },
+          action: 'policy.change',
+          target,
+          before,
+          after,
+        });
+      },
       onRun: async () => {
         await audit.record({ actor: { kind: 'server', task: 'retention' }, action: 'retention.run' });
       },

@@ -42,6 +42,8 @@ export interface RetentionOptions {
   readonly policy: RetentionPolicy;
   /** How often it runs, in milliseconds. */
   readonly intervalMs: number;
+  /** Called before another policy is put in force than there was. */
+  readonly onPolicy: (before: RetentionPolicy | undefined, after: RetentionPolicy) => Promise<void>;
   /** Called before a run that destroys something, with what it follows. */
   readonly onRun: () => Promise<void>;
   /** Milliseconds since the epoch. */
@@ -88,11 +90,12 @@ export class Retention {
 
   /** Puts the policy of the settings on record, if it is not the one in force. */
   async recordPolicy(): Promise<void> {
-    const { reader, commands, newRecordId, policy } = this.#options;
-    await commands.run(POLICIES_STREAM, () => {
-      const isInForce = JSON.stringify(latestPolicy(reader)?.policy) === JSON.stringify(policy);
-      const records = isInForce ? [] : [complianceRecord(newRecordId(), 'policy.retention_set', { policy })];
-      return { records, result: undefined };
+    const { reader, commands, newRecordId, policy, onPolicy } = this.#options;
+    await commands.run(POLICIES_STREAM, async () => {
+      const before = latestPolicy(reader)?.policy;
+      if (JSON.stringify(before) === JSON.stringify(policy)) return { records: [], result: undefined };
+      await onPolicy(before, policy);
+      return { records: [complianceRecord(newRecordId(), 'policy.retention_set', { policy })], result: undefined };
     });
   }
 

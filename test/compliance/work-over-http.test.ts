@@ -240,4 +240,21 @@ describe('retention', () => {
     const run = await server.call('POST', `${ADMIN}/retention/run`, { token: dpo.token, body: {} });
     expect(run.status).toBe(403);
   });
+
+  it('that another policy came into force is on record, with what there was before', async () => {
+    await server.stop();
+    await server.configure('data', 'retention: { classes: { messages: { max: 30d } } }\n');
+    await server.start();
+    const THIRTY_DAYS_MS = 30 * 24 * 3_600_000;
+    await expect
+      .poll(() => entries('--action', 'policy.change'))
+      .toMatchObject([
+        { actor: { kind: 'server' }, after: { classes: { messages: { maxMs: null } } } },
+        {
+          target: { kind: 'policy', id: 'retention' },
+          before: { classes: { messages: { maxMs: null } } },
+          after: { classes: { messages: { maxMs: THIRTY_DAYS_MS } } },
+        },
+      ]);
+  });
 });
