@@ -33,6 +33,7 @@ import { openMatrixSigningKey, openPolicySigningKey, replaceMatrixSigningKey } f
 import { EvidenceFiles } from './transparency/evidence-files.ts';
 import { logEndpoints } from './transparency/log-endpoints.ts';
 import { transparencyFigures } from './transparency/metrics.ts';
+import { proofEndpoint } from './transparency/proof-endpoint.ts';
 import { makeKeeper } from './transparency/start-keeper.ts';
 
 export interface ServerOptions {
@@ -148,9 +149,15 @@ export async function startServer(config: Config, options: ServerOptions): Promi
       evidence,
       isWitnessed: config.transparency.witnesses.length > 0,
     });
+    const proofs = proofEndpoint({
+      config,
+      verifier: signer.verifier,
+      head: () => log.head(),
+      publish: () => transparency.publish(),
+    });
     const http = await startHttpServer({
       listeners: config.listeners,
-      endpoints: [...publicLog, ...endpointsFor(config)],
+      endpoints: [...publicLog, proofs, ...endpointsFor(config)],
       context: application.context,
       authenticate: application.context.accounts.authenticate,
       authenticateServer: federation.authentication,

@@ -12,6 +12,8 @@ import { filesUnder } from './support.ts';
 const run = promisify(execFile);
 const ADMIN = '/_stele/admin';
 const SECRET = 'the-merger-is-on-friday';
+/** For commands of which only the exit status matters. */
+const SILENT = { print: () => {}, say: () => {}, signal: new AbortController().signal, environment: {} };
 
 interface Found extends Record<string, unknown> {
   readonly state: string;
@@ -72,8 +74,7 @@ async function entries(...query: string[]): Promise<Record<string, unknown>[]> {
 
 /** Whether an export is found to be whole by who has nothing but its folder. */
 async function isVerified(folder: string): Promise<boolean> {
-  const silent = { print: () => {}, say: () => {}, signal: new AbortController().signal, environment: {} };
-  return (await runCommandLine(['export', 'verify', folder], { ...silent, workingDir: folder })) === 0;
+  return (await runCommandLine(['export', 'verify', folder], { ...SILENT, workingDir: folder })) === 0;
 }
 
 async function archiveOf(id: unknown, person: Person): Promise<{ readonly status: number; readonly folder: string }> {
@@ -216,6 +217,32 @@ describe('an erasure', () => {
     ]);
     const { erasures } = await server.ok('GET', `${ADMIN}/erasures?case_id=DP-1`, { token: dpo.token });
     expect(erasures).toMatchObject([{ erasure_id: id, state: 'completed' }]);
+  });
+});
+
+describe('a proof', () => {
+  it('that an entry of the audit log is there is given to an auditor, who checks it offline', async () => {
+    const auditor = await withRole('auditor', 'auditor');
+    const { token } = auditor;
+    const { entries: found } = await server.ok('GET', `${ADMIN}/audit?action=role.grant&limit=1`, { token });
+    const { position } = (found as { position: number }[])[0] ?? { position: -1 };
+    const proof = await server.ok('GET', `${ADMIN}/proofs/${position}`, { token });
+    const file = server.path('proof.json');
+    await writeFile(file, JSON.stringify(proof));
+    const { text: key } = await server.ok('GET', '/_stele/log/key');
+    const check = async () =>
+      runCommandLine(['proof', 'check', file, '--key', String(key).trim()], { ...SILENT, workingDir: server.folder });
+    expect(await check()).toBe(0);
+    await writeFile(file, JSON.stringify({ ...proof, leaf_index: position + 1 }));
+    expect(await check()).toBe(1);
+    const status = async (at: string, person: Person) =>
+      (await server.call('GET', `${ADMIN}/proofs/${at}`, { token: person.token })).status;
+    expect([await status('999999999', auditor), await status('x', auditor), await status('1', reviewer)]).toEqual([
+      404, 400, 403,
+    ]);
+    expect(await entries('--action', 'proof.read')).toMatchObject([
+      { actor: { user_id: auditor.userId }, after: { position } },
+    ]);
   });
 });
 
