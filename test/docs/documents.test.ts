@@ -89,3 +89,20 @@ describe.each(documents)('$name', (document) => {
     }
   });
 });
+
+test.each(['src', 'projections'])('%s/README.md names each folder, and what to begin with', async (folder) => {
+  const text = await readFile(path.join(ROOT, folder, 'README.md'), 'utf8');
+  const entries = await readdir(path.join(ROOT, folder), { withFileTypes: true });
+  const rows = new Map([...text.matchAll(/^\| `([a-z-]+)\/` \|(.*)$/gm)].map(([, name = '', row = '']) => [name, row]));
+  expect([...rows.keys()].toSorted()).toEqual(
+    entries
+      .filter((entry) => entry.isDirectory())
+      .map(({ name }) => name)
+      .toSorted(),
+  );
+  for (const [name, row] of rows) {
+    for (const [, file = ''] of row.matchAll(/`([\w/-]+\.ts)`/g)) {
+      expect(existsSync(path.join(ROOT, folder, name, file)), `${name}/${file}`).toBe(true);
+    }
+  }
+});
