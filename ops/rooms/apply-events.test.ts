@@ -18,9 +18,11 @@ function eventAt(state: AppliedEvents['state'], type: string, stateKey = ''): st
 const BOUND_MS = 20_000;
 
 function bounded<T>(work: () => T): T {
-  const started = performance.now();
+  // Of the processor, not of the clock: others may want the machine too.
+  const before = process.cpuUsage();
   const outcome = work();
-  expect(performance.now() - started).toBeLessThan(BOUND_MS);
+  const { user, system } = process.cpuUsage(before);
+  expect((user + system) / 1000).toBeLessThan(BOUND_MS);
   return outcome;
 }
 

@@ -1,7 +1,7 @@
 import { mkdtemp, rm } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import path from 'node:path';
-import { afterEach, beforeEach, describe, expect, it, vi } from 'vitest';
+import { afterEach, beforeEach, describe, expect, it } from 'vitest';
 import { pduRecord } from '#projections/rooms/pdu-record.ts';
 import { searchRoom } from '#projections/search/queries.ts';
 import type { Pdu } from '#protocol/pdu.ts';
@@ -10,6 +10,8 @@ import { BEFORE_FIRST } from '#streams/event-log.ts';
 import { openMemoryLog } from '#streams/memory/memory-log.ts';
 import { SearchIndex } from './search-index.ts';
 
+/** The thread of the index gets what of the processor nobody else wants. */
+const PATIENCE_MS = 30_000;
 const ROOM = '!room:here';
 const WORD = { words: ['hello'], prefix: undefined };
 
@@ -29,7 +31,7 @@ afterEach(async () => {
 });
 
 const indexOf = (options: { readonly isThreaded?: boolean; readonly restAfterMs?: number } = {}) =>
-  new SearchIndex({ dir, log, logger: silentLog(), isThreaded: false, ...options });
+  new SearchIndex({ dir, log, logger: silentLog(), isThreaded: false, maxWaitMs: PATIENCE_MS, ...options });
 
 async function say(count: number): Promise<void> {
   for (let left = count; left > 0; left -= 1) {
@@ -93,7 +95,7 @@ describe('the index', () => {
     await log.append('server-x', -1, [{ id: Buffer.alloc(16, 1), kind: 'media.stored', version: 1, sections: [] }]);
     expect(index.isAwake).toBe(false);
     await say(1);
-    await vi.waitFor(() => expect(index.isAwake).toBe(true));
+    await expect.poll(() => index.isAwake).toBe(true);
     expect(await found(index)).toBe(1);
     await index.close();
   });
@@ -102,11 +104,11 @@ describe('the index', () => {
     await say(3);
     const index = indexOf({ restAfterMs: 20 });
     expect(await found(index)).toBe(3);
-    await vi.waitFor(() => expect(index.isAwake).toBe(false));
+    await expect.poll(() => index.isAwake).toBe(false);
     expect(await found(index)).toBe(3);
-    await vi.waitFor(() => expect(index.isAwake).toBe(false));
+    await expect.poll(() => index.isAwake).toBe(false);
     await say(2);
-    await vi.waitFor(() => expect(index.isAwake).toBe(true));
+    await expect.poll(() => index.isAwake).toBe(true);
     expect(await found(index)).toBe(5);
     await index.close();
   });

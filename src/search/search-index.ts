@@ -35,6 +35,8 @@ export interface SearchIndexOptions {
   readonly logger: Logger;
   /** Whether it works in a thread of its own, as in a server, or in this one. */
   readonly isThreaded: boolean;
+  /** How long a search waits for what is not indexed yet; default {@link MAX_WAIT_MS}. */
+  readonly maxWaitMs?: number;
   /** Default {@link REST_AFTER_MS}. */
   readonly restAfterMs?: number;
 }
@@ -127,12 +129,13 @@ export class SearchIndex {
     await this.#resting;
     this.#wake();
     this.#lastSearchMs = performance.now();
+    const { maxWaitMs = MAX_WAIT_MS } = this.#options;
     const run = this.#run;
-    const environment = run && (await within(run.ready, MAX_WAIT_MS));
+    const environment = run && (await within(run.ready, maxWaitMs));
     if (run === undefined || environment === undefined) {
       throw unavailable('The search is being prepared. Please try again in a while.');
     }
-    await run.feed.waitFor(position, MAX_WAIT_MS);
+    await run.feed.waitFor(position, maxWaitMs);
     if (this.#run !== run) throw unavailable('The search is being prepared. Please try again in a while.');
     // Another thread has written: what this one has read so far may be of an earlier moment.
     environment.root.resetReadTxn();

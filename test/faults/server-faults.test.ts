@@ -4,7 +4,7 @@ import { closeSync, mkdtempSync, openSync, rmdirSync, writeSync } from 'node:fs'
 import { copyFile, mkdir, open, readdir, readFile, rename, rm, stat } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import path from 'node:path';
-import { afterEach, beforeEach, describe, expect, it, vi } from 'vitest';
+import { afterEach, beforeEach, describe, expect, it } from 'vitest';
 import { dataPaths } from '#src/data-paths.ts';
 import { logPaths } from '#streams/embedded/paths.ts';
 import { openLog } from '#streams/open-log.ts';
@@ -177,7 +177,7 @@ describe('a full disk', () => {
       for (const body of unanswered) await say(body);
       await expectEverything();
       expect((await fetch(`${stele.url}/_stele/ready`)).status).toBe(200);
-      await vi.waitFor(() => expect(stele.logged('warn').at(-1)).toMatchObject({ msg: 'writing goes on' }));
+      await expect.poll(() => stele.logged('warn').at(-1)).toMatchObject({ msg: 'writing goes on' });
       // What was refused is said once; only the request whose outcome was open has a line of its own. The search index, which
       // lags, may or may not have come to write while the disk was full.
       const errors = stele.logged('error').filter(({ msg }) => !String(msg).startsWith('the search index has stopped'));

@@ -25,7 +25,9 @@ beforeAll(async () => {
   const acl = { allow: ['*'], deny: ['TWO.*'], allow_ip_literals: false };
   await alice.ok('PUT', at('/state/m.room.server_acl'), acl);
   const room = findRoom(one.context.reader, roomId) ?? expect.fail();
-  await vi.waitUntil(() => stateContent(one.context.reader, room.id, 'm.room.server_acl') !== undefined);
+  await vi.waitUntil(() => stateContent(one.context.reader, room.id, 'm.room.server_acl') !== undefined, {
+    timeout: 30_000,
+  });
 });
 afterAll(() => servers.close());
 

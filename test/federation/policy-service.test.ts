@@ -37,7 +37,7 @@ beforeAll(async () => {
   const { body } = await request(two.http, 'GET', '/.well-known/matrix/policy_server');
   const content = { via: 'two.test', public_keys: body['public_keys'] };
   await alice.ok('PUT', at(roomId, '/state/m.room.policy'), content);
-  await vi.waitUntil(() => inRoom(two, 'm.room.policy') !== undefined);
+  await vi.waitUntil(() => inRoom(two, 'm.room.policy') !== undefined, { timeout: 30_000 });
 });
 afterAll(async () => {
   for (const server of [one, two, three]) await server.close();
@@ -175,7 +175,7 @@ it('does not sign the event that names it', async () => {
 it('signs for no server that the room shuts out, and goes on for the room', async () => {
   expect(await askToSign(three, drafted())).toEqual({ 'two.test': { [POLICY_KEY_ID]: expect.any(String) } });
   await alice.ok('PUT', at(roomId, '/state/m.room.server_acl'), { allow: ['*'], deny: ['three.test'] });
-  await vi.waitUntil(() => inRoom(two, 'm.room.server_acl') !== undefined);
+  await vi.waitUntil(() => inRoom(two, 'm.room.server_acl') !== undefined, { timeout: 30_000 });
   expect(await askToSign(three, drafted())).toBe('403 M_FORBIDDEN');
   expect((await say(alice)).status).toBe(200);
 });

@@ -30,6 +30,8 @@ afterEach(async () => {
   await peer.close();
 });
 
+const PATIENCE = { timeout: 30_000 };
+
 const nextRequest = () =>
   new Promise<void>((resolve) => {
     onRequest = resolve;
@@ -42,7 +44,7 @@ it.each([403, 404, 429])('status %i', async (refusal) => {
   const first = nextRequest();
   await alice.ok('PUT', '/sendToDevice/m.test/1', { messages: { '@x:three.test': { D: {} } } });
   await first;
-  await vi.waitUntil(isWaiting);
+  await vi.waitUntil(isWaiting, PATIENCE);
   for (let look = 0; look < 5; look += 1) vi.advanceTimersByTime(1000);
   expect(isWaiting()).toBe(true);
   expect(peer.requests.length).toBe(1);
@@ -52,6 +54,6 @@ it.each([403, 404, 429])('status %i', async (refusal) => {
   one.advance(60_000);
   vi.advanceTimersByTime(1000);
   await second;
-  await vi.waitUntil(() => [...one.context.sender.statuses()].length === 0);
+  await vi.waitUntil(() => [...one.context.sender.statuses()].length === 0, PATIENCE);
   expect(peer.requests.length).toBe(2);
 });
