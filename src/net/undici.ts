@@ -10,7 +10,7 @@ let loaded: typeof Undici | undefined;
 let loading: Promise<typeof Undici> | undefined;
 
 /** Parts of it that take long to load, in an order in which each has little left to do. */
-const PARTS = [
+export const PARTS: readonly string[] = [
   'undici/lib/core/util.js',
   'undici/lib/dispatcher/client-h1.js',
   'undici/lib/dispatcher/client.js',

@@ -32,6 +32,7 @@ it('the event loop turns while they are taken in, and each room has its events i
         taken.set(roomId, [...(taken.get(roomId) ?? []), event['depth']]);
         return { verdict: { kind: 'accept' } };
       },
+      receiveOutOfBand: () => expect.fail('both servers are in the rooms'),
     },
     edus: new Map(),
     counts: federation.counts,

@@ -20,6 +20,7 @@ import { sharedPacer } from '#src/sync/pacer.ts';
 import type { FederationCounts } from '../counts.ts';
 import { idOfTold } from '../pdus.ts';
 import { aclOf } from './admission.ts';
+import { takeEnd } from './ended-invites.ts';
 
 /** Most events of a transaction. Source: server-server API, "Transactions". */
 export const MAX_TRANSACTION_PDUS = 50;
@@ -41,7 +42,7 @@ export interface TransactionsOptions {
   /** Says which node takes in what of what a server sends. */
   readonly bus: Bus;
   readonly serverName: string;
-  readonly receiver: Pick<Receiver, 'enqueue'>;
+  readonly receiver: Pick<Receiver, 'enqueue' | 'receiveOutOfBand'>;
   /** By type. Other types are passed over. */
   readonly edus: ReadonlyMap<string, EduHandler>;
   readonly counts: FederationCounts;
@@ -112,7 +113,8 @@ export class Transactions {
         const room = this.#roomFor(origin, roomId);
         const eventId = idIn(event, 'version' in room ? room.version : undefined);
         if ('error' in room) {
-          if (eventId !== undefined) answers[eventId] = room;
+          const isEnd = await takeEnd(this.#options, origin, roomId, event);
+          if (eventId !== undefined) answers[eventId] = isEnd ? {} : room;
           continue;
         }
         const receiving = receivingRoom(roomId, room.version);
