@@ -4,8 +4,7 @@
  */
 import { ERASURES_STREAM, readComplianceRecord } from '#projections/compliance/records.ts';
 import { type RecordSections, unpackSections } from '#projections/compliance/section-list.ts';
-import type { Position } from '#streams/event-log.ts';
-import { MAX_SECTIONS } from '#streams/event-log.ts';
+import { Damaged, MAX_SECTIONS, type Position } from '#streams/event-log.ts';
 import type { ReadOnlyLog } from '#streams/raw-log.ts';
 import type { Finding } from './finding.ts';
 
@@ -17,6 +16,8 @@ export interface ErasureCheck {
   readonly revived: readonly RecordSections[];
   /** Decided, not finished yet, and the keys are there: under way, or cut short. */
   readonly unfinished: readonly RecordSections[];
+  /** Why the decisions could not all be read; nothing was compared then. */
+  readonly unreadable?: string;
 }
 
 /** Where nothing was looked at. */
@@ -32,8 +33,15 @@ export async function checkErasures(log: ReadOnlyLog, from: Position, destroyed:
   // A server that runs decides before it destroys: what was seen to be destroyed is decided in what the log has by now. What
   // it finished since may have been looked at before.
   const sizeThen = destroyed.length;
-  await log.refresh();
-  const { decided, due } = await readDecisions(log, sizeThen);
+  let decisions: Decisions;
+  try {
+    await log.refresh();
+    decisions = await readDecisions(log, sizeThen);
+  } catch (error) {
+    if (!(error instanceof Damaged)) throw error;
+    return { ...NO_ERASURES, unreadable: error.message };
+  }
+  const { decided, due } = decisions;
   const undecided: RecordSections[] = [];
   const revived: RecordSections[] = [];
   const unfinished: RecordSections[] = [];
@@ -60,8 +68,10 @@ function addSections(list: RecordSections[], position: Position, sections: reado
 }
 
 /** As findings. */
-export function findingsOf({ undecided, revived }: ErasureCheck): Finding[] {
+export function findingsOf({ undecided, revived, unreadable }: ErasureCheck): Finding[] {
+  const why = `destroyed keys cannot be held against the decisions on record: ${unreadable}`;
   return [
+    ...(unreadable === undefined ? [] : [{ kind: 'damaged', message: why } as const]),
     ...undecided.map(({ position, sections }): Finding => {
       const message = `record ${position}: ${named(sections)} destroyed without a decision on record`;
       return { kind: 'undecided', message, position };
@@ -79,7 +89,12 @@ function named(sections: readonly number[]): string {
 }
 
 /** For each of the first records, as bits: which sections were decided to go, and which of them are recorded to be gone. */
-async function readDecisions(log: ReadOnlyLog, size: number): Promise<{ decided: Uint8Array; due: Uint8Array }> {
+interface Decisions {
+  readonly decided: Uint8Array;
+  readonly due: Uint8Array;
+}
+
+async function readDecisions(log: ReadOnlyLog, size: number): Promise<Decisions> {
   const decided = new Uint8Array(size);
   const due = new Uint8Array(size);
   let pending: { readonly at: Position; readonly items: Uint8Array }[] = [];

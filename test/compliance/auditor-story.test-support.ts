@@ -2,6 +2,13 @@
 import { createHash, createHmac } from 'node:crypto';
 import { cp, readdir, readFile, writeFile } from 'node:fs/promises';
 import path from 'node:path';
+import { coreProjections } from '#projections/catalogue.ts';
+import { Environment } from '#projections/engine/environment.ts';
+import { EnvironmentFolder } from '#projections/engine/folder.ts';
+import { machineBootId } from '#projections/engine/mark.ts';
+import { dataPaths } from '#src/data-paths.ts';
+import { logPaths } from '#streams/embedded/paths.ts';
+import { openLogReadOnly } from '#streams/open-log.ts';
 import { SteleProcess, TestUser } from '#test/support/stele-process.ts';
 
 const SHARED_SECRET = 'a shared secret of the tests';
@@ -165,6 +172,39 @@ export class Auditor {
     const { status, stdout, stderr } = await this.run(...args, '--json');
     if (status !== 0) throw new Error(`stele ${args.join(' ')}: ${status}\n${stdout}\n${stderr}`);
     return jsonLines(stdout);
+  }
+
+  /** Turns a bit of what a record of the copy says. */
+  async changeRecord(position: number): Promise<void> {
+    const { log: folder } = dataPaths(this.folder);
+    const log = await openLogReadOnly({ folder, withKeys: false });
+    const sealed = (await log.readRaw(position))?.sealedSections[0];
+    await log.close();
+    if (sealed === undefined || sealed.length === 0) throw new Error(`record ${position} says nothing`);
+    for (const file of await filesBelow(logPaths(folder).segments)) {
+      const bytes = await readFile(file);
+      const at = bytes.indexOf(sealed);
+      if (at < 0) continue;
+      bytes.writeUInt8(bytes.readUInt8(at) ^ 1, at);
+      await writeFile(file, bytes);
+      return;
+    }
+    throw new Error(`record ${position} is in no segment`);
+  }
+
+  /** Takes the entries of the audit log out of the tables of the copy, as they are read; the log stays. */
+  async hideEntries(): Promise<void> {
+    const folder = new EnvironmentFolder({
+      dir: dataPaths(this.folder).projections,
+      projections: coreProjections,
+      bootId: await machineBootId(),
+    });
+    const environment = new Environment({
+      path: path.join(folder.dir, (await folder.currentName()) ?? ''),
+      projections: coreProjections,
+    });
+    for (const { table, db } of environment.stores) if (table.name === 'audit.entries') await db.clearAsync();
+    await environment.close();
   }
 
   /** Digests of all that the copy holds, but for the lock files of LMDB, which name who reads. */

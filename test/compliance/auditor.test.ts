@@ -239,7 +239,7 @@ it(
     expect(new Set(refusals.map(({ cause }) => cause))).toEqual(
       new Set([
         ...['retention', 'redaction', 'room_purge', 'history_purge', 'media_removal', 'erasure'],
-        ...['backup_prune', 'request'],
+        ...['backup_prune', 'request', 'former_password'],
       ]),
     );
     for (const { why } of refusals) expect(why).toContain(id('hold'));
@@ -352,6 +352,36 @@ it(
     await writeFile(story.path('drilled.checkpoint'), drill?.after.fields.firstVerifiedCheckpoint ?? '');
     const verified = await auditor.run('verify', '--checkpoint', story.path('drilled.checkpoint'));
     expect(verified.status, verified.stdout).toBe(0);
+  },
+  QUESTION_MS,
+);
+
+it(
+  'an answer that was changed in what is handed over is found out',
+  async () => {
+    const [read] = await auditor.lines('audit', '--room', id('R'), '--action', 'content.read', '--read-only');
+    const [drill] = await auditor.lines('audit', '--action', 'backup.drill', '--read-only');
+    const [policy] = await auditor.lines('retention', 'policy', '--at', time('D'), '--read-only');
+    const decided: number[] = [];
+    for await (const line of linesIn<WithheldLine>(story.path('of-R', 'withheld'))) {
+      if (line.decided_in_record !== undefined) decided.push(line.decided_in_record);
+    }
+    const positions = [read, drill, policy].map((line) => Number(line?.['position']));
+    for (const [number, position] of [...positions, decided[0] ?? -1].entries()) {
+      const forged = await Auditor.with(story, auditor.folder, `forged-${number}`);
+      await forged.changeRecord(position);
+      const { status, stdout } = await forged.run('verify', '--json');
+      const { findings } = JSON.parse(stdout) as { findings: { kind: string }[] };
+      expect(status).toBe(1);
+      expect(findings.map(({ kind }) => kind)).toContain('damaged');
+    }
+    // Tables are made of the log, and who touches them only is found when they are made again.
+    const hidden = await Auditor.with(story, auditor.folder, 'hidden');
+    expect((await hidden.run('replay', '--check')).status).toBe(0);
+    await hidden.hideEntries();
+    expect(await hidden.lines('audit', '--room', id('R'), '--action', 'content.read', '--read-only')).toEqual([]);
+    expect((await hidden.run('verify')).status).toBe(0);
+    expect((await hidden.run('replay', '--check')).status).toBe(1);
   },
   QUESTION_MS,
 );

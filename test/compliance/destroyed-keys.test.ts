@@ -12,7 +12,7 @@ import { dataPaths } from '#src/data-paths.ts';
 import { logPaths } from '#streams/embedded/paths.ts';
 import { KEY_FILE_HEADER_BYTES } from '#streams/keyring/key-file.ts';
 import { KEY_BYTES } from '#streams/keyring/key-store.ts';
-import { openLog } from '#streams/open-log.ts';
+import { openLog, openLogReadOnly } from '#streams/open-log.ts';
 import { type FolderApplication, openFolderApplication } from './folder-application.test-support.ts';
 import { filesUnder, makeRoom, say } from './support.ts';
 
@@ -153,6 +153,25 @@ describe('verification', () => {
     expect((await log.readAt(position))?.sections[1]).toBeNull();
     await log.close();
     expect(await found()).toEqual([]);
+  });
+
+  it('says so where the decisions cannot be read, and what else is wrong', async () => {
+    await purge();
+    const decision = destroyedBy(app.engine.reader, position) ?? -1;
+    await close();
+    const { segments } = logPaths(dataPaths(dataDir()).log);
+    const log = await openLogReadOnly({ folder: dataPaths(dataDir()).log, withKeys: false });
+    const sealed = (await log.readRaw(decision))?.sealedSections[0] ?? Buffer.alloc(0);
+    await log.close();
+    for (const name of await readdir(segments)) {
+      const bytes = await readFile(path.join(segments, name));
+      const at = bytes.indexOf(sealed);
+      if (at < 0 || !name.endsWith('.seg')) continue;
+      bytes.writeUInt8(bytes.readUInt8(at) ^ 1, at);
+      await writeFile(path.join(segments, name), bytes);
+    }
+    const kinds = (await found()).map((one) => one.split(' ')[0]);
+    expect(kinds.filter((kind) => kind === 'damaged').length).toBeGreaterThan(1);
   });
 
   it('does not take what a crash left undone for a finding', async () => {

@@ -3,9 +3,10 @@
  * The forms are read by programs that nobody here wrote, where the machine has them.
  */
 import { spawnSync } from 'node:child_process';
-import { cp, mkdtemp, readdir, readFile, rm, writeFile } from 'node:fs/promises';
+import { hash } from 'node:crypto';
+import { access, cp, mkdtemp, readdir, readFile, rm, writeFile } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
-import { join } from 'node:path';
+import { join, relative } from 'node:path';
 import { pathToFileURL } from 'node:url';
 import { unzipSync } from 'fflate';
 import { asyncBufferFromFile, parquetReadObjects } from 'hyparquet';
@@ -427,26 +428,52 @@ describe('the command', () => {
   });
 });
 
+describe('an export that is killed at one moment after the other', () => {
+  it('is in the end the same, byte for byte, as one that was not', async () => {
+    const out = join(folder, 'killed');
+    const args = exportArguments(out, ['--room', room]);
+    const isThere = (name: string) => () =>
+      access(join(out, name)).then(
+        () => true,
+        () => false,
+      );
+    const killed: string[] = [];
+    for (const name of ['unfinished.json', 'events', 'html', 'events.csv', 'rsmf', 'events.parquet', 'proof']) {
+      if (await isThere('manifest.json')()) break;
+      if (await stele.runUntil(isThere(name), ...args)) killed.push(name);
+    }
+    expect(killed).toContain('unfinished.json');
+    expect(killed.length).toBeGreaterThan(2);
+    if (!(await isThere('manifest.json')())) await exported(out, ['--room', room]);
+    const whole = join(folder, 'not-killed');
+    await exported(whole, ['--room', room, '--checkpoint', join(out, 'checkpoint')]);
+    expect(await digestsOf(out)).toEqual(await digestsOf(whole));
+  });
+});
+
+/** SHA-256 of each file below a folder. */
+async function digestsOf(top: string): Promise<Record<string, string>> {
+  const digests: Record<string, string> = {};
+  for (const entry of await readdir(top, { recursive: true, withFileTypes: true })) {
+    const file = join(entry.parentPath, entry.name);
+    if (entry.isFile()) digests[relative(top, file)] = hash('sha256', await readFile(file));
+  }
+  return digests;
+}
+
 async function exported(out: string, args: readonly string[]): Promise<void> {
   const { status, stderr } = await run(out, args);
   expect(stderr).toContain('events of');
   expect(status).toBe(0);
 }
 
+function exportArguments(out: string, args: readonly string[]): string[] {
+  const settings = ['--config', stele.configFile, '--case', 'C-1', '--reason', 'a test', '--out', out];
+  return ['export', 'case', ...settings, ...args];
+}
+
 function run(out: string, args: readonly string[]) {
-  return stele.run(
-    'export',
-    'case',
-    '--config',
-    stele.configFile,
-    '--case',
-    'C-1',
-    '--reason',
-    'a test',
-    '--out',
-    out,
-    ...args,
-  );
+  return stele.run(...exportArguments(out, args));
 }
 
 /** Waits until the newest signed head covers all that was sent so far. */

@@ -125,6 +125,19 @@ export class SteleProcess {
     return { status, stdout, stderr };
   }
 
+  /** Begins a `stele` command and kills it, with SIGKILL, as soon as something is there; gives whether that came before its end. */
+  async runUntil(isThere: () => Promise<boolean>, ...args: string[]): Promise<boolean> {
+    const child = spawn(process.execPath, [MAIN, ...args], { stdio: 'ignore' });
+    const closed = once(child, 'close');
+    let wasKilled = false;
+    while (child.exitCode === null && !wasKilled) {
+      wasKilled = (await isThere()) && child.kill('SIGKILL');
+      await new Promise((resolve) => setTimeout(resolve, 1));
+    }
+    await closed;
+    return wasKilled;
+  }
+
   /** The lines of this level that the server has logged since it was last started. */
   logged(level: 'warn' | 'error' | 'fatal'): readonly Record<string, unknown>[] {
     // LMDB's own complaints end without a line end.
