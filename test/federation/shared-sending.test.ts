@@ -1,11 +1,9 @@
 /** Several nodes of one server: they share the sending to others, and the taking in of what others send, by way of the bus. */
 import { afterEach, beforeEach, expect, it, vi } from 'vitest';
 import { receivingFrom } from '#src/bus/work.ts';
-import type { FederationRequest } from '#src/federation/client.ts';
-import { LastingEduLog } from '#src/federation/edus/lasting.ts';
 import { Transactions } from '#src/federation/inbound/transactions.ts';
-import { Sender } from '#src/federation/outbound/sender.ts';
 import { silentLog } from '#src/log/logger.ts';
+import { SendingNode } from './sending-node.ts';
 import { type TwoInARoom, TwoServers } from './two-in-a-room.ts';
 
 const PATIENCE = { timeout: 30_000, interval: 5 };
@@ -25,57 +23,10 @@ afterEach(async () => {
   await servers.close();
 });
 
-/** A node of one.test that sends: what it sends arrives nowhere but here. */
-class SendingNode {
-  readonly sender: Sender;
-  /** What was said in each of its transactions, and the types of EDUs. */
-  readonly transactions: string[][] = [];
-  /** What comes of the next transaction; it is sent until that is known. */
-  answer: Promise<void> = Promise.resolve();
-
-  constructor(name: string) {
-    const { bus, commands, federation, log, newRecordId, reader, serverName, clock } = servers.one.context;
-    this.sender = new Sender({
-      serverName,
-      reader,
-      bus,
-      log,
-      client: { request: (request) => this.#take(request) },
-      destinations: federation.destinations,
-      commands,
-      lasting: new LastingEduLog(reader, serverName),
-      newRecordId,
-      clock,
-      epoch: name,
-      counts: federation.counts,
-      logger: silentLog(),
-    });
-    this.sender.start();
-    nodes.push(this);
-  }
-
-  /** What it was the one to send, in order. */
-  get said(): string[] {
-    return this.transactions.flat();
-  }
-
-  async #take({ canonicalContent = '', signal }: FederationRequest): Promise<Record<string, never>> {
-    const { pdus, edus } = JSON.parse(canonicalContent) as {
-      readonly pdus: readonly { readonly content: { readonly body?: string } }[];
-      readonly edus: readonly { readonly edu_type: string }[];
-    };
-    const { answer } = this;
-    const brokenOff = new Promise<never>((_, reject) => {
-      signal?.addEventListener('abort', () => reject(signal.reason), { once: true });
-    });
-    this.transactions.push([...pdus.map(({ content }) => content.body ?? ''), ...edus.map((edu) => edu.edu_type)]);
-    await Promise.race([answer, brokenOff]);
-    return {};
-  }
-
-  close(): Promise<void> {
-    return this.sender.close();
-  }
+function node(name: string): SendingNode {
+  const made = new SendingNode(servers.one, name);
+  nodes.push(made);
+  return made;
 }
 
 let txn = 0;
@@ -87,7 +38,7 @@ async function say(body: string): Promise<void> {
 
 /** Both nodes, with nothing left that two.test has to be told of. */
 async function twoNodes(): Promise<[SendingNode, SendingNode]> {
-  const both: [SendingNode, SendingNode] = [new SendingNode('a'), new SendingNode('b')];
+  const both: [SendingNode, SendingNode] = [node('a'), node('b')];
   await vi.waitUntil(() => both.every(({ sender }) => [...sender.statuses()].length === 0), PATIENCE);
   for (const { transactions } of both) transactions.length = 0;
   return both;
@@ -97,7 +48,7 @@ it('each event is sent once and in order, by whichever node', async () => {
   const [a, b] = await twoNodes();
   const order: string[] = [];
   for (const { transactions } of [a, b]) {
-    vi.spyOn(transactions, 'push').mockImplementation((...sent) => order.push(...sent.flat()));
+    vi.spyOn(transactions, 'push').mockImplementation((...sent) => order.push(...sent.flatMap(({ said }) => said)));
   }
   const bodies = Array.from({ length: 60 }, (_, n) => `${n}`);
   for (const body of bodies) await say(body);
@@ -107,42 +58,42 @@ it('each event is sent once and in order, by whichever node', async () => {
 
 it('a node goes on where another was broken off, and sends nothing while that one does', async () => {
   const [a, b] = await twoNodes();
-  for (const node of [a, b]) node.answer = new Promise(() => {});
+  for (const node of [a, b]) node.answer = () => new Promise(() => {});
   await say('under way');
-  await vi.waitUntil(() => a.said.length + b.said.length > 0, PATIENCE);
-  const [first, second] = a.said.length > 0 ? [a, b] : [b, a];
-  second.answer = Promise.resolve();
+  await vi.waitUntil(() => a.sent.length + b.sent.length > 0, PATIENCE);
+  const [first, second] = a.sent.length > 0 ? [a, b] : [b, a];
+  second.answer = async () => {};
   await say('waiting');
-  expect(second.said).toEqual([]);
+  expect(second.sent).toEqual([]);
   await first.close();
   // Whoever catches up sends the newest of the room; what came before it is asked for.
-  await vi.waitUntil(() => second.said.includes('waiting'), PATIENCE);
-  expect(first.said).toEqual(['under way']);
+  await vi.waitUntil(() => second.sent.includes('waiting'), PATIENCE);
+  expect(first.sent).toEqual(['under way']);
 });
 
 it('what is worth nothing later goes by the node that sends to the server at the moment', async () => {
   const [a, b] = await twoNodes();
   const { promise, resolve } = Promise.withResolvers<void>();
-  for (const node of [a, b]) node.answer = promise;
+  for (const node of [a, b]) node.answer = () => promise;
   await say('under way');
-  await vi.waitUntil(() => a.said.length + b.said.length > 0, PATIENCE);
-  const [first, second] = a.said.length > 0 ? [a, b] : [b, a];
+  await vi.waitUntil(() => a.sent.length + b.sent.length > 0, PATIENCE);
+  const [first, second] = a.sent.length > 0 ? [a, b] : [b, a];
   second.sender.sendEdu(['two.test'], { type: 'm.typing', content: { room_id: room.roomId } }, 'alice');
   second.sender.sendEdu(['two.test'], { type: 'm.presence', content: {} });
   resolve();
-  await vi.waitUntil(() => first.said.includes('m.presence'), PATIENCE);
-  expect(first.said).toEqual(['under way', 'm.typing', 'm.presence']);
-  expect(second.said).toEqual([]);
+  await vi.waitUntil(() => first.sent.includes('m.presence'), PATIENCE);
+  expect(first.sent).toEqual(['under way', 'm.typing', 'm.presence']);
+  expect(second.sent).toEqual([]);
 });
 
 it('what is worth nothing later is sent by a node itself once the other has nothing more to send', async () => {
   const [a, b] = await twoNodes();
   for (let n = 0; n < 5; n += 1) {
     await say(`${n}`);
-    await vi.waitUntil(() => a.said.includes(`${n}`) || b.said.includes(`${n}`), PATIENCE);
+    await vi.waitUntil(() => a.sent.includes(`${n}`) || b.sent.includes(`${n}`), PATIENCE);
     for (const { sender } of [a, b]) sender.sendEdu(['two.test'], { type: `m.typing${n}`, content: {} });
   }
-  const isHeard = (type: string): boolean => a.said.includes(type) || b.said.includes(type);
+  const isHeard = (type: string): boolean => a.sent.includes(type) || b.sent.includes(type);
   await vi.waitUntil(() => [0, 1, 2, 3, 4].every((n) => isHeard(`m.typing${n}`)), PATIENCE);
 });
 

@@ -26,7 +26,7 @@ function queueTo({ isBehind = false, takes = () => true, bus = new LocalBus() }:
     between: (after) => [7, 8, 9].filter((place) => place > after).map((place) => ({ place, position: place })),
     missed: async (_server, after): Promise<MissedPage> => {
       askedFor.push(after);
-      return { events: [{ place: 100, position: 100 }], edus: [], upTo: 100, isLast: true };
+      return { events: [{ place: 100, position: 100 }], eventsUpTo: 100, edus: [], edusUpTo: 100, isLast: true };
     },
     lasting: {
       after: async (_server, position) => {

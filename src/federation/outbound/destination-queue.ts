@@ -25,9 +25,11 @@ export interface Transaction {
 export interface MissedPage {
   /** Positions of events, in the order of their places. */
   readonly events: readonly PlacedEvent[];
+  /** Up to where the server has all events once it has got the page. */
+  readonly eventsUpTo: Position;
   readonly edus: readonly Edu[];
-  /** Up to where the server has everything once it has got the page. */
-  readonly upTo: Position;
+  /** The same for lasting EDUs. */
+  readonly edusUpTo: Position;
   readonly isLast: boolean;
 }
 
@@ -39,8 +41,11 @@ export interface DestinationQueueOptions {
   readonly isBehind: boolean;
   /** All events for it after a position, of those that queues have been told of; undefined if they are too many to look for. */
   readonly between: (after: Position) => readonly PlacedEvent[] | undefined;
-  /** What the server has missed after a position, the next page of it. */
-  readonly missed: (destination: string, after: Position) => Promise<MissedPage>;
+  /**
+   * The next page of what the server has missed: events and lasting EDUs after a position each. Of events that queues were not told of
+   * yet there are none in it.
+   */
+  readonly missed: (destination: string, eventsAfter: Position, edusAfter: Position) => Promise<MissedPage>;
   /** Takes the sending to the server for this node; undefined if another has it. */
   readonly claim: () => Promise<Claim | undefined>;
   readonly lasting: Pick<LastingEdus, 'after'>;
@@ -247,10 +252,10 @@ export class DestinationQueue {
 
   async #sendMissed(): Promise<boolean> {
     this.#hasGrown = false;
-    const page = await this.#options.missed(this.destination, Math.min(this.#eventsUpTo, this.#lastingUpTo));
+    const page = await this.#options.missed(this.destination, this.#eventsUpTo, this.#lastingUpTo);
     if (!(await this.#send(page.events, page.edus))) return false;
-    this.#eventsUpTo = Math.max(this.#eventsUpTo, page.upTo);
-    this.#lastingUpTo = Math.max(this.#lastingUpTo, page.upTo);
+    this.#eventsUpTo = Math.max(this.#eventsUpTo, page.eventsUpTo);
+    this.#lastingUpTo = Math.max(this.#lastingUpTo, page.edusUpTo);
     if (page.isLast && !this.#hasGrown) {
       this.#isBehind = false;
       this.#hasLasting = false;

@@ -30,14 +30,20 @@ export function isOursToSend(reader: Reader, serverName: string, position: Posit
 }
 
 /**
- * The newest event that this server has to send to another, of each room that the other is in, where that came after a position:
- * the earliest of them first. The other server asks for what came before them.
+ * The newest event that this server has to send to another, of each room that the other is in, where that came after a position and
+ * not after another: the earliest of them first. The other server asks for what came before them.
  */
-export function newestMissed(reader: Reader, serverName: string, destination: string, after: Position): PlacedEvent[] {
+export function newestMissed(
+  reader: Reader,
+  serverName: string,
+  destination: string,
+  after: Position,
+  upTo: Position,
+): PlacedEvent[] {
   const newest: PlacedEvent[] = [];
   for (const room of roomsOfServer(reader, destination)) {
     let passedOver = 0;
-    for (const { place, position } of timelineBackwards(reader, room, after, reader.frontier)) {
+    for (const { place, position } of timelineBackwards(reader, room, after, upTo)) {
       const event = eventAt(reader, position);
       if (event !== undefined && isOursToSend(reader, serverName, position, event.sender)) {
         newest.push({ place, position });

@@ -271,7 +271,7 @@ export class Sender {
       sentUpTo,
       isBehind,
       between: (after) => newEventsFor(this.#options.reader, this.#options.serverName, destination, after, this.#seen),
-      missed: (server, after) => this.#missed(server, after),
+      missed: (server, eventsAfter, edusAfter) => this.#missed(server, eventsAfter, edusAfter),
       claim: () => bus.claim(sendingTo(destination), (message) => this.#onPassedOn(destination, message)),
       lasting,
       pduAt: (position) => this.#texts.at(position),
@@ -284,17 +284,19 @@ export class Sender {
     return queue;
   }
 
-  async #missed(destination: string, after: Position): Promise<MissedPage> {
+  async #missed(destination: string, eventsAfter: Position, edusAfter: Position): Promise<MissedPage> {
     const { reader, serverName, lasting } = this.#options;
-    const until = reader.frontier;
-    const edus = await lasting.after(destination, after, MAX_EDUS_PER_TRANSACTION);
-    const events = newestMissed(reader, serverName, destination, after);
-    const limit = edus.hasMore ? edus.upTo : until;
-    const within = events.filter(({ place }) => place <= limit);
-    const page = within.slice(0, MAX_PDUS_PER_TRANSACTION);
-    const isLast = page.length === within.length && !edus.hasMore;
-    const upTo = page.length < within.length ? Math.min(page.at(-1)?.place ?? after, limit) : limit;
-    return { events: page, edus: edus.edus, upTo, isLast };
+    const { edus, upTo: edusUpTo, hasMore } = await lasting.after(destination, edusAfter, MAX_EDUS_PER_TRANSACTION);
+    // What comes after is on its way to the queues.
+    const until = this.#seen;
+    const limit = hasMore ? Math.min(edusUpTo, until) : until;
+    const events = newestMissed(reader, serverName, destination, eventsAfter, until).filter(
+      ({ place }) => place <= limit,
+    );
+    const page = events.slice(0, MAX_PDUS_PER_TRANSACTION);
+    const isLast = page.length === events.length && !hasMore;
+    const eventsUpTo = page.length < events.length ? (page.at(-1)?.place ?? eventsAfter) : limit;
+    return { events: page, eventsUpTo, edus, edusUpTo, isLast };
   }
 
   async #deliver(destination: string, { id, pdus, edus }: Transaction): Promise<boolean> {
