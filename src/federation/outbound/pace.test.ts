@@ -2,7 +2,7 @@ import { afterEach, beforeEach, expect, it, vi } from 'vitest';
 import { INTERVAL_MS, MAX_INTERVALS_LEFT, MAX_SHARE, MAX_WAIT_MS, Pace, type PaceOptions } from './pace.ts';
 
 beforeEach(() => {
-  vi.useFakeTimers();
+  vi.useFakeTimers({ toFake: ['setInterval', 'clearInterval', 'performance'] });
 });
 afterEach(() => {
   vi.useRealTimers();
