@@ -1,5 +1,6 @@
 /** Transactions of several servers that come at the same moment: others are not kept waiting for all of their events. */
-import { afterEach, beforeEach, expect, it } from 'vitest';
+import { afterEach, beforeEach, expect, it, vi } from 'vitest';
+import { receivingFrom } from '#src/bus/work.ts';
 import { Transactions } from '#src/federation/inbound/transactions.ts';
 import { silentLog } from '#src/log/logger.ts';
 import { TwoServers } from './two-in-a-room.ts';
@@ -55,4 +56,28 @@ it('the event loop turns while they are taken in, and each room has its events i
   isDone = true;
   expect(turns).toBeGreaterThan(LEAST_TURNS);
   expect(rooms.map((roomId) => taken.get(roomId))).toEqual(rooms.map(() => depths));
+});
+
+it('events of one room from one server are taken in by one node after the other', async () => {
+  const { bus, reader, serverName, federation } = servers.one.context;
+  const enqueue = vi.fn(async () => ({ verdict: { kind: 'accept' as const } }));
+  const here = new Transactions({
+    reader,
+    bus,
+    serverName,
+    receiver: { enqueue },
+    edus: new Map(),
+    counts: federation.counts,
+    logger: silentLog(),
+  });
+  const { roomId } = await servers.meet();
+  const event = { room_id: roomId, type: 'm.room.message' };
+  // Of this server nothing else comes.
+  const elsewhere = await bus.claim(receivingFrom('three.test', roomId));
+  const answered = here.receive('three.test', 'txn', [event], []);
+  await here.receive('three.test', 'other', [{ ...event, room_id: '!other:three.test' }], []);
+  expect(enqueue).not.toHaveBeenCalled();
+  elsewhere?.release();
+  await answered;
+  expect(enqueue).toHaveBeenCalledOnce();
 });

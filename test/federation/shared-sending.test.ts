@@ -1,8 +1,5 @@
-/** Several nodes of one server: they share the sending to others, and the taking in of what others send, by way of the bus. */
+/** Several nodes of one server: they share the sending to others by way of the bus. */
 import { afterEach, beforeEach, expect, it, vi } from 'vitest';
-import { receivingFrom } from '#src/bus/work.ts';
-import { Transactions } from '#src/federation/inbound/transactions.ts';
-import { silentLog } from '#src/log/logger.ts';
 import { SendingNode } from './sending-node.ts';
 import { type TwoInARoom, TwoServers } from './two-in-a-room.ts';
 
@@ -95,26 +92,4 @@ it('what is worth nothing later is sent by a node itself once the other has noth
   }
   const isHeard = (type: string): boolean => a.sent.includes(type) || b.sent.includes(type);
   await vi.waitUntil(() => [0, 1, 2, 3, 4].every((n) => isHeard(`m.typing${n}`)), PATIENCE);
-});
-
-it('events of one room from one server are taken in by one node after the other', async () => {
-  const { bus, reader, serverName, receiver, federation } = servers.one.context;
-  const here = new Transactions({
-    reader,
-    bus,
-    serverName,
-    receiver,
-    edus: new Map(),
-    counts: federation.counts,
-    logger: silentLog(),
-  });
-  const event = { room_id: room.roomId, type: 'm.room.message', sender: room.bob.userId, content: {} };
-  const elsewhere = await bus.claim(receivingFrom('two.test', room.roomId));
-  const receiving = vi.spyOn(receiver, 'enqueue');
-  const answered = here.receive('two.test', 'txn', [event], []);
-  await here.receive('two.test', 'other', [{ ...event, room_id: '!other:two.test' }], []);
-  expect(receiving).not.toHaveBeenCalled();
-  elsewhere?.release();
-  await answered;
-  expect(receiving).toHaveBeenCalledOnce();
 });
