@@ -65,7 +65,10 @@ it('events of one room from one server are taken in by one node after the other'
     reader,
     bus,
     serverName,
-    receiver: { enqueue },
+    receiver: {
+      enqueue,
+      receiveOutOfBand: () => Promise.reject(new Error('nobody was put out')),
+    },
     edus: new Map(),
     counts: federation.counts,
     logger: silentLog(),
