@@ -34,6 +34,8 @@ const MAIN = fileURLToPath(new URL('main.ts', import.meta.url));
 /** When the first event is recorded; each further look at the clock is a second later. */
 const START_MS = 1_700_000_000_000;
 const STEP_MS = 1_000;
+/** What is said where content is shown. */
+const GROUNDS = ['--reason', 'complaint', '--case', 'C-1'];
 /** Text that no form may take as it is. */
 const AWKWARD = 'a"b\\n<c>&\u0001\u202e\n]]>';
 
@@ -193,7 +195,7 @@ function someQuestions(): string[][] {
 }
 
 async function stateOf(...args: string[]): Promise<Map<string, string>> {
-  const { status, out, err } = await stele('state', story.roomId, '--json', ...args);
+  const { status, out, err } = await stele('state', story.roomId, '--json', ...GROUNDS, ...args);
   expect([status, err]).toEqual([0, '']);
   const entries = JSON.parse(out) as { type: string; state_key: string; event_id: string }[];
   return new Map(entries.map(({ type, state_key, event_id }) => [JSON.stringify([type, state_key]), event_id]));
@@ -297,8 +299,6 @@ describe('rooms audience', () => {
 });
 
 describe('rooms timeline', () => {
-  const GROUNDS = ['--reason', 'complaint', '--case', 'C-1'];
-
   test('has what was shown, up to an event or a time; for a reason only', async () => {
     const timeline = async (...args: string[]) => {
       const { status, out } = await stele('timeline', story.roomId, '--json', ...GROUNDS, ...args);
@@ -325,7 +325,7 @@ describe('rooms timeline', () => {
 
 describe('rooms explain', () => {
   const explain = async (eventId: string) => {
-    const { status, out, err } = await stele('explain', eventId, '--json');
+    const { status, out, err } = await stele('explain', eventId, '--json', ...GROUNDS);
     expect([status, err]).toEqual([0, '']);
     return JSON.parse(out);
   };

@@ -10,6 +10,7 @@ import { roomsInQuestion } from '../../export/rooms-in-question.ts';
 import { readDataFolder, roomNamed } from '../../rooms/data-folder.ts';
 import { defineCommand, type ExitStatus, FINDING, SUCCESS, UsageError } from '../command.ts';
 import { count, startProgress } from '../progress.ts';
+import { isSaid } from '../record-read.ts';
 import { parseTime, sayingWhatIsNotThere } from '../stored-rooms.ts';
 
 /** `stele export case` */
@@ -67,7 +68,7 @@ while the server runs.`,
   run: ({ options, loadConfig, json, print, say, signal }) =>
     sayingWhatIsNotThere(say, async (): Promise<ExitStatus> => {
       const { case: caseId, reason, out, user, room } = options;
-      if (!caseId || !reason || !out) throw new UsageError('--case, --reason and --out are required');
+      if (!isSaid(caseId) || !isSaid(reason) || !out) throw new UsageError('--case, --reason and --out are required');
       if (user.length + room.length === 0 && !options.everything)
         throw new UsageError('say of whom (--user) or of which rooms (--room), or --everything');
       const fromMs = options.from === undefined ? undefined : parseTime(options.from);

@@ -18,8 +18,11 @@ export const command = defineCommand({
   description: `
 Prints a JSON document that anybody can check offline, with 'stele proof check' or any RFC 6962 implementation. It shows the
 record's public header and that it is in the log that the server signed; of what the record says it shows nothing, unless
-asked. Works while the server runs. That somebody has content shown is on record.`,
-  examples: ["proof '$event_id' > proof.json", 'proof 4711 --with-content > proof.json'],
+asked. --with-content needs a reason and a case, which are on record. Works while the server runs.`,
+  examples: [
+    "proof '$event_id' > proof.json",
+    "proof 4711 --with-content --reason 'complaint' --case C-17 > proof.json",
+  ],
   options: {
     'with-skeleton': {
       type: 'boolean',

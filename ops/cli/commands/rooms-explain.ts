@@ -15,12 +15,13 @@ export const command = defineCommand({
   description: `
 Prints the event's disposition with the rule that decided, what it follows and what authorises it, what the authorisation rules
 say of it against its auth events, the state before it and the state that the room had when it came, and that state before and
-after it. With --json one JSON object. Works while the server runs.
+after it. With --json one JSON object, with the content of that state, which needs a reason and a case, as it shows what people
+wrote. They are on record. Works while the server runs.
 
 Dispositions: accepted (on the timeline), backfilled (history that was fetched later), soft_failed (right where it stands, but
 not by the room's state when it came: kept, never shown), rejected (against the rules), outlier (known without its place in the
 graph), out_of_band (an invite or its end, in a room that the server is not in).`,
-  examples: ["rooms explain '$event_id'"],
+  examples: ["rooms explain '$event_id'", "rooms explain '$event_id' --json --reason 'complaint' --case C-17"],
   options: READ_OPTIONS,
   positionals: { min: 1, max: 1 },
   printsData: true,
@@ -29,7 +30,8 @@ graph), out_of_band (an invite or its end, in a room that the server is not in).
       const [eventId = ''] = positionals;
       const config = await loadConfig();
       const target = { kind: 'event', id: eventId } as const;
-      await recordRead(config, { action: 'room.read', target, command: 'rooms explain', options });
+      const action = json ? 'content.read' : 'room.read';
+      await recordRead(config, { action, target, command: 'rooms explain', options });
       const explanation = await readDataFolder(config.data_dir, (folder) => explainEvent(folder, eventId));
       if (json) print(JSON.stringify(explanation));
       else for (const line of explanationLines(explanation)) print(line);

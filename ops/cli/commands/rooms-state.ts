@@ -17,7 +17,8 @@ export const command = defineCommand({
   usage: 'ROOM',
   description: `
 ROOM is a room id, or an alias of this server. Prints a line for each key of the state: type, state key, event id and sender;
-with --json a JSON array of {type, state_key, event_id, sender, origin_server_ts, content}. Works while the server runs.
+with --json a JSON array of {type, state_key, event_id, sender, origin_server_ts, content}, which needs a reason and a case, as it
+shows what people wrote. They are on record. Works while the server runs.
 
 --at-time TIME takes an ISO 8601 time or milliseconds since the epoch, and gives the state that this server showed then, by
 its own clock.`,
@@ -25,6 +26,7 @@ its own clock.`,
     "rooms state '#general:example.org'",
     "rooms state '!room_id' --at '$event_id' --before",
     "rooms state '!room_id' --at-time 2026-07-04T12:00Z --type m.room.member",
+    "rooms state '!room_id' --json --reason 'complaint' --case C-17",
   ],
   options: {
     ...READ_OPTIONS,
@@ -51,7 +53,8 @@ its own clock.`,
       const [name = ''] = positionals;
       const config = await loadConfig();
       const target = { kind: 'room', id: name } as const;
-      await recordRead(config, { action: 'room.read', target, command: 'rooms state', options });
+      const action = json ? 'content.read' : 'room.read';
+      await recordRead(config, { action, target, command: 'rooms state', options });
       return readDataFolder(config.data_dir, async (folder): Promise<ExitStatus> => {
         const room = roomNamed(folder.reader, name);
         const state = await stateAsked(folder, room, { at, before, timeMs, position });

@@ -44,11 +44,6 @@ destroyed since. With --json a JSON object a line. It needs a reason and a case,
       const [name = ''] = positionals;
       const limit = limitOf(options.limit);
       const config = await loadConfig();
-      const { reason, case: caseId, 'read-only': isReadOnly } = options;
-      const hasGrounds = reason !== undefined && caseId !== undefined;
-      if (!hasGrounds && !isReadOnly && config.audit.content_reads === 'reason_required') {
-        throw new UsageError('reading what people wrote needs --reason and --case');
-      }
       const target = { kind: 'room', id: name } as const;
       await recordRead(config, { action: 'content.read', target, command: 'rooms timeline', options });
       return readDataFolder(config.data_dir, async (folder): Promise<ExitStatus> => {
