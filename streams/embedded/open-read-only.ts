@@ -17,7 +17,10 @@ import { RecordStore } from './record-store.ts';
 import { layoutOf } from './scan-log.ts';
 import { listSegments, segmentAt } from './segments.ts';
 
-/** How often the end of a log is looked at when it seems damaged: it may have been read while it was written. */
+/**
+ * How often the same place is looked at when it seems damaged: it may have been read while it was written. What is damaged stays where
+ * it is; behind a server that writes, the end is somewhere else each time.
+ */
 const MAX_LOOKS = 5;
 
 export interface ReadOnlyOptions {
@@ -214,9 +217,14 @@ class BesideLog implements ReadOnlyLog {
     const logId = this.#keyring?.logId;
     const file = await openSegment({ files: this.#files, logId }, scan.segment);
     try {
+      let stop = -1;
       for (let look = 1; ; look++) {
         const tail: Tail = await scan.run(file, (frames) => isDurable(frames, file, this.#keyring));
         if (tail.verdict.verdict !== 'damaged') return;
+        if (tail.stop !== stop) look = 1;
+        stop = tail.stop;
+        // Its keys may have been written since.
+        await this.#keyring?.refresh();
         if (look < MAX_LOOKS) continue;
         throw damagedAt(scan.segment.path, tail.stop, this.head() + 1 + tail.records, tail.verdict.what);
       }

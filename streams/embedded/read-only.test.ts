@@ -6,6 +6,7 @@ import { collect, draft } from '../contract.ts';
 import { BEFORE_FIRST, type LogRecord } from '../event-log.ts';
 import { MasterKeyProblem } from '../keyring/master-key.ts';
 import { NoLog, type OpenLog, openLog, openLogReadOnly } from '../open-log.ts';
+import { diskFiles, type FileSystem } from './files.ts';
 
 let folder: string;
 let log: OpenLog;
@@ -58,6 +59,29 @@ test('a reader that looks again and again while the server writes sees whole com
   }
   await writer;
   expect(await reader.refresh()).toBe(log.head());
+  await reader.close();
+});
+
+test('a reader that finds another record each time it looks follows the server, and takes none for damage', async () => {
+  await fill('a', 10);
+  let writes = 40;
+  const files: FileSystem = {
+    ...diskFiles,
+    async open(file, mode) {
+      const opened = await diskFiles.open(file, mode);
+      if (!file.endsWith('.seg')) return opened;
+      const read = opened.read.bind(opened);
+      return Object.assign(opened, {
+        read: async (into: Buffer, at: number) => {
+          if (writes-- > 0) await fill('a', 1);
+          return read(into, at);
+        },
+      });
+    },
+  };
+  const reader = await openLogReadOnly({ folder, files });
+  expect(await reader.refresh()).toBe(log.head());
+  expect(writes).toBeLessThan(0);
   await reader.close();
 });
 

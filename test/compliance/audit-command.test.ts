@@ -50,6 +50,7 @@ it('shows who did what, says who asked, and the stream goes on where it was', as
   const found = await audit('--reason', 'yearly review');
   const operator = { kind: 'operator', name: expect.stringContaining(userInfo().username) };
   expect(found).toMatchObject([
+    { action: 'policy.change', actor: { kind: 'server' } },
     { action: 'configuration.change', actor: { kind: 'server', task: 'start' } },
     { action: 'key.in_use', target: { kind: 'key', id: 'matrix' } },
     { action: 'key.in_use', target: { kind: 'key', id: 'log' } },
@@ -57,7 +58,7 @@ it('shows who did what, says who asked, and the stream goes on where it was', as
     { action: 'registration_token.create', actor: operator },
     { action: 'audit.read', actor: operator, reason: 'yearly review' },
   ]);
-  const first = found[0]?.['after'] as { settings: Record<string, unknown> };
+  const first = found[1]?.['after'] as { settings: Record<string, unknown> };
   expect(first.settings['registration.shared_secret']).toBe('(secret)');
   expect(JSON.stringify(found)).not.toContain('a first secret');
   expect(await streamedUpTo(found.at(-1)?.position)).toEqual(found);

@@ -4,6 +4,8 @@ import { tmpdir } from 'node:os';
 import path from 'node:path';
 import { afterAll, afterEach, beforeAll, beforeEach, describe, expect, test } from 'vitest';
 import { runCommandLine } from '#ops/cli/run-command-line.ts';
+import { complianceRecord, ERASURES_STREAM } from '#projections/compliance/records.ts';
+import { packSections } from '#projections/compliance/section-list.ts';
 import { pduRecord } from '#projections/rooms/pdu-record.ts';
 import { canonicalJson } from '#protocol/canonical-json.ts';
 import { contentHash, eventIdOf } from '#protocol/hashing.ts';
@@ -94,6 +96,20 @@ class Server {
 
   destroyKey(position: number, section: number): Promise<void> {
     return this.#log.destroyKey(position, section);
+  }
+
+  /** Puts on record that a section is to be destroyed. */
+  async decideOn(position: number, section: number): Promise<void> {
+    const decided = complianceRecord(Buffer.alloc(16, 1), 'destruction.decided', {
+      id: 'decision',
+      cause: 'redaction',
+      requestId: null,
+      why: 'It was redacted.',
+      items: packSections([{ position, sections: [section] }]),
+      media: [],
+      rooms: [],
+    });
+    await this.#log.append(ERASURES_STREAM, -1, [decided]);
   }
 
   async publish(): Promise<string> {
@@ -291,10 +307,11 @@ describe('stele verify', () => {
     await server?.append(drafts(1000));
     const old = path.join(folder, 'old');
     await writeFile(old, (await server?.publish()) ?? '');
-    await server?.append(drafts(1000, 1000));
+    await server?.append(drafts(999, 1000));
+    await server?.decideOn(3, 1);
     await server?.publish();
     await server?.destroyKey(3, 1);
-    const expected = { status: 0, ok: true, records: 2000, publishedSize: 2000, streams: 1, destroyedSections: 1 };
+    const expected = { status: 0, ok: true, records: 2000, publishedSize: 2000, streams: 2, destroyedSections: 1 };
     expect(await verifyJson('--checkpoint', old, '--events')).toMatchObject({ ...expected, checkpoints: 3 });
     await server?.stop();
     expect(await verifyJson()).toMatchObject({ ...expected, findings: [] });
