@@ -25,6 +25,7 @@ import { refusal } from './inbound/handshakes.ts';
 import { objectsIn } from './inbound/peers.ts';
 import type { MemberFetching } from './member-fetching.ts';
 import { idOfTold } from './pdus.ts';
+import { stateBefore } from './state-before.ts';
 import { strippedEvents } from './stripped-room-state.ts';
 
 /** Servers that are asked, one after the other, until one lets the user in. */
@@ -35,6 +36,13 @@ const MAX_JOIN_ANSWER_BYTES = 256 * 1024 * 1024;
 const JOIN_DEADLINE_MS = 180_000;
 /** Servers that get what happens in a room while its members are not known; the others hear of it by those. */
 const MAX_SERVERS_IN_ROOM = 5_000;
+/**
+ * How long is waited for the members, in milliseconds, where they are not told with the join. Most rooms are small: they are whole when
+ * the user sees them first.
+ */
+const MEMBERS_AT_ONCE_MS = 1_000;
+/** Largest state that this wait is for: some thousand members. A larger one is fetched while the user is in the room already. */
+const MAX_STATE_AT_ONCE_BYTES = 1024 * 1024;
 const STATE = 'state';
 const AUTH_CHAIN = 'auth_chain';
 const LISTS: ReadonlySet<string> = new Set([STATE, AUTH_CHAIN]);
@@ -228,9 +236,10 @@ export class Entrance {
   async #enter(server: string, roomId: string, rules: RoomVersionRules, built: BuiltEvent): Promise<void> {
     const { receiver, rooms, serverName, members, isFaster } = this.#options;
     const room = { roomId, rules };
-    const answer = await this.#sendJoin(server, room, built, isFaster && !rooms.isResident(roomId));
-    checkCreateEvent(answer.createEvent, roomId, rules, server);
-    await receiver.takeIn(answer.told);
+    const first = await this.#sendJoin(server, room, built, isFaster && !rooms.isResident(roomId));
+    checkCreateEvent(first.createEvent, roomId, rules, server);
+    await receiver.takeIn(first.told);
+    const answer = first.servers === undefined ? first : await this.#withMembers(server, room, built.eventId, first);
     const event = withTheirSignatures(built, answer.event, rules);
     const isOurs = (userId: string): boolean => serverNameOf(userId) === serverName;
     if (rooms.isResident(roomId)) await rooms.whenMembersKnown(roomId);
@@ -273,6 +282,25 @@ export class Entrance {
       const servers = this.#serversIn(others, server, omitsMembers);
       return { event: others.event, told, stateIds, createEvent, servers };
     });
+  }
+
+  /** The answer with the members of the room, if the server tells them within a moment; else the answer as it is. */
+  async #withMembers(server: string, room: ReceivingRoom, eventId: string, answer: JoinAnswer): Promise<JoinAnswer> {
+    const signal = AbortSignal.timeout(MEMBERS_AT_ONCE_MS);
+    try {
+      const { told, stateIds } = await stateBefore(this.#options, room, eventId, {
+        destination: server,
+        maxAnswerBytes: MAX_STATE_AT_ONCE_BYTES,
+        signal,
+      });
+      // What it said of the state at first has to be part of it.
+      if (![...answer.stateIds].every((id) => stateIds.has(id))) return answer;
+      await this.#options.receiver.takeIn(told);
+      return { ...answer, stateIds, servers: undefined };
+    } catch (error) {
+      if (!(signal.aborted || error instanceof FederationError)) throw error;
+      return answer;
+    }
   }
 
   /** Where the members are told later: the servers in the room. */

@@ -24,7 +24,6 @@ import {
   stateEvent,
 } from '#projections/rooms/queries.ts';
 import { serverNameOf } from '#protocol/identifiers.ts';
-import { isJsonObject } from '#protocol/json-object.ts';
 import type { Bus } from '#src/bus/bus.ts';
 import { onServerBack } from '#src/bus/server-back.ts';
 import { MatrixError } from '#src/http/errors.ts';
@@ -34,10 +33,10 @@ import { type Receiver, receivingRoom } from '#src/rooms/receive/receiver.ts';
 import type { ReceivingRoom } from '#src/rooms/receive/types.ts';
 import type { Rooms } from '#src/rooms/rooms.ts';
 import type { EventLog, Position } from '#streams/event-log.ts';
-import { type FederationClient, federationPath } from './client.ts';
+import type { FederationClient } from './client.ts';
 import { FederationError } from './errors.ts';
-import { readEventLists } from './event-lists.ts';
 import { Slots } from './slots.ts';
+import { stateBefore } from './state-before.ts';
 
 /** Rooms whose members are fetched at the same time. */
 const MAX_ROOMS_AT_ONCE = 2;
@@ -52,8 +51,6 @@ const STATE_DEADLINE_MS = 180_000;
 /** Between rounds in which nobody told. */
 const FIRST_PAUSE_MS = 5_000;
 const LONGEST_PAUSE_MS = 10 * 60_000;
-const STATE = 'pdus';
-const LISTS: ReadonlySet<string> = new Set([STATE, 'auth_chain']);
 
 export interface MemberFetchingOptions {
   readonly client: Pick<FederationClient, 'read'>;
@@ -233,29 +230,17 @@ export class MemberFetching {
     return [first, ...[...others.slice(from), ...others.slice(0, from)].slice(0, perRound)];
   }
 
-  /** The state before the entry, as a server tells it. https://spec.matrix.org/v1.19/server-server-api/#get_matrixfederationv1stateroomid */
+  /** The state before the entry, as a server tells it. */
   async #askFor(room: Position, { roomId, entry }: PartialRoom, server: string, signal: AbortSignal): Promise<boolean> {
     const { client, receiver, reader, logger } = this.#options;
     const receiving = this.#receivingRoom(room);
     if (receiving === undefined) throw new FederationError('refused', server, 'the version of the room is not known');
-    const told = receiver.toldEvents(receiving, server);
-    const stateIds = new Set<string>();
-    await client.read(
-      {
-        destination: server,
-        method: 'GET',
-        path: `${federationPath`/_matrix/federation/v1/state/${roomId}`}?event_id=${encodeURIComponent(entry)}`,
-        deadlineMs: STATE_DEADLINE_MS,
-        maxAnswerBytes: MAX_STATE_BYTES,
-        isUrgent: true,
-        signal,
-      },
-      (body) =>
-        readEventLists(body, LISTS, ({ list, value, text }) => {
-          const eventId = isJsonObject(value) ? told.add(value, text) : undefined;
-          if (eventId !== undefined && list === STATE) stateIds.add(eventId);
-        }),
-    );
+    const { told, stateIds } = await stateBefore({ client, receiver }, receiving, entry, {
+      destination: server,
+      deadlineMs: STATE_DEADLINE_MS,
+      maxAnswerBytes: MAX_STATE_BYTES,
+      signal,
+    });
     const create = stateEvent(reader, room, 'm.room.create', '')?.eventId;
     if (create === undefined || !stateIds.has(create)) {
       throw new FederationError('bad_answer', server, 'it tells of a state without the create event of the room');
