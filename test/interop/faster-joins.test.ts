@@ -8,6 +8,10 @@ import { TLS_PATHS } from '#test/support/tls-peer.ts';
 import { bodies, create, eventually, joinBy, path as roomPath, SLOW_MS, say, stateIds } from './conversation.ts';
 import { findSynapse, SynapseProcess, watchOver } from './synapse-process.ts';
 
+/** More than 1 MiB together. */
+const STATE_PARTS = 24;
+const STATE_PART_BYTES = 50_000;
+
 const found = findSynapse();
 const isHere = 'version' in found;
 if (!isHere) console.warn(`SKIPPED: the conversation with Synapse needs Python with matrix-synapse: ${found.missing}`);
@@ -57,6 +61,10 @@ describe.skipIf(!isHere)('a room of Synapse that is entered before its members a
   it.each(['10', '12'])('is the same room for both in the end (version %s)', async (version) => {
     const [yan, yara, yuri] = hosts as [TestUser, TestUser, TestUser];
     const roomId = await create(yan, { preset: 'public_chat', room_version: version, name: 'Tea' });
+    // A room whose state is small would come whole with the join.
+    for (let part = 0; part < STATE_PARTS; part += 1) {
+      await yan.call('PUT', roomPath(roomId, `/state/test.large/${part}`), { text: 'x'.repeat(STATE_PART_BYTES) });
+    }
     await joinBy(yara, roomId, synapseName);
     await joinBy(yuri, roomId, synapseName);
     await joinBy(sam, roomId, synapseName);
