@@ -410,6 +410,27 @@ describe('a server that does not know all members of a room yet', () => {
     await until(three, () => isShown(three, last));
   });
 
+  it('is told them at once where the room is small: it is whole when it is first seen, and does not change after', async () => {
+    gate.open();
+    names += 1;
+    const alice = await one.register(`amy${names}`);
+    const carl = await one.register(`cal${names}`);
+    const bob = await two.register(`bea${names}`);
+    const roomId = String((await alice.ok('POST', '/createRoom', { preset: 'public_chat' }))['room_id']);
+    await carl.ok('POST', joinAt(roomId), {});
+    const before = await sync(bob);
+    gate.asked.length = 0;
+    await bob.ok('POST', joinAt(roomId), {});
+    expect(isAwaiting(two, roomId)).toBe(false);
+    expect(gate.asked.filter((url) => url.includes('/send_join/'))[0]).toContain('omit_members=true');
+    const seen = await sync(bob, { since: before.next_batch });
+    const room = roomIn(seen, roomId);
+    expect(membersIn([...(room.state?.events ?? []), ...room.timeline.events])).toEqual(
+      [alice, bob, carl].map(({ userId }) => userId).sort(),
+    );
+    expect((await sync(bob, { since: seen.next_batch })).rooms?.join ?? {}).toEqual({});
+  });
+
   it('is what nobody asks for who does not want it', async () => {
     gate.open();
     names += 1;
